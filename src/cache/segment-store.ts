@@ -1,0 +1,105 @@
+/**
+ * The segment cache as the rest of Ringload sees it: a log-structured store of immutable
+ * segments. The core never touches bulk bytes: it reserves an extent, the data plane fills it, and
+ * `commit` makes it visible, whole or not at all.
+ */
+import type { JobId } from '../base/ids.ts';
+
+/** Names one segment of one version of one file. */
+export interface SegmentKey {
+  readonly path: string;
+  readonly version: string;
+  /** Segment size the file was cut with: other cuts are other segments. */
+  readonly segmentSizeBytes: number;
+  /** 0-based. */
+  readonly index: number;
+}
+
+/** Bytes of a file that one checksum of {@link SegmentChecksums.blockCrc32c} covers. */
+export const CHECKSUM_BLOCK_BYTES = 64 * 1024;
+
+export interface SegmentChecksums {
+  /** CRC32C of the whole segment. */
+  readonly crc32c: number;
+  /** CRC32C of each block of {@link CHECKSUM_BLOCK_BYTES}, the last one possibly shorter. */
+  readonly blockCrc32c: Uint32Array;
+}
+
+/** Where a segment's bytes lie: a range of one region file of one cache directory. */
+export interface Extent {
+  readonly directoryIndex: number;
+  readonly regionId: number;
+  /** Byte offset in the region file. */
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
+
+export interface ResidentSegment {
+  readonly key: SegmentKey;
+  readonly lengthBytes: number;
+  readonly crc32c: number;
+  /** The job that loaded it, absent for read-through. */
+  readonly loadedBy?: JobId;
+}
+
+/** Space for one segment, invisible until committed. Exactly one of commit and abort is called. */
+export interface Reservation {
+  readonly extent: Extent;
+  /** Resolves when data and index record are durable and the segment is visible. */
+  commit(checksums: SegmentChecksums): Promise<void>;
+  abort(): void;
+}
+
+/** A segment opened for reading: its extent is not reclaimed until `close`. */
+export interface SegmentReader extends ResidentSegment {
+  /**
+   * Verified bytes `[offset, offset + length)` of the segment, in chunks of at most 1 MiB; every
+   * block that is touched is checked first.
+   * @throws segment_corrupt after dropping the segment; cache_io.
+   */
+  read(offset: number, length: number): AsyncIterable<Uint8Array>;
+  close(): void;
+}
+
+/** A job's inventory on this peer: order-independent, so that anyone can recompute it. */
+export interface Inventory {
+  readonly segmentCount: number;
+  readonly bytes: number;
+  /** Sum modulo 2^64 of the segments' identities (see `segmentDigest`), 16 lower-case hex digits. */
+  readonly digest: string;
+}
+
+export interface CacheUsage {
+  readonly capacityBytes: number;
+  readonly usedBytes: number;
+  readonly segmentCount: number;
+  /** Bytes that leases forbid to evict. */
+  readonly leasedBytes: number;
+  readonly evictedSegmentCount: number;
+  readonly corruptSegmentCount: number;
+  readonly directories: readonly { readonly path: string; readonly state: 'ok' | 'failed' }[];
+}
+
+export interface SegmentStore {
+  /** Answers from memory. A miss is a value. */
+  lookup(key: SegmentKey): Promise<ResidentSegment | undefined>;
+  /**
+   * Finds room, evicting what may be evicted.
+   * @throws cache_full when leases, readers and open reservations leave no room; cache_io.
+   */
+  reserve(key: SegmentKey, lengthBytes: number, loadedBy?: JobId): Promise<Reservation>;
+  open(key: SegmentKey): Promise<SegmentReader | undefined>;
+  /** Reads the whole segment and checks it; false (and dropped) when damaged or absent. */
+  verify(key: SegmentKey): Promise<boolean>;
+  /** Forgets the segment. True when it was resident. */
+  drop(key: SegmentKey): Promise<boolean>;
+  /** Forbids eviction on behalf of `job` until {@link releaseLease}. False when not resident. */
+  lease(key: SegmentKey, job: JobId): boolean;
+  releaseLease(job: JobId): void;
+  /** What `job` holds leased here, computed from the index, not from counters kept on the side. */
+  inventory(job: JobId): Promise<Inventory>;
+  /** Every resident segment, in no particular order; tolerates changes meanwhile. */
+  segments(): AsyncIterable<ResidentSegment>;
+  usage(): CacheUsage;
+  close(): Promise<void>;
+}

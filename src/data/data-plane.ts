@@ -1,0 +1,42 @@
+/**
+ * The data plane moves bulk bytes; the core only names them. A command holds plain values, so that
+ * whatever executes it may live on another thread.
+ */
+import type { Extent, SegmentChecksums, SegmentKey } from '../cache/segment-store.ts';
+import type { RangeRequest } from '../ufs/under-store.ts';
+
+export type FillSource =
+  | { readonly kind: 'ufs'; readonly range: RangeRequest }
+  /** A copy from the data endpoint of a peer, `http://host:port`. */
+  | {
+      readonly kind: 'peer';
+      readonly endpoint: string;
+      readonly key: SegmentKey;
+      readonly lengthBytes: number;
+    };
+
+export interface FillCommand {
+  readonly source: FillSource;
+  readonly extent: Extent;
+  /** Upper bound in bytes per second, shared by all fills with the same `bandwidthGroup`. */
+  readonly bandwidthBps?: number;
+  readonly bandwidthGroup?: string;
+}
+
+export interface FillResult extends SegmentChecksums {
+  readonly lengthBytes: number;
+  /** Bytes received from the source, retries included: what amplification counts. */
+  readonly receivedBytes: number;
+}
+
+export interface DataPlane {
+  /** @throws ufs_*, peer_unreachable, segment_corrupt, not_found, cache_io, cancelled. */
+  fill(command: FillCommand, signal: AbortSignal): Promise<FillResult>;
+  close(): Promise<void>;
+}
+
+/** Writes into a reserved extent; implemented by the cache's files, used by the data plane. */
+export interface ExtentWriter {
+  /** Writes all of `bytes` at `position` (relative to the extent). @throws cache_io */
+  write(extent: Extent, position: number, bytes: Uint8Array): Promise<void>;
+}

@@ -1,0 +1,135 @@
+/** What the routes need from the node: interfaces only, implemented in `src/node`. */
+import type { ClusterId, Epoch, JobId, PeerId, Term } from '../base/ids.ts';
+import type { CacheUsage } from '../cache/segment-store.ts';
+import type { FileRecord } from '../cache/file-catalog.ts';
+import type { JobState, JobStatus } from '../job/job-status.ts';
+import type { JobSpec } from '../job/spec.ts';
+
+/** Names a job by id, or by path: then the newest job of that path. */
+export type JobRef = { readonly id: JobId } | { readonly path: string };
+
+export type SubmitOutcome = 'created' | 'already-running' | 'resumed';
+
+export interface JobService {
+  /**
+   * Resolves when the job is committed. Idempotent by path while a job of it is active.
+   * @throws invalid_argument, path_not_mounted, no_leader, deadline_exceeded
+   */
+  submit(spec: JobSpec): Promise<{ readonly jobId: JobId; readonly outcome: SubmitOutcome }>;
+  /** Undefined: no such job. */
+  status(ref: JobRef): Promise<JobStatus | undefined>;
+  list(filter: { readonly states?: readonly JobState[] }): Promise<readonly JobStatus[]>;
+  /** False: nothing was running. Resolves after the stop is committed. */
+  stop(ref: JobRef): Promise<boolean>;
+  /** Loads again what failed. @throws not_found, conflict (still running, or nothing failed) */
+  retry(ref: JobRef): Promise<{ readonly jobId: JobId }>;
+}
+
+export interface MemberView {
+  readonly id: PeerId;
+  readonly address: string;
+  readonly dataEndpoint: string;
+  readonly state: 'up' | 'suspect' | 'down' | 'draining' | 'left';
+  readonly role: 'leader' | 'voter' | 'learner';
+  readonly weight: number;
+  readonly zone: string;
+  /** Share of the ring, 0 to 1; 0 when not an owner. */
+  readonly share: number;
+  readonly self: boolean;
+}
+
+export interface ClusterView {
+  readonly clusterId: ClusterId;
+  readonly leaderId?: PeerId;
+  readonly term: Term;
+  readonly epoch: Epoch;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  readonly members: readonly MemberView[];
+  /** True when this peer could not confirm the state with a quorum. */
+  readonly stale: boolean;
+}
+
+export interface ClusterService {
+  view(): Promise<ClusterView>;
+  /** Local facts, no quorum needed. */
+  self(): {
+    readonly id: PeerId;
+    readonly address: string;
+    readonly usage: CacheUsage;
+    readonly catalogCount: number;
+  };
+  transferLeadership(to: PeerId): Promise<void>;
+  /** Drains and removes a member; `force` skips the drain of one that is dead. */
+  remove(id: PeerId, options: { readonly force: boolean }): Promise<void>;
+}
+
+/** One verified range of one version of a file. */
+export interface FileRange {
+  readonly record: FileRecord;
+  readonly offset: number;
+  readonly length: number;
+  /** Yields exactly `length` bytes or throws. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface FileStat extends FileRecord {
+  /** Whether the record comes from the cache's catalogue or from the UFS just now. */
+  readonly source: 'catalog' | 'ufs';
+}
+
+export interface SegmentPlacement {
+  readonly index: number;
+  readonly lengthBytes: number;
+  readonly owners: readonly PeerId[];
+  /** Peers that hold the segment now. */
+  readonly residentOn: readonly PeerId[];
+}
+
+export interface FileService {
+  /** @throws path_not_mounted, ufs_not_found, … */
+  stat(path: string): Promise<FileStat>;
+  /** Where each segment is and should be: "why is this file not cached?" */
+  placement(
+    path: string,
+  ): Promise<{ readonly record: FileRecord; readonly segments: readonly SegmentPlacement[] }>;
+  /** Cached files of the whole cluster below `root`, in order of UTF-8 bytes. */
+  list(request: {
+    root: string;
+    after?: string;
+    limit: number;
+  }): Promise<{ readonly files: readonly FileRecord[]; readonly next?: string }>;
+  /**
+   * Opens a range; missing segments are read through. Omitted `length` means to the end.
+   * @throws range_not_satisfiable, path_not_mounted, ufs_*
+   */
+  read(
+    path: string,
+    range?: { readonly offset: number; readonly length?: number },
+  ): Promise<FileRange>;
+}
+
+export interface HealthService {
+  /** Empty when ready. With `reads` only what cached reads need is asked for. */
+  notReadyReasons(purpose: 'loads' | 'reads'): readonly string[];
+}
+
+export interface MetricsService {
+  contentType: string;
+  /** Prometheus text exposition. */
+  render(): Promise<string>;
+}
+
+export interface HttpServices {
+  readonly jobs: JobService;
+  readonly cluster: ClusterService;
+  readonly files: FileService;
+  readonly health: HealthService;
+  readonly metrics: MetricsService;
+  /** Bounds and defaults of a spec on this cluster. */
+  readonly limits: {
+    readonly bodyMaxBytes: number;
+    readonly queryMaxBytes: number;
+    readonly defaultSegmentSizeBytes: number;
+  };
+}
