@@ -60,7 +60,6 @@ export class JobDriver {
     return this.#options.start.ref.run;
   }
 
-
   setPlacement(placement: Placement): void {
     this.#dispatch({ kind: 'placement', placement });
   }

@@ -68,7 +68,12 @@ export class NodeClusterService implements ClusterService {
     };
   }
 
-  self(): { readonly id: PeerId; readonly address: string; readonly usage: CacheUsage; readonly catalogCount: number } {
+  self(): {
+    readonly id: PeerId;
+    readonly address: string;
+    readonly usage: CacheUsage;
+    readonly catalogCount: number;
+  } {
     const { self, state, store, catalog } = this.#options;
     void catalog.count().then(
       (count) => (this.#catalogCount = count),
@@ -124,7 +129,8 @@ export class NodeClusterService implements ClusterService {
   #viewOf(member: Member, share: number): MemberView {
     const { consensus, leader, self } = this.#options;
     const { voters } = consensus.status();
-    const role = member.id === leader() ? 'leader' : voters.includes(member.raftId) ? 'voter' : 'learner';
+    const role =
+      member.id === leader() ? 'leader' : voters.includes(member.raftId) ? 'voter' : 'learner';
     return {
       id: member.id,
       address: member.address,

@@ -8,7 +8,15 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RingloadError } from '../base/errors.ts';
-import { clusterId, isUuid, peerId, raftId, type ClusterId, type PeerId, type RaftId } from '../base/ids.ts';
+import {
+  clusterId,
+  isUuid,
+  peerId,
+  raftId,
+  type ClusterId,
+  type PeerId,
+  type RaftId,
+} from '../base/ids.ts';
 
 const FORMAT = 1;
 
@@ -68,14 +76,18 @@ function parse(text: string, path: string): Identity {
     throw new RingloadError('data_corrupt', `read ${path}: it is not JSON`, { cause });
   }
   if (raw.format !== FORMAT) {
-    throw new RingloadError('data_dir_foreign', `read ${path}: format ${String(raw.format)} is not ${String(FORMAT)}`);
+    throw new RingloadError(
+      'data_dir_foreign',
+      `read ${path}: format ${String(raw.format)} is not ${String(FORMAT)}`,
+    );
   }
   const membership = raw.membership as { clusterId: string; raftId: number } | undefined;
   const valid =
     typeof raw.peerId === 'string' &&
     isUuid(raw.peerId) &&
     Number.isSafeInteger(raw.generation) &&
-    (membership === undefined || (isUuid(membership.clusterId) && Number.isSafeInteger(membership.raftId)));
+    (membership === undefined ||
+      (isUuid(membership.clusterId) && Number.isSafeInteger(membership.raftId)));
   if (!valid) throw new RingloadError('data_corrupt', `read ${path}: it does not describe a peer`);
   return {
     peerId: peerId(raw.peerId as string),

@@ -36,6 +36,8 @@ export interface JobServiceOptions {
   readonly self: PeerId;
   readonly clock: Clock;
   readonly activeMaxCount: number;
+  /** No segment may be larger: it has to fit into one region of the cache. */
+  readonly segmentMaxBytes: number;
   /** Path of the list of a job's failed files, if this peer has one. */
   readonly failureListOf: (jobId: JobId) => string;
 }
@@ -45,8 +47,13 @@ export class NodeJobService implements JobService {
 
   constructor(options: JobServiceOptions) {
     this.#options = options;
-    options.network.onRequest(STATUS, async (_from, payload) => (await this.#statusAsLeader(payload as JobRef)) ?? null);
-    options.network.onRequest(LIST, (_from, payload) => this.#listAsLeader(payload as { states?: readonly JobState[] }));
+    options.network.onRequest(
+      STATUS,
+      async (_from, payload) => (await this.#statusAsLeader(payload as JobRef)) ?? null,
+    );
+    options.network.onRequest(LIST, (_from, payload) =>
+      this.#listAsLeader(payload as { states?: readonly JobState[] }),
+    );
   }
 
   async submit(spec: JobSpec): Promise<{ readonly jobId: JobId; readonly outcome: SubmitOutcome }> {
@@ -68,7 +75,10 @@ export class NodeJobService implements JobService {
     if (to === self) return this.#statusAsLeader(ref);
     if (to !== undefined) {
       try {
-        return ((await network.request(to, STATUS, ref, QUESTION_DEADLINE_MS)) as JobStatus | null) ?? undefined;
+        return (
+          ((await network.request(to, STATUS, ref, QUESTION_DEADLINE_MS)) as JobStatus | null) ??
+          undefined
+        );
       } catch {
         // Why: an answer marked stale is worth more than none.
       }
@@ -101,7 +111,8 @@ export class NodeJobService implements JobService {
 
   async retry(ref: JobRef): Promise<{ readonly jobId: JobId }> {
     const job = await this.status(ref);
-    if (!job) throw new RingloadError('not_found', `no job found for ${'id' in ref ? ref.id : ref.path}`);
+    if (!job)
+      throw new RingloadError('not_found', `no job found for ${'id' in ref ? ref.id : ref.path}`);
     const { proposer, clock } = this.#options;
     const command = { kind: 'job.retry', jobId: job.id, atMs: clock.wallMs() } as const;
     return (await proposer.commit(command, COMMIT_DEADLINE_MS)) as { jobId: JobId };
@@ -109,10 +120,18 @@ export class NodeJobService implements JobService {
 
   /** Refuses what can never work while somebody is there to read the reason. */
   async #preflight(spec: JobSpec): Promise<void> {
-    const store = this.#options.stores.storeOf(spec.path);
+    const { stores, segmentMaxBytes } = this.#options;
+    const store = stores.storeOf(spec.path);
+    if (spec.segmentSizeBytes > segmentMaxBytes) {
+      const message = `segment size ${String(spec.segmentSizeBytes)}: a cache region holds ${String(segmentMaxBytes)} bytes at most`;
+      throw new RingloadError('invalid_argument', message);
+    }
     try {
-      const page = await store.list({ root: spec.path, limit: 1 }, AbortSignal.timeout(PREFLIGHT_TIMEOUT_MS));
-      const isMount = this.#options.stores.mounts.includes(spec.path);
+      const page = await store.list(
+        { root: spec.path, limit: 1 },
+        AbortSignal.timeout(PREFLIGHT_TIMEOUT_MS),
+      );
+      const isMount = stores.mounts.includes(spec.path);
       if (page.objects.length > 0 || !page.done || isMount) return;
     } catch (thrown) {
       const error = toRingloadError(thrown);
@@ -134,7 +153,9 @@ export class NodeJobService implements JobService {
   }
 
   #listed(filter: { readonly states?: readonly JobState[] }, stale: boolean): JobStatus[] {
-    const jobs = [...this.#options.state().jobs.values()].map((record) => this.#view(record, stale));
+    const jobs = [...this.#options.state().jobs.values()].map((record) =>
+      this.#view(record, stale),
+    );
     return jobs.filter(({ state }) => filter.states?.includes(state) ?? true).reverse();
   }
 

@@ -52,7 +52,11 @@ export class LivenessJudge {
     return commands;
   }
 
-  #verdictOn(member: Member, heardMs: number | undefined, nowMs: number): 'up' | 'suspect' | 'down' | undefined {
+  #verdictOn(
+    member: Member,
+    heardMs: number | undefined,
+    nowMs: number,
+  ): 'up' | 'suspect' | 'down' | undefined {
     const { state } = member;
     if (state !== 'up' && state !== 'suspect' && state !== 'down') return undefined;
     const silentMs = this.silenceMs(member.id, heardMs, nowMs);

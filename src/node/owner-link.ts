@@ -36,7 +36,9 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
   attach(executor: Executor, coordinator: Coordinator): void {
     this.#executor = executor;
     this.#coordinator = coordinator;
-    this.#network.onRequest(BATCH, (from, payload) => this.#take(() => executor.accept(from, payload as TaskBatch)));
+    this.#network.onRequest(BATCH, (from, payload) =>
+      this.#take(() => executor.accept(from, payload as TaskBatch)),
+    );
     this.#network.onRequest(INVENTORY, (_from, payload) => executor.inventory(payload as PassRef));
     this.#network.onRequest(RESULTS, (from, payload) =>
       this.#take(() => {
@@ -56,7 +58,12 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
 
   inventory(to: PeerId, pass: PassRef): Promise<InventoryReply> {
     if (to === this.#self) return this.#local(this.#executor).inventory(pass);
-    return this.#network.request(to, INVENTORY, pass, INVENTORY_DEADLINE_MS) as Promise<InventoryReply>;
+    return this.#network.request(
+      to,
+      INVENTORY,
+      pass,
+      INVENTORY_DEADLINE_MS,
+    ) as Promise<InventoryReply>;
   }
 
   cancel(to: PeerId, pass: PassRef): void {
@@ -77,7 +84,8 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
   }
 
   #local<T>(part: T | undefined): T {
-    if (part === undefined) throw new RingloadError('peer_unreachable', 'this peer is still starting');
+    if (part === undefined)
+      throw new RingloadError('peer_unreachable', 'this peer is still starting');
     return part;
   }
 }

@@ -28,7 +28,9 @@ export class Proposer {
 
   constructor(options: ProposerOptions) {
     this.#options = options;
-    options.network.onRequest(PROPOSE, (_from, payload) => this.#propose(payload as Command, ATTEMPT_MAX_MS));
+    options.network.onRequest(PROPOSE, (_from, payload) =>
+      this.#propose(payload as Command, ATTEMPT_MAX_MS),
+    );
   }
 
   /** The value that applying gave. @throws what applying refused with, or no_leader. */
@@ -43,7 +45,11 @@ export class Proposer {
         const error = toRingloadError(thrown);
         if (!isWorthRepeating(error)) throw error;
         if (clock.nowMs() + RETRY_DELAY_MS >= untilMs) {
-          throw new RingloadError('no_leader', `no leader took the request within ${String(deadlineMs)} ms`, { cause: error });
+          throw new RingloadError(
+            'no_leader',
+            `no leader took the request within ${String(deadlineMs)} ms`,
+            { cause: error },
+          );
         }
       }
       await sleep(clock, RETRY_DELAY_MS);

@@ -29,7 +29,10 @@ export class ReadLink implements ReadNetwork {
   constructor(options: ReadLinkOptions) {
     const { network, catalog } = options;
     this.#options = options;
-    network.onRequest(RECORD, async (_from, payload) => (await catalog.get((payload as { path: string }).path)) ?? null);
+    network.onRequest(
+      RECORD,
+      async (_from, payload) => (await catalog.get((payload as { path: string }).path)) ?? null,
+    );
     network.onRequest(SCAN, (_from, payload) => {
       const request = payload as { root: string; after?: string; limit: number };
       return catalog.scan({ ...request, limit: Math.min(SCAN_MAX_COUNT, request.limit) });
@@ -38,12 +41,22 @@ export class ReadLink implements ReadNetwork {
   }
 
   async recordAt(peer: PeerId, path: string): Promise<FileRecord | undefined> {
-    const found = (await this.#options.network.request(peer, RECORD, { path }, DEADLINE_MS)) as FileRecord | null;
+    const found = (await this.#options.network.request(
+      peer,
+      RECORD,
+      { path },
+      DEADLINE_MS,
+    )) as FileRecord | null;
     return found ?? undefined;
   }
 
-  listAt(peer: PeerId, request: { root: string; after?: string; limit: number }): Promise<readonly FileRecord[]> {
-    return this.#options.network.request(peer, SCAN, request, DEADLINE_MS) as Promise<readonly FileRecord[]>;
+  listAt(
+    peer: PeerId,
+    request: { root: string; after?: string; limit: number },
+  ): Promise<readonly FileRecord[]> {
+    return this.#options.network.request(peer, SCAN, request, DEADLINE_MS) as Promise<
+      readonly FileRecord[]
+    >;
   }
 
   async holds(peer: PeerId, keys: readonly SegmentKey[]): Promise<readonly boolean[]> {
@@ -51,7 +64,9 @@ export class ReadLink implements ReadNetwork {
     const held: boolean[] = [];
     for (let at = 0; at < keys.length; at += HOLDS_MAX_COUNT) {
       const part = keys.slice(at, at + HOLDS_MAX_COUNT);
-      held.push(...((await this.#options.network.request(peer, HOLDS, part, DEADLINE_MS)) as boolean[]));
+      held.push(
+        ...((await this.#options.network.request(peer, HOLDS, part, DEADLINE_MS)) as boolean[]),
+      );
     }
     return held;
   }
@@ -62,7 +77,8 @@ export class ReadLink implements ReadNetwork {
     signal: AbortSignal,
   ): Promise<AsyncIterable<Uint8Array>> {
     const endpoint = this.#options.endpointOf(peer);
-    if (endpoint === undefined) throw new RingloadError('peer_unreachable', `peer ${peer} has no data endpoint`);
+    if (endpoint === undefined)
+      throw new RingloadError('peer_unreachable', `peer ${peer} has no data endpoint`);
     return (await this.#options.client.open(endpoint, request, signal)).body;
   }
 

@@ -1,6 +1,11 @@
 /** The cluster state of this peer: what the log applied, and who wants to know of changes. */
 import { apply, parseCommand } from '../cluster/apply.ts';
-import { EMPTY_STATE, parseState, serializeState, type ClusterState } from '../cluster/cluster-state.ts';
+import {
+  EMPTY_STATE,
+  parseState,
+  serializeState,
+  type ClusterState,
+} from '../cluster/cluster-state.ts';
 import type { CommandResult } from '../cluster/commands.ts';
 import type { StateMachine } from '../raft/consensus.ts';
 

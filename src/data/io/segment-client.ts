@@ -4,7 +4,8 @@ import { fromWireError, RingloadError, type WireError } from '../../base/errors.
 import { CRC_HEADER, formatSegmentRequest, type SegmentRequest } from '../segment-request.ts';
 
 export interface SegmentClientOptions {
-  readonly token?: string;
+  /** Bearer token of the cluster; undefined: peers do not authenticate each other. */
+  readonly token: () => string | undefined;
   /** From connecting to the response head, a fill by read-through included. */
   readonly headTimeoutMs: number;
   /** A body must make progress at least this often. */
@@ -46,7 +47,8 @@ export class SegmentClient {
   }
 
   #head(url: string, signal: AbortSignal): Promise<IncomingMessage> {
-    const { token, headTimeoutMs } = this.#options;
+    const { headTimeoutMs } = this.#options;
+    const token = this.#options.token();
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     return new Promise((resolve, reject) => {
       const request = get(url, { agent: this.#agent, headers, signal }, (response) => {

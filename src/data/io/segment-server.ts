@@ -21,7 +21,7 @@ export interface SegmentServerOptions {
   /** 0: any free port. */
   readonly port: number;
   /** Bearer token that peers present; absent: no authentication. */
-  readonly token?: string;
+  readonly token: () => string | undefined;
   readonly open: (
     request: SegmentRequest,
     signal: AbortSignal,
@@ -75,7 +75,7 @@ async function serve(
   });
   let reader: SegmentReader | undefined;
   try {
-    authorize(request, options.token);
+    authorize(request, options.token());
     const wanted = parseSegmentRequest(request.url ?? '');
     reader = await options.open(wanted, gone.signal);
     if (!reader)

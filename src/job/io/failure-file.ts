@@ -41,7 +41,10 @@ export class FailureFile implements FailureSink {
         const group = this.#waiting;
         this.#waiting = [];
         await appendFile(this.#path, group.map(({ path }) => `${oneLine(path)}\n`).join(''));
-        await appendFile(`${this.#path}.reasons`, group.map((one) => `${JSON.stringify(one)}\n`).join(''));
+        await appendFile(
+          `${this.#path}.reasons`,
+          group.map((one) => `${JSON.stringify(one)}\n`).join(''),
+        );
       }
     } catch (error) {
       this.#logger.error('list of failed files not written', { reason: (error as Error).message });
