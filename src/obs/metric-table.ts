@@ -67,7 +67,7 @@ export const METRIC_TABLE = {
   raft_is_leader: { type: 'gauge', help: '1 on the leader, else 0.' },
   raft_commit_index: { type: 'gauge', help: 'Last committed entry.' },
   raft_applied_index: { type: 'gauge', help: 'Last applied entry.' },
-  raft_elections_total: { type: 'counter', help: 'Times this peer saw the leadership change.' },
+  raft_elections_total: { type: 'counter', help: 'Elections that this peer won.' },
   peers: {
     type: 'gauge',
     help: 'Members by state.',
