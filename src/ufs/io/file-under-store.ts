@@ -6,6 +6,7 @@
  * in nanoseconds and inode, checked before the first and before the last byte is given out; a
  * writer that restores the mtime, or writes within one tick of it, is not seen.
  */
+import { setMaxListeners } from 'node:events';
 import type { BigIntStats } from 'node:fs';
 import { constants, lstat, open, realpath, type FileHandle } from 'node:fs/promises';
 
@@ -103,6 +104,8 @@ export class FileUnderStore implements UnderStore {
   #scope(action: string, signal: AbortSignal): Scope {
     throwIfCancelled(this.#closing.signal);
     throwIfCancelled(signal);
+    // One signal for hundreds of calls is what we expect, not a leak.
+    setMaxListeners(0, signal, this.#closing.signal);
     return new Scope(action, [signal, this.#closing.signal]);
   }
 

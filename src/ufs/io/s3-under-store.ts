@@ -6,6 +6,7 @@
  * and `s3-body.ts`, what an error means is decided in `s3-errors.ts`. Order on a read: check the
  * head, count the body, and give out the last chunk only after the body has ended as promised.
  */
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 
 import {
@@ -58,6 +59,7 @@ export class S3UnderStore implements UnderStore {
     this.#dependencies = dependencies;
     this.#sockets = createSockets(this.#limits);
     this.#client = this.#createClient();
+    setMaxListeners(0, this.#closing.signal);
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
@@ -106,6 +108,8 @@ export class S3UnderStore implements UnderStore {
   }
 
   async *readRange(request: RangeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    // One signal for hundreds of reads of a job is what we expect, not a leak.
+    setMaxListeners(0, signal);
     const progress: RangeProgress = { request, receivedBytes: 0, waitedMs: 0 };
     const extraCount = Math.floor(request.length / BYTES_PER_EXTRA_RETRY);
     const retries = this.#retryLoop(this.#limits.retryMaxCount + extraCount);
@@ -143,6 +147,7 @@ export class S3UnderStore implements UnderStore {
     signal: AbortSignal,
     call: (client: S3Client, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    setMaxListeners(0, signal);
     const retries = this.#retryLoop(this.#limits.retryMaxCount);
     for (;;) {
       const client = this.#client;
