@@ -79,8 +79,17 @@ class MemoryWire implements Wire {
   receive(text: string): void {
     if (this.#ended) return;
     this.#options.counters.bytesReceived += text.length;
+    let frame: Frame;
+    try {
+      frame = decodeFrame(text, this.#options.limits.nestingMax);
+    } catch {
+      this.#options.counters.badFrames++;
+      this.close('bad_frame');
+      this.#events?.onEnd('bad_frame');
+      return;
+    }
     this.#events?.onHeard();
-    this.#events?.onFrame(decodeFrame(text, this.#options.limits.nestingMax));
+    this.#events?.onFrame(frame);
   }
 
   endFromOther(reason: WireEnd): void {

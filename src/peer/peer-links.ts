@@ -5,18 +5,20 @@
  * Invariants: at most one current link per peer, plus one that drains; a peer that is wanted and
  * not linked has a dial under way or planned.
  */
-import type { Clock, Timer } from '../base/clock.ts';
+import type { Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { ClusterId, PeerId } from '../base/ids.ts';
 import { invariant } from '../base/invariant.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import { nextDialDelayMs } from './back-off.ts';
+import { Calls } from './calls.ts';
 import { chooseLink } from './choose-link.ts';
 import type { LinkChoice } from './choose-link.ts';
 import { countRefusal } from './counters.ts';
 import type { PeerCounters } from './counters.ts';
 import { isFrameType } from './frame.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type { PeerLimits } from './limits.ts';
 import { createLoopback } from './loopback.ts';
 import type {
@@ -27,11 +29,13 @@ import type {
   PeerNetwork,
   RequestHandler,
 } from './peer-network.ts';
+import { createSlot, diagnosisOf, statusOf, stopDialling } from './peer-slot.ts';
+import type { LinkDiagnosis, PeerSlot } from './peer-slot.ts';
 import { refusalOf, refusedError, REFUSALS } from './refusal.ts';
 import type { RefusalReason } from './refusal.ts';
 import { LinkSession } from './session.ts';
-import type { SessionContext } from './session.ts';
-import type { Admission, Dial, Dialler, Hello, RemotePeer, Wire, WireEnd } from './wire.ts';
+import type { SessionContext, SessionRole } from './session.ts';
+import type { Admission, Dialler, Hello, RemotePeer, Wire, WireEnd } from './wire.ts';
 
 export interface PeerLinksOptions {
   readonly identity: PeerIdentity;
@@ -51,30 +55,6 @@ export interface PeerLinksOptions {
   readonly dialler: Dialler;
 }
 
-/** More about a link than {@link LinkStatus} tells: for `doctor` and logs. */
-export interface LinkDiagnosis extends LinkStatus {
-  readonly address: string | undefined;
-  readonly dialledBySelf: boolean | undefined;
-  readonly roundTripMs: number | undefined;
-  readonly failuresCount: number;
-  /** Why the last dial failed; undefined when the last one succeeded. */
-  readonly lastFailure: string | undefined;
-}
-
-interface PeerSlot {
-  readonly id: PeerId;
-  /** Undefined: not asked for by `setPeers`, linked because it dialled us. */
-  address: string | undefined;
-  current: LinkSession | undefined;
-  draining: { readonly session: LinkSession; readonly sinceMs: number } | undefined;
-  dial: Dial | undefined;
-  redial: Timer | undefined;
-  failuresCount: number;
-  lastFailure: RingloadError | undefined;
-  lastHeardMs: number | undefined;
-  generation: number | undefined;
-}
-
 export class PeerLinks implements PeerNetwork, Admission {
   readonly #options: PeerLinksOptions;
   readonly #self: PeerId;
@@ -83,12 +63,9 @@ export class PeerLinks implements PeerNetwork, Admission {
   readonly #messageHandlers = new Map<string, MessageHandler>();
   readonly #listeners = new Set<(status: LinkStatus) => void>();
   readonly #slots = new Map<PeerId, PeerSlot>();
-  readonly #sessions = new Set<LinkSession>();
+  readonly #heartbeat: Heartbeat;
+  readonly #calls: Calls;
   readonly #loopback: LinkSession;
-  /** Ends of `requestAt` calls that are still being dialled. */
-  readonly #abortCalls = new Set<() => void>();
-  #callsCount = 0;
-  #tick: { readonly timer: Timer; readonly dueMs: number } | undefined;
   #closed = false;
 
   constructor(options: PeerLinksOptions) {
@@ -108,6 +85,15 @@ export class PeerLinks implements PeerNetwork, Admission {
         });
       },
     };
+    this.#heartbeat = new Heartbeat(options);
+    this.#calls = new Calls({
+      ...options,
+      hello: () => this.#hello('call', undefined),
+      startSession: (remote, wire, role) => this.#startSession(remote, wire, role),
+      mayRequest: (caller, type) =>
+        (caller.clusterId !== undefined && options.isMember(caller.id)) ||
+        options.joinRequestTypes.includes(type),
+    });
     this.#loopback = createLoopback(
       { ...options.identity, instance: options.instance },
       this.#context,
@@ -138,14 +124,8 @@ export class PeerLinks implements PeerNetwork, Admission {
     deadlineMs: number,
   ): Promise<unknown> {
     checkRequest(type, deadlineMs);
-    const dueMs = this.#options.clock.nowMs() + deadlineMs;
-    const session = await this.#openCall(address, deadlineMs);
-    try {
-      const leftMs = Math.max(0, dueMs - this.#options.clock.nowMs());
-      return await session.request(type, payload, leftMs);
-    } finally {
-      session.close('closed');
-    }
+    if (this.#closed) throw unreachable(address, 'this peer is closing');
+    return this.#calls.request(address, type, payload, deadlineMs);
   }
 
   send(to: PeerId, type: string, payload: unknown): boolean {
@@ -186,24 +166,15 @@ export class PeerLinks implements PeerNetwork, Admission {
   }
 
   diagnose(): readonly LinkDiagnosis[] {
-    return [...this.#slots.values()].map((slot) => ({
-      ...statusOf(slot),
-      address: slot.address,
-      dialledBySelf: slot.current?.dialledBySelf,
-      roundTripMs: slot.current?.roundTripMs,
-      failuresCount: slot.failuresCount,
-      lastFailure: slot.lastFailure?.message,
-    }));
+    return [...this.#slots.values()].map(diagnosisOf);
   }
 
   close(): Promise<void> {
     this.#closed = true;
-    for (const abort of [...this.#abortCalls]) abort();
+    this.#calls.abortAll();
     for (const slot of [...this.#slots.values()]) this.#dropSlot(slot);
-    for (const session of [...this.#sessions]) session.close('closed');
+    for (const session of this.#heartbeat.sessions()) session.close('closed');
     this.#loopback.close('closed');
-    this.#tick?.timer.cancel();
-    this.#tick = undefined;
     return Promise.resolve();
   }
 
@@ -221,9 +192,7 @@ export class PeerLinks implements PeerNetwork, Admission {
 
   admit(hello: Hello): RefusalReason | undefined {
     if (this.#closed) return 'closing';
-    if (hello.purpose === 'call') {
-      return this.#callsCount >= this.#options.limits.callsMax ? 'overloaded' : undefined;
-    }
+    if (hello.purpose === 'call') return this.#calls.isFull ? 'overloaded' : undefined;
     if (hello.clusterId === undefined || !this.#options.isMember(hello.id)) return 'not_member';
     const choice = this.#choose(this.#slots.get(hello.id), hello, false);
     if (choice.kind === 'refuse') return choice.reason;
@@ -232,7 +201,7 @@ export class PeerLinks implements PeerNetwork, Admission {
 
   accept(hello: Hello, wire: Wire): void {
     if (hello.purpose === 'call') {
-      this.#acceptCall(hello, wire);
+      this.#calls.accept(hello, wire);
       return;
     }
     const slot = this.#slots.get(hello.id) ?? this.#addSlot(hello.id, undefined);
@@ -246,18 +215,6 @@ export class PeerLinks implements PeerNetwork, Admission {
     this.#options.logger.warn('peer refused', { caller: hello?.id, reason });
   }
 
-  #acceptCall(hello: Hello, wire: Wire): void {
-    const { isMember, joinRequestTypes } = this.#options;
-    this.#callsCount++;
-    this.#startSession(hello, wire, {
-      purpose: 'call',
-      dialledBySelf: false,
-      mayRequest: (type) =>
-        (hello.clusterId !== undefined && isMember(hello.id)) || joinRequestTypes.includes(type),
-      mayMessage: false,
-    });
-  }
-
   // --- Dialling -----------------------------------------------------------------------------
 
   #wantPeer(id: PeerId, address: string): void {
@@ -266,10 +223,7 @@ export class PeerLinks implements PeerNetwork, Admission {
     slot.address = address;
     if (moved && !slot.current) {
       slot.failuresCount = 0;
-      slot.dial?.abort();
-      slot.dial = undefined;
-      slot.redial?.cancel();
-      slot.redial = undefined;
+      stopDialling(slot);
     }
     this.#planDial(slot);
   }
@@ -321,7 +275,6 @@ export class PeerLinks implements PeerNetwork, Admission {
       this.#dialFailed(slot, refusedError(refusal, address));
       return;
     }
-    slot.lastFailure = undefined;
     this.#place(slot, this.#startLink(remote, wire, true), choice);
   }
 
@@ -330,61 +283,14 @@ export class PeerLinks implements PeerNetwork, Admission {
     const refusal = refusalOf(error);
     counters.dialFailures++;
     if (refusal !== undefined) countRefusal(counters.refusedDials, refusal);
+    // Why: the other side dialled meanwhile, and that dial won.
+    if (slot.current) return;
     if (slot.lastFailure?.message !== error.message && refusal !== 'duplicate_link') {
       logger.warn('dial failed', { peerId: slot.id, address: slot.address, error: error.message });
     }
     slot.lastFailure = error;
     slot.failuresCount++;
     this.#planDial(slot);
-  }
-
-  /** Dials for one request and waits for the open link, no longer than the caller would. */
-  #openCall(address: string, deadlineMs: number): Promise<LinkSession> {
-    if (this.#closed) return Promise.reject(this.#unreachable(address, 'this peer is closing'));
-    return new Promise((resolve, reject) => {
-      const finish = (): void => {
-        timer.cancel();
-        this.#abortCalls.delete(abort);
-      };
-      const giveUp = (error: RingloadError): void => {
-        finish();
-        dial.abort();
-        reject(error);
-      };
-      const abort = (): void => {
-        giveUp(this.#unreachable(address, 'this peer is closing'));
-      };
-      const timer = this.#options.clock.setTimer(deadlineMs, () => {
-        giveUp(
-          new RingloadError('deadline_exceeded', `reach ${address}: not within ${deadlineMs} ms`),
-        );
-      });
-      this.#abortCalls.add(abort);
-      this.#options.counters.dials++;
-      const dial = this.#options.dialler.dial(
-        { address, hello: this.#hello('call', undefined) },
-        {
-          onOpen: (remote, wire) => {
-            finish();
-            resolve(
-              this.#startSession(remote, wire, {
-                purpose: 'call',
-                dialledBySelf: true,
-                mayRequest: () => false,
-                mayMessage: false,
-              }),
-            );
-          },
-          onFailure: (error) => {
-            finish();
-            this.#options.counters.dialFailures++;
-            const refusal = refusalOf(error);
-            if (refusal !== undefined) countRefusal(this.#options.counters.refusedDials, refusal);
-            reject(error);
-          },
-        },
-      );
-    });
   }
 
   #hello(purpose: Hello['purpose'], targetId: PeerId | undefined): Hello {
@@ -412,10 +318,7 @@ export class PeerLinks implements PeerNetwork, Admission {
   #startSession(
     { id, generation, instance }: RemotePeer,
     wire: Wire,
-    role: Pick<LinkSession, 'purpose' | 'dialledBySelf'> & {
-      mayRequest: (type: string) => boolean;
-      mayMessage: boolean;
-    },
+    role: SessionRole,
   ): LinkSession {
     const session = new LinkSession({
       ...role,
@@ -426,8 +329,7 @@ export class PeerLinks implements PeerNetwork, Admission {
         this.#sessionEnded(ended, reason);
       },
     });
-    this.#sessions.add(session);
-    this.#planTick();
+    this.#heartbeat.watch(session);
     return session;
   }
 
@@ -453,8 +355,8 @@ export class PeerLinks implements PeerNetwork, Admission {
   }
 
   #drain(slot: PeerSlot, session: LinkSession): void {
-    slot.draining?.session.close('drained');
-    slot.draining = { session, sinceMs: this.#options.clock.nowMs() };
+    slot.draining?.close('drained');
+    slot.draining = session;
     session.retire();
   }
 
@@ -462,6 +364,7 @@ export class PeerLinks implements PeerNetwork, Admission {
     const { counters, logger } = this.#options;
     if (slot.generation !== undefined) counters.reconnects++;
     counters.linksOpened++;
+    slot.lastFailure = undefined;
     slot.generation = session.remote.generation;
     slot.lastHeardMs = session.lastHeardMs;
     logger.info('link opened', { peerId: slot.id, dialledBySelf: session.dialledBySelf });
@@ -479,14 +382,14 @@ export class PeerLinks implements PeerNetwork, Admission {
   }
 
   #sessionEnded(session: LinkSession, reason: WireEnd): void {
-    this.#sessions.delete(session);
+    this.#heartbeat.unwatch(session);
     if (session.purpose === 'call') {
-      if (!session.dialledBySelf) this.#callsCount--;
+      this.#calls.sessionEnded(session);
       return;
     }
     const slot = this.#slots.get(session.remote.id);
     if (!slot) return;
-    if (slot.draining?.session === session) slot.draining = undefined;
+    if (slot.draining === session) slot.draining = undefined;
     if (slot.current !== session) return;
     slot.current = undefined;
     this.#linkClosed(slot, session, reason);
@@ -495,69 +398,17 @@ export class PeerLinks implements PeerNetwork, Admission {
   }
 
   #addSlot(id: PeerId, address: string | undefined): PeerSlot {
-    const slot: PeerSlot = {
-      id,
-      address,
-      current: undefined,
-      draining: undefined,
-      dial: undefined,
-      redial: undefined,
-      failuresCount: 0,
-      lastFailure: undefined,
-      lastHeardMs: undefined,
-      generation: undefined,
-    };
+    const slot = createSlot(id, address);
     this.#slots.set(id, slot);
     return slot;
   }
 
   #dropSlot(slot: PeerSlot): void {
     slot.address = undefined;
-    slot.redial?.cancel();
-    slot.dial?.abort();
-    slot.draining?.session.close('closed');
+    stopDialling(slot);
+    slot.draining?.close('closed');
     slot.current?.close('closed');
     this.#slots.delete(slot.id);
-  }
-
-  // --- Liveness -----------------------------------------------------------------------------
-
-  /** One timer for all links, and none while there is no link. */
-  #planTick(): void {
-    if (this.#tick || this.#closed || this.#sessions.size === 0) return;
-    const { clock, limits } = this.#options;
-    this.#tick = {
-      dueMs: clock.nowMs() + limits.pingIntervalMs,
-      timer: clock.setTimer(limits.pingIntervalMs, () => {
-        this.#onTick();
-      }),
-    };
-  }
-
-  #onTick(): void {
-    const { clock, limits } = this.#options;
-    const nowMs = clock.nowMs();
-    // Why: after a stall of this process the frames of the others wait unread in the kernel.
-    const stalled = nowMs - (this.#tick?.dueMs ?? nowMs) > limits.pingIntervalMs;
-    this.#tick = undefined;
-    for (const session of [...this.#sessions]) {
-      if (!stalled) this.#endIfOverdue(session, nowMs);
-      session.ping();
-    }
-    this.#planTick();
-  }
-
-  #endIfOverdue(session: LinkSession, nowMs: number): void {
-    const { limits, counters } = this.#options;
-    const draining = this.#slots.get(session.remote.id)?.draining;
-    if (nowMs - session.lastHeardMs > limits.deadAfterMs) {
-      counters.silentLinks++;
-      session.close('silent');
-    } else if (session.purpose === 'call' && nowMs - session.openedMs > limits.callMaxMs) {
-      session.close('closed');
-    } else if (draining?.session === session && nowMs - draining.sinceMs > limits.drainMaxMs) {
-      session.close('drained');
-    }
   }
 
   // --- Helpers ------------------------------------------------------------------------------
@@ -577,12 +428,6 @@ export class PeerLinks implements PeerNetwork, Admission {
     });
   }
 
-  #unreachable(address: string, why: string): RingloadError {
-    return new RingloadError('peer_unreachable', `reach ${address}: ${why}`, {
-      details: { address },
-    });
-  }
-
   #emit(status: LinkStatus): void {
     for (const listener of [...this.#listeners]) {
       try {
@@ -594,21 +439,16 @@ export class PeerLinks implements PeerNetwork, Admission {
   }
 }
 
-function statusOf(slot: PeerSlot): LinkStatus {
-  const heardMs = [slot.lastHeardMs, slot.current?.lastHeardMs, slot.draining?.session.lastHeardMs];
-  const known = heardMs.filter((value) => value !== undefined);
-  return {
-    peerId: slot.id,
-    connected: slot.current !== undefined,
-    lastHeardMs: known.length === 0 ? undefined : Math.max(...known),
-    generation: slot.current?.remote.generation ?? slot.generation,
-  };
-}
-
 function checkRequest(type: string, deadlineMs: number): void {
   invariant(isFrameType(type), `'${type}' is no request type`);
   invariant(
     Number.isFinite(deadlineMs) && deadlineMs >= 0,
     `deadline of ${deadlineMs} ms for a request of type ${type}`,
   );
+}
+
+function unreachable(address: string, why: string): RingloadError {
+  return new RingloadError('peer_unreachable', `reach ${address}: ${why}`, {
+    details: { address },
+  });
 }

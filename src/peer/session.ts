@@ -15,15 +15,19 @@ import type { PeerLimits } from './limits.ts';
 import type { MessageHandler, RequestHandler } from './peer-network.ts';
 import type { LinkPurpose, RemotePeer, Wire, WireEnd } from './wire.ts';
 
-export interface SessionOptions {
-  readonly wire: Wire;
-  readonly remote: RemotePeer;
+/** What the two sides may do on a link. */
+export interface SessionRole {
   readonly purpose: LinkPurpose;
   readonly dialledBySelf: boolean;
   /** Whether the other side may send requests of `type`; asked for each. */
   readonly mayRequest: (type: string) => boolean;
   /** Whether the other side may send messages. */
   readonly mayMessage: boolean;
+}
+
+export interface SessionOptions extends SessionRole {
+  readonly wire: Wire;
+  readonly remote: RemotePeer;
   readonly context: SessionContext;
   readonly onEnd: (session: LinkSession, reason: WireEnd) => void;
 }
@@ -59,7 +63,7 @@ export class LinkSession {
   #roundTripMs: number | undefined;
   #ping: { readonly sequence: number; readonly sentMs: number } | undefined;
   #pingSequence = 0;
-  #retiring = false;
+  #retiringSinceMs: number | undefined;
   #byeSent = false;
   #byeReceived = false;
   #ended = false;
@@ -91,12 +95,6 @@ export class LinkSession {
   /** Of the latest ping; only the dialler measures. */
   get roundTripMs(): number | undefined {
     return this.#roundTripMs;
-  }
-  get retiring(): boolean {
-    return this.#retiring;
-  }
-  get ended(): boolean {
-    return this.#ended;
   }
 
   request(type: string, payload: unknown, deadlineMs: number): Promise<unknown> {
@@ -143,9 +141,18 @@ export class LinkSession {
     this.#sendUrgent({ kind: 'ping', sequence });
   }
 
+  /** Why the link has to end now; undefined: it has not. */
+  overdueAs(nowMs: number): WireEnd | undefined {
+    const { deadAfterMs, callMaxMs, drainMaxMs } = this.#context.limits;
+    if (nowMs - this.#lastHeardMs > deadAfterMs) return 'silent';
+    if (this.purpose === 'call' && nowMs - this.openedMs > callMaxMs) return 'closed';
+    if (nowMs - (this.#retiringSinceMs ?? nowMs) > drainMaxMs) return 'drained';
+    return undefined;
+  }
+
   /** Starts no more requests here; the link ends when both sides have done so and are idle. */
   retire(): void {
-    this.#retiring = true;
+    this.#retiringSinceMs ??= this.#context.clock.nowMs();
     this.#sayBye();
   }
 
@@ -295,7 +302,13 @@ export class LinkSession {
   }
 
   #sayBye(): void {
-    if (!this.#retiring || this.#byeSent || this.#ended || this.#waiting.size > 0) return;
+    if (
+      this.#retiringSinceMs === undefined ||
+      this.#byeSent ||
+      this.#ended ||
+      this.#waiting.size > 0
+    )
+      return;
     this.#byeSent = true;
     this.#sendUrgent({ kind: 'bye' });
     this.#closeWhenDone();
