@@ -78,7 +78,7 @@ test('master: what is wrong or unknown is told with a message', async (t) => {
   const cases = [
     ['POST', 'submit_job/load', undefined, 400],
     ['POST', 'submit_job/load', { path: 's3://b/p', options: { replicas: 'x' } }, 400],
-    ['POST', 'submit_job/load', { indexFile: 's3://b/i', path: 's3://b/p' }, 200],
+    ['POST', 'submit_job/load', { indexFile: 's3://b/i', path: 's3://b/p' }, 400],
     ['GET', 'progress_job/load', { path: 's3://b/none' }, 404],
     ['GET', 'progress_job/load', { job_id: 'x' }, 400],
     ['GET', 'list_job?job-state=LOST', undefined, 400],
