@@ -57,11 +57,7 @@ test('query: what cannot be decoded is refused, wherever it stands', (t) => {
     '/x%00',
     '/x%ff',
   ]) {
-    t.is(
-      t.throws(() => parseTarget(url, 100), { instanceOf: RingloadError })?.httpStatus,
-      400,
-      url,
-    );
+    t.is(t.throws(() => parseTarget(url, 100), { instanceOf: RingloadError }).httpStatus, 400, url);
   }
 });
 

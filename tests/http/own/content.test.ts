@@ -2,6 +2,8 @@ import test from 'ava';
 import { createHash } from 'node:crypto';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { ManualClock } from '../../../src/base/clock.ts';
+import { WRITE_STALL_MAX_MS } from '../../../src/http/stream-body.ts';
 import { eventually, TestServer, type FakeFile } from '../fake-services.ts';
 
 const PATH = 's3://b/f';
@@ -249,4 +251,32 @@ test('content: a slow client holds the source back', async (t) => {
   await new Promise((resolve) => socket.on('close', resolve));
   t.is(bodyBytes, bytes.length);
   t.is(hash.digest('hex'), createHash('sha256').update(bytes).digest('hex'));
+});
+
+test('content: a client that stops reading is cut off in the end', async (t) => {
+  const clock = new ManualClock();
+  let timerCount = 0;
+  const setTimer = clock.setTimer.bind(clock);
+  clock.setTimer = (delayMs, callback) => {
+    timerCount++;
+    return setTimer(delayMs, callback);
+  };
+  await using server = await TestServer.start({ clock });
+  withFile(server, { bytes: Buffer.alloc(64 * 1024 * 1024) });
+  server.services.files.chunkSizeBytes = 1024 * 1024;
+  const socket = connect(server.port, '127.0.0.1');
+  socket.on('error', () => undefined).pause();
+  socket.write(`GET /v1/files/content?path=${PATH} HTTP/1.1\r\nHost: h\r\n\r\n`);
+  let seen = -1;
+  let turns = 0;
+  await eventually('the client stalls', () => {
+    turns = seen === timerCount && timerCount > 0 ? turns + 1 : 0;
+    seen = timerCount;
+    return turns > 2000;
+  });
+  clock.advance(WRITE_STALL_MAX_MS - 1);
+  t.is(server.services.files.openCount, 1);
+  clock.advance(1);
+  await eventually('the source is closed', () => server.services.files.openCount === 0);
+  socket.destroy();
 });
