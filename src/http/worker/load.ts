@@ -3,7 +3,7 @@
  * 200 also for refusals by the cluster, text/plain. A request that is wrong in itself answers 400,
  * a cluster that cannot answer now 503, where Alluxio drops the connection.
  */
-import { toRingloadError } from '../../base/errors.ts';
+import { toRingloadError, type ErrorCode } from '../../base/errors.ts';
 import type { JobStatus } from '../../job/job-status.ts';
 import { jobPathOf } from '../../job/canonical-path.ts';
 import { parseJobSpec } from '../../job/parse-spec.ts';
@@ -22,6 +22,15 @@ import { problemOf } from '../problem.ts';
 import { replyText } from '../reply.ts';
 import type { SubmitOutcome } from '../services.ts';
 import type { JsonObject } from '../strict-json.ts';
+
+/** The cluster did not decide: an error status, not a refusal. */
+const NO_ANSWER: ReadonlySet<ErrorCode> = new Set([
+  'no_leader',
+  'not_leader',
+  'peer_unreachable',
+  'deadline_exceeded',
+  'internal',
+]);
 
 export async function serveWorkerLoad(
   ctx: HttpContext,
@@ -62,7 +71,7 @@ async function submit(ctx: HttpContext, deps: HttpDeps, input: JsonObject): Prom
     return { success: true, jobId, path, message: submitMessage(path, jobId, outcome) };
   } catch (thrown) {
     const error = toRingloadError(thrown);
-    if (error.retryable || error.code === 'internal') throw thrown;
+    if (NO_ANSWER.has(error.code)) throw thrown;
     const reason = problemOf(thrown, ctx.state.requestId).detail;
     const message = `Failed to submit load job ${path}: ${reason}`;
     return { success: false, jobId: 'NONE', path, message };
