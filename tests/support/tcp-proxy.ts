@@ -56,6 +56,8 @@ export interface ProxyConnection {
 
 export interface TcpProxyOptions {
   readonly target: { readonly host: string; readonly port: number };
+  /** Where the proxy listens. Default 127.0.0.1. */
+  readonly host?: string;
   /** Default 0: any free port. */
   readonly port?: number;
   /** Overrides what {@link TcpProxy.set} sets. */
@@ -84,7 +86,7 @@ export class TcpProxy implements AsyncDisposable {
 
   static async start(options: TcpProxyOptions): Promise<TcpProxy> {
     const proxy = new TcpProxy(options);
-    proxy.#server.listen(options.port ?? 0, '127.0.0.1');
+    proxy.#server.listen(options.port ?? 0, options.host ?? '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;
   }
@@ -93,9 +95,9 @@ export class TcpProxy implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** `127.0.0.1:port` */
+  /** `host:port` */
   get address(): string {
-    return `127.0.0.1:${this.port}`;
+    return `${this.#options.host ?? '127.0.0.1'}:${this.port}`;
   }
 
   /** Connections accepted so far, those refused not counted. */
