@@ -11,7 +11,10 @@ export function addOptions(command: Command, specs: readonly OptionSpec[]): void
     if (flags.includes('--help')) continue;
     const option = new Option(flags, description).hideHelp(hidden === true);
     if (repeatable) {
-      option.argParser((value: string, earlier: readonly string[] = []) => [...earlier, value]);
+      option.argParser((value: string, earlier: readonly string[] | undefined) => [
+        ...(earlier ?? []),
+        value,
+      ]);
     }
     command.addOption(option);
   }

@@ -33,11 +33,11 @@ export function oneOf<const T extends string>(values: readonly T[]): Check<T> {
 
 /** A branded text: checked as a text, typed as the brand. */
 export function brandedText<T extends string>(): Check<T> {
-  return (value, at) => text(value, at) as T;
+  return text as Check<string> as Check<T>;
 }
 
 export function brandedNumber<T extends number>(): Check<T> {
-  return (value, at) => number(value, at) as T;
+  return number as Check<number> as Check<T>;
 }
 
 export function listOf<T>(check: Check<T>): Check<readonly T[]> {
