@@ -1,0 +1,92 @@
+/**
+ * The layering of `src/`, as one table: what each group may import of ours and from outside.
+ *
+ * `.dependency-cruiser.cjs` turns it into rules, `eslint.config.js` takes from it which groups are
+ * the core, and `tests/tooling/layers.test.ts` plants a violation of every kind.
+ *
+ * Entries of `imports`: a group (`ring`), one file (`raft/consensus.ts`), or `types:GROUP` for
+ * type-only imports of a group.
+ */
+'use strict';
+
+/** The seams: interface, type and message files that outer groups may see. */
+const INTERFACES = [
+  'cache/file-catalog.ts',
+  'cache/segment-store.ts',
+  'data/data-plane.ts',
+  'http/services.ts',
+  'job/job-status.ts',
+  'job/spec.ts',
+  'peer/peer-network.ts',
+  'raft/consensus.ts',
+  'ufs/under-store.ts',
+];
+
+/**
+ * `core` groups are pure outside `io/`: no Node module except assert and crypto, no package except
+ * those named. The other groups may use any Node module and the packages named. An `io/` file may
+ * use any of both.
+ */
+const GROUPS = {
+  base: { core: true, imports: [] },
+  ring: { core: true, imports: ['base'], packages: ['hashring'] },
+  raft: { core: true, imports: ['base'], packages: ['@coaty/consensus.raft'] },
+  cache: { core: true, imports: ['base'] },
+  ufs: { core: true, imports: ['base'] },
+  data: {
+    core: true,
+    imports: ['base', 'cache/segment-store.ts', 'cache/file-catalog.ts', 'ufs/under-store.ts'],
+  },
+  cluster: { core: true, imports: ['base', 'ring', 'types:raft', 'types:cache', 'types:ufs'] },
+  job: {
+    core: true,
+    imports: ['base', 'ring', 'cache', 'ufs', 'cluster', 'data/data-plane.ts'],
+    packages: ['re2js'],
+  },
+  config: { imports: ['base'], packages: ['zod', 'yaml'] },
+  obs: { imports: ['base'], packages: ['pino', 'prom-client'] },
+  sample: { imports: ['base'], packages: [] },
+  peer: {
+    imports: ['base', 'cluster', 'obs', ...INTERFACES],
+    packages: ['ws'],
+  },
+  http: {
+    imports: ['base', 'obs', 'types:cluster', 'job/parse-spec.ts', 'job/report.ts', ...INTERFACES],
+    packages: ['koa', '@koa/router', 'zod'],
+  },
+  node: {
+    imports: [
+      'base',
+      'ring',
+      'raft',
+      'cache',
+      'ufs',
+      'data',
+      'cluster',
+      'job',
+      'config',
+      'obs',
+      'peer',
+      'http',
+    ],
+    packages: ['undici'],
+  },
+  cli: { imports: ['base', 'config', 'obs', ...INTERFACES], packages: ['commander', 'undici'] },
+};
+
+/** Groups that may be reached by dynamic import only, and from where. */
+const DYNAMIC_ONLY = [
+  { from: 'cli', to: 'node' },
+  { from: 'cli', to: 'sample' },
+];
+
+/** Packages that exactly one place may import. */
+const SINGLE_IMPORTER = [
+  { package: 'hashring', from: '^src/ring/' },
+  { package: '@coaty/consensus.raft', from: '^src/raft/' },
+  { package: 're2js', from: '^src/job/file-filter\\.ts$' },
+];
+
+const CORE_GROUPS = Object.keys(GROUPS).filter((name) => GROUPS[name].core);
+
+module.exports = { GROUPS, INTERFACES, DYNAMIC_ONLY, SINGLE_IMPORTER, CORE_GROUPS };

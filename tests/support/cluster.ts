@@ -1,0 +1,299 @@
+/**
+ * A cluster of real peer processes on loopback, for fault tests and benchmarks.
+ *
+ *   await using cluster = await Cluster.start({ peers: 3, mounts: ['s3://data'], env: {…} });
+ *   const leader = await cluster.waitForLeader();
+ *   await leader.kill();
+ *
+ * With `proxied` every connection between peers runs through a fault proxy: a peer advertises a
+ * loopback address of its own, where a proxy listens on the same ports. The proxies find out which
+ * peer a connection comes from, so traffic can be cut pair by pair and one way. Linux only.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { JobState, JobStatus } from '../../src/job/job-status.ts';
+import { freePort } from './free-port.ts';
+import { Peer } from './peer-process.ts';
+import type { SubmitRequest } from './peer-api.ts';
+import { ownerOfPort } from './socket-owner.ts';
+import { type Direction, type Faults, type ProxyConnection, TcpProxy } from './tcp-proxy.ts';
+import { type TempFolder, tempFolder } from './temp-folder.ts';
+import { waitFor } from './wait-for.ts';
+
+/** Short timers, so that an election takes half a second; ratios as in the defaults. */
+const FAST_TIMERS = {
+  RINGLOAD_RAFT_TICK_MS: 50,
+  RINGLOAD_LIVENESS_PING_INTERVAL_MS: 200,
+  RINGLOAD_LIVENESS_LINK_TIMEOUT_MS: 1_000,
+  RINGLOAD_LIVENESS_SUSPECT_AFTER_MS: 1_500,
+  RINGLOAD_LIVENESS_DOWN_AFTER_MS: 4_000,
+  RINGLOAD_LOAD_CHECKPOINT_INTERVAL_MS: 300,
+  RINGLOAD_LOAD_RETRY_DELAY_MS: 100,
+  RINGLOAD_CACHE_REGION_SIZE_BYTES: '8MiB',
+  RINGLOAD_LOG_FORMAT: 'plain',
+} as const;
+
+export interface ClusterOptions {
+  /** Default 3. */
+  readonly peers?: number;
+  /** As `--mount` takes them: `s3://bucket,endpoint=http://…`. */
+  readonly mounts: readonly string[];
+  /** For every peer: credentials, and configuration as `RINGLOAD_SECTION_KEY`. */
+  readonly env?: Readonly<Record<string, string | number | boolean>>;
+  /** More arguments of `serve`. */
+  readonly args?: readonly string[];
+  /** Bytes that each peer's cache may use. Default `1GiB`. */
+  readonly cacheCapacity?: string;
+  /** Put a fault proxy in front of every peer. Default false. */
+  readonly proxied?: boolean;
+  /** Module that node runs in place of the compiled CLI. */
+  readonly program?: string;
+}
+
+const DEFAULT_PROGRAM = join(process.cwd(), 'build/src/cli/main.js');
+
+export class Cluster implements AsyncDisposable {
+  readonly peers: Peer[] = [];
+  readonly #options: ClusterOptions;
+  readonly #folder: TempFolder;
+  readonly #proxies: TcpProxy[] = [];
+  readonly #faults = new PairFaults();
+
+  private constructor(options: ClusterOptions, folder: TempFolder) {
+    this.#options = options;
+    this.#folder = folder;
+  }
+
+  /** Resolves when all peers are ready. */
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const cluster = new Cluster(options, await tempFolder('cluster'));
+    try {
+      for (let count = options.peers ?? 3; count > 0; count--) await cluster.addPeer();
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  /** Starts one more peer, joins it, and resolves when it is ready. */
+  async addPeer(): Promise<Peer> {
+    const index = this.peers.length;
+    const { mounts, env = {}, args = [], program = DEFAULT_PROGRAM } = this.#options;
+    const dataDir = join(this.#folder.path, `peer-${index}`);
+    await mkdir(dataDir);
+    const advertiseHost = this.#options.proxied ? `127.0.1.${index + 1}` : undefined;
+    const settings = { ...FAST_TIMERS, ...env };
+    const peer = new Peer({
+      index,
+      program,
+      dataDir,
+      restPort: await freePort(),
+      dataPort: await freePort(),
+      ...(advertiseHost !== undefined && { advertiseHost }),
+      join: this.peers.map((member) => member.advertisedAddress),
+      mounts,
+      args: [
+        '--cache-dir',
+        `${join(dataDir, 'cache')}=${this.#options.cacheCapacity ?? '1GiB'}`,
+        ...args,
+      ],
+      env: Object.fromEntries(
+        Object.entries(settings).map(([name, value]) => [name, String(value)]),
+      ),
+    });
+    this.peers.push(peer);
+    this.#faults.peers = this.peers;
+    if (advertiseHost !== undefined) await this.#startProxies(peer, advertiseHost);
+    await peer.start();
+    await peer.waitReady();
+    return peer;
+  }
+
+  get runningPeers(): readonly Peer[] {
+    return this.peers.filter((peer) => peer.running);
+  }
+
+  /** The peer that a majority of the running peers takes for the leader, if they agree. */
+  async leader(): Promise<Peer | undefined> {
+    const views = await Promise.allSettled(this.runningPeers.map((peer) => peer.api.cluster()));
+    const leaders = new Map<string, number>();
+    for (const view of views) {
+      if (view.status === 'rejected' || view.value.leaderId === undefined) continue;
+      const { leaderId, members } = view.value;
+      const address = members.find(({ id }) => id === leaderId)?.address;
+      if (address !== undefined) leaders.set(address, (leaders.get(address) ?? 0) + 1);
+    }
+    const agreed = [...leaders].find(([, count]) => count > this.runningPeers.length / 2)?.[0];
+    return this.runningPeers.find((peer) => peer.advertisedAddress === agreed);
+  }
+
+  /** @param other a peer that shall not be taken, such as one just killed. */
+  async waitForLeader(options: { deadlineMs?: number; other?: Peer } = {}): Promise<Peer> {
+    return this.waitFor(
+      async () => {
+        const leader = await this.leader();
+        return leader === options.other ? undefined : leader;
+      },
+      'a leader',
+      options.deadlineMs,
+    );
+  }
+
+  /** Waits for a condition; a failure shows the last lines of every peer. */
+  waitFor<T>(
+    probe: () => T | undefined | false | Promise<T | undefined | false>,
+    what: string,
+    deadlineMs = 15_000,
+  ): Promise<T> {
+    return waitFor(probe, { what, deadlineMs, context: () => this.logs() });
+  }
+
+  /** Submits at any running peer and answers with the job's id, trying again while none leads. */
+  submit(request: SubmitRequest): Promise<string> {
+    return this.waitFor(
+      async () => (await this.#anyPeer().api.submit(request)).jobId,
+      `the load of ${request.path} to be accepted`,
+    );
+  }
+
+  /** As any running peer answers; undefined when none can at the moment. */
+  async status(jobId: string): Promise<JobStatus | undefined> {
+    for (const peer of this.runningPeers) {
+      const status = await peer.api.job(jobId).catch(() => undefined);
+      if (status !== undefined) return status;
+    }
+    return undefined;
+  }
+
+  /** @throws at once when the job ends in another state than the one waited for. */
+  async waitForState(jobId: string, state: JobState, deadlineMs = 60_000): Promise<JobStatus> {
+    const ended: readonly JobState[] = ['SUCCEEDED', 'FAILED', 'STOPPED'];
+    const status = await this.waitFor(
+      async () => {
+        const current = await this.status(jobId);
+        if (current === undefined || current.stale) return undefined;
+        return current.state === state || ended.includes(current.state) ? current : undefined;
+      },
+      `job ${jobId} to be ${state}`,
+      deadlineMs,
+    );
+    if (status.state !== state) {
+      throw new Error(
+        `job ${jobId} is ${status.state} in place of ${state}: ${JSON.stringify(status.failure)}\n${this.logs()}`,
+      );
+    }
+    return status;
+  }
+
+  readFile(path: string, peer = this.#anyPeer()): Promise<Buffer> {
+    return peer.api.readFile(path);
+  }
+
+  /** Bytes from `from` to `to` stop arriving, both ways round of connecting. Proxied only. */
+  cut(from: Peer, to: Peer): void {
+    this.#requireProxies();
+    this.#faults.set(from, to, { silent: true });
+  }
+
+  /** Cuts all traffic between peers of different sides. Proxied only. */
+  partition(...sides: readonly (readonly Peer[])[]): void {
+    for (const side of sides) {
+      for (const other of sides) {
+        if (side === other) continue;
+        for (const from of side) for (const to of other) this.cut(from, to);
+      }
+    }
+  }
+
+  /** Spoils what flows from `from` to `to`. Proxied only. */
+  spoil(from: Peer, to: Peer, faults: Faults): void {
+    this.#requireProxies();
+    this.#faults.set(from, to, faults);
+  }
+
+  /** Ends every cut and fault; open connections go on. */
+  heal(): void {
+    this.#faults.clear();
+  }
+
+  /** Resets every connection between peers. Proxied only. */
+  resetLinks(): void {
+    for (const proxy of this.#proxies) proxy.resetAll();
+  }
+
+  /** The last lines of every peer, for failure reports. */
+  logs(): string {
+    return this.peers
+      .map(
+        (peer) =>
+          `--- peer ${peer.index} (${peer.running ? 'running' : 'not running'}, pid ${peer.pid}, ${peer.restUrl})\n${peer.logs()}`,
+      )
+      .join('\n');
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.peers.map((peer) => peer.stop(5_000)));
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
+    await this.#folder[Symbol.asyncDispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #anyPeer(): Peer {
+    const [peer] = this.runningPeers;
+    if (peer === undefined) throw new Error('no peer is running');
+    return peer;
+  }
+
+  #requireProxies(): void {
+    if (!this.#options.proxied) throw new Error('the cluster was started without `proxied`');
+  }
+
+  async #startProxies(peer: Peer, host: string): Promise<void> {
+    for (const port of [peer.restPort, peer.dataPort]) {
+      const proxy = await TcpProxy.start({
+        host,
+        port,
+        target: { host: '127.0.0.1', port },
+        faultsOf: (connection, direction) => this.#faults.of(connection, direction, peer),
+      });
+      this.#proxies.push(proxy);
+    }
+  }
+}
+
+/** Faults by sender and receiver. */
+class PairFaults {
+  peers: readonly Peer[] = [];
+  readonly #byPair = new Map<string, Faults>();
+  /** Who opened a connection; undefined for others than peers. */
+  readonly #openers = new WeakMap<ProxyConnection, Peer | 'other'>();
+
+  set(from: Peer, to: Peer, faults: Faults): void {
+    this.#byPair.set(`${from.index}>${to.index}`, faults);
+  }
+
+  clear(): void {
+    this.#byPair.clear();
+  }
+
+  of(connection: ProxyConnection, direction: Direction, target: Peer): Faults {
+    const opener = this.#openerOf(connection);
+    if (opener === 'other') return {};
+    const [from, to] = direction === 'up' ? [opener, target] : [target, opener];
+    return this.#byPair.get(`${from.index}>${to.index}`) ?? {};
+  }
+
+  #openerOf(connection: ProxyConnection): Peer | 'other' {
+    const known = this.#openers.get(connection);
+    if (known) return known;
+    const pids = this.peers.filter((peer) => peer.running).map((peer) => peer.pid);
+    const owner = ownerOfPort(connection.clientPort, pids);
+    const opener = this.peers.find((peer) => peer.pid === owner) ?? 'other';
+    this.#openers.set(connection, opener);
+    return opener;
+  }
+}

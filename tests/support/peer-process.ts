@@ -1,0 +1,134 @@
+/** One peer as a real process: started, killed, paused and started again on the same data. */
+import { join } from 'node:path';
+import { Child, type ChildExit, cleanEnvironment } from './child.ts';
+import { PeerApi } from './peer-api.ts';
+import { waitFor } from './wait-for.ts';
+
+export interface PeerOptions {
+  /** 0 for the first peer of a cluster. */
+  readonly index: number;
+  /** Module that node runs, with `serve` as its first argument. */
+  readonly program: string;
+  readonly dataDir: string;
+  readonly restPort: number;
+  readonly dataPort: number;
+  /** Told to the other peers in place of 127.0.0.1. */
+  readonly advertiseHost?: string;
+  /** `host:port` of members; empty for the peer that founds the cluster. */
+  readonly join: readonly string[];
+  readonly mounts: readonly string[];
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
+export class Peer {
+  readonly index: number;
+  readonly api: PeerApi;
+  readonly dataDir: string;
+  readonly #options: PeerOptions;
+  /** Output of earlier processes of this peer. */
+  #formerLogs = '';
+  #child: Child | undefined;
+
+  constructor(options: PeerOptions) {
+    this.#options = options;
+    this.index = options.index;
+    this.dataDir = options.dataDir;
+    this.api = new PeerApi(`http://127.0.0.1:${options.restPort}`);
+  }
+
+  get restUrl(): string {
+    return this.api.url;
+  }
+
+  get restPort(): number {
+    return this.#options.restPort;
+  }
+
+  get dataPort(): number {
+    return this.#options.dataPort;
+  }
+
+  /** `host:port` by which other peers reach this one. */
+  get advertisedAddress(): string {
+    return `${this.#options.advertiseHost ?? '127.0.0.1'}:${this.#options.restPort}`;
+  }
+
+  /** 0 before the first start. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined && this.#child.exit === undefined;
+  }
+
+  /** Starts the process; {@link waitReady} tells when it serves. */
+  async start(): Promise<void> {
+    if (this.running) throw new Error(`peer ${this.index} runs already`);
+    const { program, advertiseHost, join: members, mounts, args, env } = this.#options;
+    if (this.#child) this.#formerLogs = `${this.logs()}\n--- started again ---\n`;
+    this.#child = await Child.start({
+      command: process.execPath,
+      args: [
+        ...['--enable-source-maps', program, 'serve'],
+        ...['--data-dir', this.dataDir],
+        ...['--rest-port', String(this.restPort), '--data-port', String(this.dataPort)],
+        ...(advertiseHost === undefined ? [] : ['--advertise-host', advertiseHost]),
+        ...members.flatMap((member) => ['--join', member]),
+        ...mounts.flatMap((mount) => ['--mount', mount]),
+        ...args,
+      ],
+      env: cleanEnvironment(env),
+      cwd: join(this.dataDir, '..'),
+    });
+  }
+
+  /** Resolves when `/readyz` answers 200. @throws when the process ends or the time is up. */
+  async waitReady(deadlineMs = 20_000): Promise<void> {
+    let ended: ChildExit | undefined;
+    const isReady = async (): Promise<boolean> => {
+      ended = this.#child?.exit;
+      return ended !== undefined || (await this.api.ready());
+    };
+    const context = (): string => this.logs();
+    await waitFor(isReady, { what: `peer ${this.index} to be ready`, deadlineMs, context });
+    if (ended) {
+      throw new Error(
+        `peer ${this.index} ended with ${ended.code ?? ended.signal} before it was ready\n${this.logs()}`,
+      );
+    }
+  }
+
+  /** Sends a signal and, where it ends the process, waits for that. Default SIGKILL. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.#child?.kill(signal);
+    if (signal === 'SIGKILL') await this.#child?.exited;
+  }
+
+  /** SIGSTOP: the process keeps its sockets and does nothing until {@link resume}. */
+  pause(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  /** Ends the process orderly, or by force after `graceMs`. */
+  async stop(graceMs = 10_000): Promise<ChildExit | undefined> {
+    return this.#child?.stop(graceMs);
+  }
+
+  /** Ends what runs (SIGKILL unless told otherwise) and starts anew on the same data. */
+  async restart(how: 'kill' | 'stop' = 'kill'): Promise<void> {
+    if (how === 'kill') await this.kill();
+    else await this.stop();
+    await this.start();
+  }
+
+  /** The last lines that the peer printed. */
+  logs(): string {
+    return this.#formerLogs + (this.#child?.logs() ?? '');
+  }
+}
