@@ -12,19 +12,21 @@ import type { ReplicatedState } from './replicated-state.ts';
 const CHECK_MS = 250;
 const COMMIT_DEADLINE_MS = 5000;
 
+export interface AnnouncerOptions {
+  readonly announcement: Announcement;
+  readonly proposer: Proposer;
+  readonly state: ReplicatedState;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 export class Announcer {
-  readonly #options: {
-    readonly announcement: Announcement;
-    readonly proposer: Proposer;
-    readonly state: ReplicatedState;
-    readonly clock: Clock;
-    readonly logger: Logger;
-  };
+  readonly #options: AnnouncerOptions;
   #timer: Timer | undefined;
   #closed = false;
   #announcing = false;
 
-  constructor(options: Announcer['#options']) {
+  constructor(options: AnnouncerOptions) {
     this.#options = options;
   }
 

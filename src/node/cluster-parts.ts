@@ -130,7 +130,7 @@ function openLinks(
     logger,
     limits: {
       pingIntervalMs: config.liveness.pingIntervalMs,
-      linkTimeoutMs: config.liveness.linkTimeoutMs,
+      deadAfterMs: config.liveness.linkTimeoutMs,
     },
   });
   closer.add('peer links', () => network.close());

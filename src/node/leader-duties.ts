@@ -11,7 +11,8 @@ import type { Command } from '../cluster/commands.ts';
 import { isActiveState } from '../cluster/job-record.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus, MembershipChange } from '../raft/consensus.ts';
-import { planMembership, type PlannedMember } from '../raft/membership-policy.ts';
+import { DEFAULT_TUNING } from '../raft/options.ts';
+import { planMembership, type MemberHealth } from '../raft/membership-policy.ts';
 import { LivenessJudge, type LivenessLimits } from './liveness-judge.ts';
 
 export interface DutyLimits extends LivenessLimits {
@@ -100,7 +101,7 @@ export class LeaderDuties {
   async #keepVoters(nowMs: number): Promise<void> {
     const { consensus, state, limits, logger } = this.#options;
     const heard = this.#lastHeard();
-    const members = [...state().members.values()].map((member): PlannedMember => {
+    const members = [...state().members.values()].map((member): MemberHealth => {
       const silentMs = this.#judge.silenceMs(member.id, heard.get(member.id), nowMs);
       return {
         raftId: member.raftId,
@@ -113,6 +114,7 @@ export class LeaderDuties {
     const change = planMembership(consensus.status(), members, {
       maxVoters: limits.maxVoters,
       replaceAfterMs: limits.replaceVoterAfterMs,
+      promoteLagEntries: DEFAULT_TUNING.promoteLagEntries,
     });
     if (!change) return;
     logger.info('change of the raft configuration', { change: change.kind, member: change.id });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { RingloadError } from '../base/errors.ts';
 import type { ClusterId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
-import { openLevelFileCatalog } from '../cache/io/level-file-catalog.ts';
+import { LevelFileCatalog } from '../cache/io/level-file-catalog.ts';
 import type { FileCatalog } from '../cache/file-catalog.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
@@ -44,7 +44,7 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
   const { dataDir } = config.peer;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   // Why first: the catalogue's lock is the data directory's lock; nothing is touched before it.
-  const catalog = await openLevelFileCatalog(join(dataDir, 'catalog'));
+  const catalog = await LevelFileCatalog.open(join(dataDir, 'catalog'));
   closer.add('catalogue', () => catalog.close());
   const identity = await startIdentity(dataDir);
   const { directories, regionSizeBytes } = config.cache;
