@@ -4,8 +4,7 @@
  *
  * Run: `npx tsc -p tsconfig.test.json && node build/tests/peer/support/measure-round-trips.js`
  */
-import { linkedPair } from './peer-network-compliance.ts';
-import { SECRET, SocketWorld } from './world.ts';
+import { allLinked, mesh, SECRET, SocketWorld } from './world.ts';
 import type { TestPeer } from './world.ts';
 
 const PAYLOAD = { jobId: 'j', term: 7, tasks: Array.from({ length: 8 }, (_, index) => index) };
@@ -22,7 +21,10 @@ async function ask(a: TestPeer, b: TestPeer, count: number, atATime: number): Pr
 
 for (const secrets of [[], [SECRET]]) {
   const world = new SocketWorld({ secrets });
-  const [a, b] = await linkedPair(world);
+  const a = await world.start({ name: 'a' });
+  const b = await world.start({ name: 'b' });
+  mesh([a, b]);
+  await world.until('the link', () => allLinked([a, b]));
   b.network.onRequest('echo', (_from, payload) => Promise.resolve(payload));
   await ask(a, b, 20_000, 64);
   for (const [count, atATime] of [
