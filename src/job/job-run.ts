@@ -94,6 +94,8 @@ export class JobRun implements RunView {
   #lastPassCounters: Readonly<Record<string, number>> | undefined;
   #comparing = new Map<PeerId, { askedMs: number; equal: boolean }>();
   readonly #restating = new Map<string, FileRun>();
+  /** Failed files that wait for the answers to their last tasks. */
+  readonly #failing = new Set<FileRun>();
   readonly #tallies = new Map<PeerId, PeerTally>();
   readonly #incidents = new IncidentLog();
   #checkpointPending = false;
@@ -220,6 +222,7 @@ export class JobRun implements RunView {
 
   /** Does all that the state allows now. */
   #pump(): void {
+    for (const file of this.#failing) this.#settleIfOver(file);
     this.#window.mergeSettled();
     if (this.#phase === 'loading') {
       this.#checkFeasible();
@@ -405,6 +408,7 @@ export class JobRun implements RunView {
     if (file.settled) return;
     if (file.failure ? file.inflightCount > 0 : file.settledCount < file.unitCount) return;
     file.settled = true;
+    this.#failing.delete(file);
     const failed = file.failure !== undefined;
     const loaded = file.loaded;
     this.#window.count(file, (counted) => {
@@ -417,6 +421,7 @@ export class JobRun implements RunView {
   #failFile(file: FileRun, error: WireError): void {
     if (file.failure) return;
     file.failure = { code: error.code, message: error.message };
+    this.#failing.add(file);
     for (const unit of this.#assigner.unitsOf(file)) this.#assigner.close(unit);
     this.#window.count(file, (counted) => {
       counted.failedTaskCount += 1;
@@ -490,6 +495,7 @@ export class JobRun implements RunView {
     this.#incidents.forgetFailures();
     this.#toOpen.clear();
     this.#restating.clear();
+    this.#failing.clear();
     this.#assigner = this.#newAssigner();
     this.#listed = undefined;
     this.#listing = false;

@@ -1,0 +1,176 @@
+/** What the answers of the REST API must look like before the rest of the CLI trusts them. */
+import type { ErrorCode } from '../../base/errors.ts';
+import type { ClusterId, Epoch, JobId, PeerId, Term } from '../../base/ids.ts';
+import type { FileRecord } from '../../cache/file-catalog.ts';
+import type {
+  ClusterView,
+  FileStat,
+  MemberView,
+  SegmentPlacement,
+  SubmitOutcome,
+} from '../../http/services.ts';
+import {
+  type FailedFile,
+  type JobCounters,
+  JOB_STATES,
+  type JobStatus,
+  type PeerRow,
+  type TaskIncident,
+  ZERO_COUNTERS,
+} from '../../job/job-status.ts';
+import type { JobSpec } from '../../job/spec.ts';
+import {
+  boolean,
+  brandedNumber,
+  brandedText,
+  type Check,
+  listOf,
+  number,
+  oneOf,
+  optional,
+  shape,
+  text,
+} from './decode.ts';
+
+const peerIdText = brandedText<PeerId>();
+const jobIdText = brandedText<JobId>();
+
+export interface SubmitAnswer {
+  readonly jobId: JobId;
+  readonly outcome: SubmitOutcome;
+}
+
+export interface FilePage {
+  readonly files: readonly FileRecord[];
+  readonly next?: string;
+}
+
+export interface Placement {
+  readonly record: FileRecord;
+  readonly segments: readonly SegmentPlacement[];
+}
+
+export const submitAnswer = shape<SubmitAnswer>({
+  jobId: jobIdText,
+  outcome: oneOf(['created', 'already-running', 'resumed']),
+});
+
+const jobSpec = shape<JobSpec>({
+  path: text,
+  replicaCount: number,
+  segmentSizeBytes: number,
+  segmented: boolean,
+  skipIfExists: boolean,
+  reload: boolean,
+  metadataOnly: boolean,
+  verify: boolean,
+  partialListing: boolean,
+  fileFilterRegex: optional(text),
+  bandwidthBps: optional(number),
+  batchSize: number,
+});
+
+const jobCounters = shape<JobCounters>(
+  Object.fromEntries(Object.keys(ZERO_COUNTERS).map((name) => [name, number])) as {
+    [K in keyof JobCounters]: Check<number>;
+  },
+);
+
+const taskIncident = shape<TaskIncident>({ task: text, reason: text, message: text });
+
+export const jobStatus = shape<JobStatus>({
+  id: jobIdText,
+  spec: jobSpec,
+  state: oneOf(JOB_STATES),
+  failure: optional(
+    shape<NonNullable<JobStatus['failure']>>({ code: brandedText<ErrorCode>(), message: text }),
+  ),
+  createdAtMs: number,
+  endedAtMs: optional(number),
+  elapsedMs: number,
+  counters: jobCounters,
+  listingDone: boolean,
+  pass: number,
+  retryQueueLength: number,
+  peers: listOf(
+    shape<PeerRow>({
+      peerId: peerIdText,
+      address: text,
+      segmentCount: number,
+      storedBytes: number,
+      ufsBytes: number,
+      copiedBytes: number,
+      inflightTaskCount: number,
+    }),
+  ),
+  amplification: optional(number),
+  digest: optional(text),
+  failedFiles: listOf(
+    shape<FailedFile>({ path: text, code: brandedText<ErrorCode>(), message: text }),
+  ),
+  recentFailedTasks: listOf(taskIncident),
+  recentRetryingTasks: listOf(taskIncident),
+  failedFilesSavedTo: optional(text),
+  term: brandedNumber<Term>(),
+  epoch: brandedNumber<Epoch>(),
+  leaderId: optional(peerIdText),
+  stale: boolean,
+});
+
+export const jobList = shape<{ readonly jobs: readonly JobStatus[] }>({ jobs: listOf(jobStatus) });
+
+export const stopAnswer = shape<{ readonly stopped: boolean }>({ stopped: boolean });
+
+export const retryAnswer = shape<{ readonly jobId: JobId }>({ jobId: jobIdText });
+
+const memberView = shape<MemberView>({
+  id: peerIdText,
+  address: text,
+  dataEndpoint: text,
+  state: oneOf(['up', 'suspect', 'down', 'draining', 'left']),
+  role: oneOf(['leader', 'voter', 'learner']),
+  weight: number,
+  zone: text,
+  share: number,
+  self: boolean,
+});
+
+export const clusterView = shape<ClusterView>({
+  clusterId: brandedText<ClusterId>(),
+  leaderId: optional(peerIdText),
+  term: brandedNumber<Term>(),
+  epoch: brandedNumber<Epoch>(),
+  commitIndex: number,
+  appliedIndex: number,
+  members: listOf(memberView),
+  stale: boolean,
+});
+
+const recordFields = {
+  path: text,
+  sizeBytes: number,
+  version: text,
+  mtimeMs: number,
+  segmentSizeBytes: number,
+  segmented: boolean,
+  replicaCount: number,
+  loadedBy: optional(jobIdText),
+} as const;
+
+const fileRecord = shape<FileRecord>(recordFields);
+
+export const fileStat = shape<FileStat>({ ...recordFields, source: oneOf(['catalog', 'ufs']) });
+
+export const filePage = shape<FilePage>({ files: listOf(fileRecord), next: optional(text) });
+
+export const placement = shape<Placement>({
+  record: fileRecord,
+  segments: listOf(
+    shape<SegmentPlacement>({
+      index: number,
+      lengthBytes: number,
+      owners: listOf(peerIdText),
+      residentOn: listOf(peerIdText),
+    }),
+  ),
+});

@@ -1,0 +1,121 @@
+/** `job list`, `job status`, `job stop`, `job retry`: jobs by id, or by path (the newest of it). */
+import { RingloadError } from '../../base/errors.ts';
+import { isUuid } from '../../base/ids.ts';
+import { isActive, JOB_STATES, type JobState, type JobStatus } from '../../job/job-status.ts';
+import type { RingloadClient } from '../client/client.ts';
+import { type CommandInput, usageError } from '../command.ts';
+import type { CliContext } from '../context.ts';
+import {
+  formatCount,
+  formatDuration,
+  formatPercent,
+  formatSize,
+  printable,
+  tableLines,
+} from '../format.ts';
+import { jobReportLines } from '../job-report.ts';
+import { nearest } from '../../config/nearest.ts';
+import { waitAndReport } from './load-run.ts';
+
+const ANY_STATE = 'ALL';
+
+export async function runJobList(context: CliContext, input: CommandInput): Promise<number> {
+  const state = stateOf(input.text('jobState'));
+  const path = input.text('path');
+  const { terminal } = context;
+  const jobs = await context.withClient((client) =>
+    client.jobs({ ...(state ? { state } : {}), ...(path === undefined ? {} : { path }) }),
+  );
+  if (context.json) await terminal.writeJson({ jobs });
+  else if (input.flag('ids')) for (const job of jobs) await terminal.writeLine(job.id);
+  else if (jobs.length === 0) terminal.message('no jobs');
+  else
+    for (const line of tableLines(LIST_COLUMNS, jobs.map(listRow))) await terminal.writeLine(line);
+  return 0;
+}
+
+export async function runJobStatus(context: CliContext, input: CommandInput): Promise<number> {
+  return context.withClient(async (client) => {
+    const status = await findJob(client, input.argument(0));
+    if (input.flag('wait') && isActive(status.state)) {
+      return waitAndReport(context, client, status.id);
+    }
+    if (context.json) await context.terminal.writeJson(status);
+    else for (const line of jobReportLines(status)) await context.terminal.writeLine(line);
+    return 0;
+  });
+}
+
+export async function runJobStop(context: CliContext, input: CommandInput): Promise<number> {
+  return context.withClient(async (client) => {
+    const status = await findJob(client, input.argument(0));
+    const stopped = await client.stop(status.id);
+    if (context.json) await context.terminal.writeJson({ jobId: status.id, stopped });
+    else if (stopped) await context.terminal.writeLine(`stopped ${status.id}`);
+    else context.terminal.error(`ringload: job ${status.id} is not running: ${status.state}`);
+    return stopped ? 0 : 1;
+  });
+}
+
+export async function runJobRetry(context: CliContext, input: CommandInput): Promise<number> {
+  return context.withClient(async (client) => {
+    const status = await findJob(client, input.argument(0));
+    const jobId = await client.retry(status.id);
+    if (input.flag('wait')) return waitAndReport(context, client, jobId);
+    if (context.json) await context.terminal.writeJson({ jobId, retryOf: status.id });
+    else await context.terminal.writeLine(jobId);
+    return 0;
+  });
+}
+
+/** @throws not_found */
+async function findJob(client: RingloadClient, idOrPath: string): Promise<JobStatus> {
+  if (isUuid(idOrPath)) return client.job(idOrPath);
+  if (!idOrPath.includes('/')) {
+    throw usageError(`'${idOrPath}' is neither the id of a job nor a path such as s3://bucket/key`);
+  }
+  const path = idOrPath.endsWith('/') ? idOrPath.slice(0, -1) : idOrPath;
+  const jobs = await client.jobs({ path });
+  const job = jobs.find((candidate) => isActive(candidate.state)) ?? jobs[0];
+  if (!job) throw new RingloadError('not_found', `no load of '${path}' is known`);
+  return job;
+}
+
+function stateOf(text: string | undefined): JobState | undefined {
+  const upper = text?.toUpperCase();
+  if (upper === undefined || upper === ANY_STATE) return undefined;
+  const state = JOB_STATES.find((candidate) => candidate === upper);
+  if (state) return state;
+  const states = [...JOB_STATES, ANY_STATE];
+  const close = nearest(upper, states);
+  const hint = close === undefined ? '' : ` (did you mean ${close}?)`;
+  throw usageError(`--job-state must be one of ${states.join(', ')}, not '${text ?? ''}'${hint}`);
+}
+
+const LIST_COLUMNS = [
+  { title: 'JOB ID' },
+  { title: 'STATE' },
+  { title: 'DONE', align: 'right' },
+  { title: 'FILES', align: 'right' },
+  { title: 'BYTES', align: 'right' },
+  { title: 'FAILED', align: 'right' },
+  { title: 'ELAPSED', align: 'right' },
+  { title: 'PATH' },
+] as const;
+
+function listRow(job: JobStatus): string[] {
+  const { counters } = job;
+  const doneFiles =
+    counters.loadedFiles + counters.skippedFiles + counters.failedFiles + counters.filteredFiles;
+  const done = job.listingDone ? formatPercent(doneFiles, counters.listedFiles) : '-';
+  return [
+    job.id,
+    job.state,
+    job.state === 'SUCCEEDED' ? '100%' : done,
+    formatCount(counters.listedFiles),
+    formatSize(counters.listedBytes),
+    formatCount(counters.failedFiles),
+    formatDuration(job.elapsedMs),
+    printable(job.spec.path),
+  ];
+}

@@ -1,0 +1,129 @@
+/**
+ * Why a file is, or is not, cached: what the ring wants, what the peers hold and what the loads
+ * did, put together. Pure: the three answers come from the caller.
+ */
+import type { PeerId } from '../base/ids.ts';
+import type { ClusterView, SegmentPlacement } from '../http/services.ts';
+import { isActive, type JobStatus } from '../job/job-status.ts';
+import type { Placement } from './client/answers.ts';
+import { formatTime, plural } from './format.ts';
+
+/** `fully`: every segment on every owner; `readable`: every segment on some peer. */
+export type CachedExtent = 'fully' | 'readable' | 'partly' | 'not';
+
+export interface Explanation {
+  readonly path: string;
+  readonly cached: CachedExtent;
+  readonly segmentCount: number;
+  /** Segments that at least one peer holds. */
+  readonly residentSegmentCount: number;
+  readonly wantedCopyCount: number;
+  /** Copies that lie where the ring wants them. */
+  readonly residentCopyCount: number;
+  /** Sentences, most telling first. */
+  readonly reasons: readonly string[];
+}
+
+/** @param placement undefined when the cluster has no record of the file. */
+export function explainFile(
+  path: string,
+  placement: Placement | undefined,
+  { cluster, jobs }: { cluster: ClusterView; jobs: readonly JobStatus[] },
+): Explanation {
+  const segments = placement?.segments ?? [];
+  const counts = countCopies(segments);
+  const cached = placement ? extentOf(segments, counts) : 'not';
+  const reasons = [
+    ...(placement ? [] : ['no peer has a record of this file']),
+    ...(placement && segments.length === 0 ? ['the file is empty: there is no data to cache'] : []),
+    ...missingReasons(segments, cluster),
+    ...(cached === 'fully' ? [] : jobReasons(path, jobs)),
+    ...strayReasons(segments),
+    ...(cluster.stale ? ['no quorum confirms the state of the cluster at the moment'] : []),
+  ];
+  return { path, cached, segmentCount: segments.length, ...counts, reasons };
+}
+
+interface CopyCounts {
+  readonly residentSegmentCount: number;
+  readonly wantedCopyCount: number;
+  readonly residentCopyCount: number;
+}
+
+function countCopies(segments: readonly SegmentPlacement[]): CopyCounts {
+  let residentSegmentCount = 0;
+  let wantedCopyCount = 0;
+  let residentCopyCount = 0;
+  for (const { owners, residentOn } of segments) {
+    if (residentOn.length > 0) residentSegmentCount++;
+    wantedCopyCount += owners.length;
+    residentCopyCount += owners.filter((owner) => residentOn.includes(owner)).length;
+  }
+  return { residentSegmentCount, wantedCopyCount, residentCopyCount };
+}
+
+function extentOf(segments: readonly SegmentPlacement[], counts: CopyCounts): CachedExtent {
+  if (counts.residentCopyCount === counts.wantedCopyCount) return 'fully';
+  if (counts.residentSegmentCount === segments.length) return 'readable';
+  return counts.residentSegmentCount > 0 ? 'partly' : 'not';
+}
+
+function missingReasons(segments: readonly SegmentPlacement[], cluster: ClusterView): string[] {
+  const missing = new Map<PeerId, number>();
+  for (const { owners, residentOn } of segments) {
+    for (const owner of owners) {
+      if (!residentOn.includes(owner)) missing.set(owner, (missing.get(owner) ?? 0) + 1);
+    }
+  }
+  return [...missing].map(([owner, count]) => {
+    const member = cluster.members.find((candidate) => candidate.id === owner);
+    const what = plural(count, 'segment');
+    if (!member) return `${owner} should hold ${what}, but is no member any more`;
+    return member.state === 'up'
+      ? `${member.address} should hold ${what}, and does not`
+      : `${member.address} should hold ${what}, but is ${member.state}`;
+  });
+}
+
+function strayReasons(segments: readonly SegmentPlacement[]): string[] {
+  let count = 0;
+  for (const { owners, residentOn } of segments) {
+    count += residentOn.filter((peer) => !owners.includes(peer)).length;
+  }
+  return count === 0
+    ? []
+    : [
+        `${plural(count, 'more copy', 'more copies')} on peers that the ring does not name (any more)`,
+      ];
+}
+
+/** What the newest load that covers the path did with the file. */
+function jobReasons(path: string, jobs: readonly JobStatus[]): string[] {
+  const job = jobs.find(({ spec }) => path === spec.path || path.startsWith(`${spec.path}/`));
+  if (!job) return ['no load of this path, or of a directory above it, is known'];
+  const name = `load ${job.id} of ${job.spec.path}`;
+  const failed = job.failedFiles.find((file) => file.path === path);
+  if (failed) return [`${name} could not load it: ${failed.code}: ${failed.message}`];
+  return [`${name} ${jobOutcome(job)}`, ...specReasons(job)];
+}
+
+function jobOutcome(job: JobStatus): string {
+  if (isActive(job.state)) return `is ${job.state}: the file may still be to come`;
+  const when = job.endedAtMs === undefined ? '' : ` at ${formatTime(job.endedAtMs)}`;
+  if (job.state === 'STOPPED') return `was stopped${when}: submit it again to resume it`;
+  if (job.state === 'SUCCEEDED') {
+    return `succeeded${when}: what is missing was evicted since, or the file or the ring changed`;
+  }
+  return job.failure
+    ? `failed${when}: ${job.failure.code}: ${job.failure.message}`
+    : `failed${when}`;
+}
+
+function specReasons({ spec }: JobStatus): string[] {
+  return [
+    ...(spec.metadataOnly ? ['that load asked for metadata only'] : []),
+    ...(spec.fileFilterRegex === undefined
+      ? []
+      : [`that load took only files whose name matches ${spec.fileFilterRegex}`]),
+  ];
+}

@@ -1,0 +1,148 @@
+/** The report of one job in Ringload's own layout, for people: figures, peers, failures. */
+import type { FailedFile, JobCounters, JobStatus, PeerRow } from '../job/job-status.ts';
+import {
+  fieldLines,
+  formatCount,
+  formatDuration,
+  formatRate,
+  formatSize,
+  formatTime,
+  plural,
+  printable,
+  tableLines,
+} from './format.ts';
+
+const FAILED_FILES_SHOWN_MAX = 20;
+
+export function jobReportLines(status: JobStatus): string[] {
+  return [...fieldLines(fields(status)), ...peerTable(status.peers), ...failedFiles(status)];
+}
+
+function fields(status: JobStatus): [string, string][] {
+  const { counters, spec } = status;
+  const rows: [string, string][] = [
+    ['path', printable(spec.path)],
+    ['job', status.id],
+    ['state', stateText(status)],
+    ['created', formatTime(status.createdAtMs)],
+    ['elapsed', formatDuration(status.elapsedMs)],
+    ['options', optionsText(status)],
+    ['files', filesText(status)],
+    ['bytes', bytesText(status)],
+  ];
+  const speed = averageBps(status);
+  if (speed !== undefined) rows.push(['throughput', formatRate(speed)]);
+  if (!spec.metadataOnly) {
+    rows.push(
+      [
+        'stored',
+        `${formatSize(counters.replicaBytes)} in ${plural(spec.replicaCount, 'copy', 'copies')}`,
+      ],
+      ['from ufs', ufsText(status)],
+      ['from peers', formatSize(counters.copiedBytes)],
+    );
+  }
+  rows.push(['tasks', tasksText(counters, status.retryQueueLength)]);
+  if (status.digest !== undefined) rows.push(['digest', printable(status.digest)]);
+  if (status.stale) rows.push(['note', 'from a checkpoint: no leader confirms it at the moment']);
+  return rows;
+}
+
+function stateText({ state, failure, pass }: JobStatus): string {
+  const why = failure ? ` (${failure.code}: ${printable(failure.message)})` : '';
+  return `${state}${why}${pass > 1 ? `, pass ${pass}` : ''}`;
+}
+
+function optionsText({ spec }: JobStatus): string {
+  const bandwidth = spec.bandwidthBps;
+  return [
+    `replicas ${spec.replicaCount}`,
+    spec.segmented ? `segments of ${formatSize(spec.segmentSizeBytes)}` : 'files not segmented',
+    ...(spec.skipIfExists ? ['skip if exists'] : []),
+    ...(spec.reload ? ['reload'] : []),
+    ...(spec.metadataOnly ? ['metadata only'] : []),
+    ...(spec.verify ? ['verify'] : []),
+    ...(spec.partialListing ? ['partial listing'] : []),
+    ...(bandwidth === undefined ? [] : [`at most ${formatRate(bandwidth)} per peer`]),
+    ...(spec.fileFilterRegex === undefined
+      ? []
+      : [`names like ${printable(spec.fileFilterRegex)}`]),
+  ].join(', ');
+}
+
+function filesText({ counters, listingDone }: JobStatus): string {
+  const parts = [
+    `${formatCount(counters.loadedFiles)} loaded`,
+    `${formatCount(counters.skippedFiles)} skipped`,
+    `${formatCount(counters.failedFiles)} failed`,
+    `${formatCount(counters.filteredFiles)} filtered`,
+  ];
+  const listed = `${formatCount(counters.listedFiles)}${listingDone ? '' : ' so far'}`;
+  return `${listed} listed: ${parts.join(', ')}`;
+}
+
+function bytesText({ counters, listingDone }: JobStatus): string {
+  const listed = `${formatSize(counters.listedBytes)}${listingDone ? '' : ' so far'}`;
+  const failed = counters.failedBytes === 0 ? '' : `, ${formatSize(counters.failedBytes)} failed`;
+  return `${listed} listed: ${formatSize(counters.loadedBytes)} loaded, ${formatSize(counters.skippedBytes)} skipped${failed}`;
+}
+
+function averageBps({ counters, elapsedMs }: JobStatus): number | undefined {
+  if (elapsedMs < 1 || counters.loadedBytes <= 0) return undefined;
+  return (1000 * counters.loadedBytes) / elapsedMs;
+}
+
+function ufsText({ counters, amplification }: JobStatus): string {
+  const times = amplification === undefined ? '-' : amplification.toFixed(3);
+  return `${formatSize(counters.ufsBytes)}, amplification ${times}`;
+}
+
+function tasksText(counters: JobCounters, retryQueueLength: number): string {
+  const waiting = retryQueueLength === 0 ? '' : `, ${formatCount(retryQueueLength)} waiting`;
+  return `${formatCount(counters.taskCount)}: ${formatCount(counters.retriedTaskCount)} retried, ${formatCount(counters.failedTaskCount)} failed${waiting}`;
+}
+
+function peerTable(peers: readonly PeerRow[]): string[] {
+  if (peers.length === 0) return [];
+  return [
+    '',
+    ...tableLines(
+      [
+        { title: 'PEER' },
+        { title: 'SEGMENTS', align: 'right' },
+        { title: 'STORED', align: 'right' },
+        { title: 'FROM UFS', align: 'right' },
+        { title: 'FROM PEERS', align: 'right' },
+        { title: 'IN FLIGHT', align: 'right' },
+      ],
+      peers.map((peer) => [
+        printable(peer.address),
+        formatCount(peer.segmentCount),
+        formatSize(peer.storedBytes),
+        formatSize(peer.ufsBytes),
+        formatSize(peer.copiedBytes),
+        formatCount(peer.inflightTaskCount),
+      ]),
+    ),
+  ];
+}
+
+function failedFiles({ failedFiles: files, counters, failedFilesSavedTo }: JobStatus): string[] {
+  if (files.length === 0) return [];
+  const shown = files.slice(0, FAILED_FILES_SHOWN_MAX).map(failedLine);
+  const total = Math.max(counters.failedFiles, files.length);
+  const rest = total - shown.length;
+  return [
+    '',
+    `failed files (${formatCount(total)}):`,
+    ...shown,
+    ...(rest > 0 ? [`  … and ${formatCount(rest)} more`] : []),
+    ...(failedFilesSavedTo === undefined
+      ? []
+      : [`all of them are listed in ${printable(failedFilesSavedTo)} on the leader`]),
+  ];
+}
+
+function failedLine(file: FailedFile): string {
+  return `  ${printable(file.path)}  ${file.code}: ${printable(file.message)}`;
+}

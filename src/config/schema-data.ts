@@ -1,0 +1,248 @@
+/**
+ * Options of what holds and moves data: cache, under file systems, load jobs. See `schema.ts` for
+ * the whole and for the conventions.
+ */
+import { z } from 'zod';
+import { GIB, KIB, MIB } from '../base/units.ts';
+import {
+  formatCacheDirectory,
+  formatMount,
+  parseCacheDirectory,
+  parseMount,
+} from './list-items.ts';
+import {
+  bytes,
+  bytesValue,
+  DAY_MS,
+  durationMs,
+  HOUR_MS,
+  integer,
+  list,
+  MINUTE_MS,
+  SECOND_MS,
+} from './option.ts';
+
+const TIB = 1024 * GIB;
+
+const CACHE_DIRECTORY = z.strictObject({
+  path: z.string().min(1),
+  capacityBytes: bytesValue(16 * MIB, 1024 * TIB),
+});
+
+export const cache = z.strictObject({
+  directories: list({
+    description:
+      'Directories that hold cached segments, one per disk, each with the bytes it may use at most.',
+    flag: 'cache-dir',
+    item: CACHE_DIRECTORY,
+    maxCount: 64,
+    placeholder: 'path=size',
+    range: 'up to 64, each of 16MiB to 1PiB',
+    defaultText: '<peer.dataDir>/cache=10GiB',
+    parseItem: parseCacheDirectory,
+    formatItem: formatCacheDirectory,
+  }),
+  regionSizeBytes: bytes({
+    description: 'Size of one region file: what is written in sequence and reclaimed as a whole.',
+    default: 256 * MIB,
+    min: 64 * KIB,
+    max: GIB,
+  }),
+});
+
+const NAME = z.string().min(1).max(255);
+const CREDENTIALS = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('anonymous') }),
+  z.strictObject({
+    kind: z.literal('env'),
+    accessKeyIdName: NAME,
+    secretAccessKeyName: NAME,
+    sessionTokenName: NAME.exactOptional(),
+  }),
+  z.strictObject({
+    kind: z.literal('file'),
+    accessKeyIdPath: z.string().min(1),
+    secretAccessKeyPath: z.string().min(1),
+    sessionTokenPath: z.string().min(1).exactOptional(),
+  }),
+]);
+
+const MOUNT = z.strictObject({
+  path: z
+    .string()
+    .max(2048)
+    .regex(
+      /^(?:s3:\/\/[A-Za-z0-9._-]+(?:\/|$)|file:\/\/\/)/,
+      'expected s3://bucket[/prefix] or file:///directory',
+    ),
+  endpoint: z
+    .string()
+    .regex(/^https?:\/\/[^/?#@\s]+\/?$/, 'expected http(s)://host[:port]')
+    .exactOptional(),
+  region: z
+    .string()
+    .regex(/^[a-z0-9-]{1,63}$/, 'expected a region such as us-east-1')
+    .exactOptional(),
+  forcePathStyle: z.boolean().exactOptional(),
+  credentials: CREDENTIALS.exactOptional(),
+  responseChecksums: z.enum(['verify', 'ignore']).exactOptional(),
+});
+
+export const ufs = z.strictObject({
+  mounts: list({
+    description:
+      'Prefixes of under file systems that may be loaded and read, nothing else is ever contacted: `path`, and if need be `endpoint`, `region`, `forcePathStyle`, `credentials` and `responseChecksums`. Without `credentials` the standard AWS chain is used.',
+    flag: 'mount',
+    item: MOUNT,
+    maxCount: 1_000,
+    placeholder: 'uri[,key=value...]',
+    range: 'up to 1000 of s3://bucket[/prefix] or file:///directory',
+    defaultText: 'none',
+    parseItem: parseMount,
+    formatItem: formatMount,
+  }),
+  connectTimeoutMs: durationMs({
+    description: 'Time to open a TCP connection.',
+    default: 3 * SECOND_MS,
+    min: 10,
+    max: 5 * MINUTE_MS,
+  }),
+  requestTimeoutMs: durationMs({
+    description:
+      'Time from sending a request to its last header byte, TLS handshake and queueing included.',
+    default: 20 * SECOND_MS,
+    min: 10,
+    max: 10 * MINUTE_MS,
+  }),
+  listTimeoutMs: durationMs({
+    description: 'Time for a whole listing page or stat.',
+    default: MINUTE_MS,
+    min: 10,
+    max: HOUR_MS,
+  }),
+  readTimeoutMs: durationMs({
+    description: 'Time to wait for the store in the course of one ranged read, retries included.',
+    default: 10 * MINUTE_MS,
+    min: 10,
+    max: DAY_MS,
+  }),
+  throughputWindowMs: durationMs({
+    description: 'Window of waiting in which a body has to bring `ufs.throughputMinBytes`.',
+    default: 10 * SECOND_MS,
+    min: 100,
+    max: 10 * MINUTE_MS,
+  }),
+  throughputMinBytes: bytes({
+    description:
+      'Bytes that a body has to bring in each window, or it counts as stalled; 0 turns this off.',
+    default: 64 * KIB,
+    min: 0,
+    max: GIB,
+  }),
+  retryMaxCount: integer({
+    description: 'Retries of one call; a ranged read gets one more for every 16MiB.',
+    default: 4,
+    min: 0,
+    max: 100,
+  }),
+  retryDelayMs: durationMs({
+    description:
+      'First back-off, doubled by every retry, with jitter; four times as long when throttled.',
+    default: 100,
+    min: 1,
+    max: MINUTE_MS,
+  }),
+  retryDelayMaxMs: durationMs({
+    description: 'Longest back-off.',
+    default: 5 * SECOND_MS,
+    min: 1,
+    max: 10 * MINUTE_MS,
+  }),
+  connectionMaxCount: integer({
+    description: 'Sockets to one endpoint; further requests queue.',
+    default: 128,
+    min: 1,
+    max: 10_000,
+  }),
+});
+
+export const load = z.strictObject({
+  segmentSizeBytes: bytes({
+    description: 'Segment size of a load that asks for none.',
+    default: 8 * MIB,
+    min: 64 * KIB,
+    max: GIB,
+  }),
+  batchSize: integer({
+    description: 'Most tasks in one batch to one owner, for a load that asks for none.',
+    default: 200,
+    min: 1,
+    max: 10_000,
+  }),
+  concurrency: integer({
+    description: 'Segments that this peer fills at the same time.',
+    default: 16,
+    min: 1,
+    max: 1_024,
+  }),
+  checkpointIntervalMs: durationMs({
+    description: 'Time between checkpoints of a running job: what a new leader does again at most.',
+    default: 2 * SECOND_MS,
+    min: 100,
+    max: 5 * MINUTE_MS,
+  }),
+  taskRetryMaxCount: integer({
+    description: 'Times a failed task is tried again before its file counts as failed.',
+    default: 3,
+    min: 0,
+    max: 100,
+  }),
+  retryDelayMs: durationMs({
+    description: 'First delay before a task is tried again, doubled each time, with jitter.',
+    default: 500,
+    min: 1,
+    max: 10 * MINUTE_MS,
+  }),
+  retryDelayMaxMs: durationMs({
+    description: 'Longest delay before a task is tried again.',
+    default: 30 * SECOND_MS,
+    min: 1,
+    max: HOUR_MS,
+  }),
+  windowTasks: integer({
+    description: 'Tasks that may be outstanding at one owner: the credits it grants.',
+    default: 512,
+    min: 1,
+    max: 100_000,
+  }),
+  windowBytes: bytes({
+    description: 'Bytes that may be outstanding at one owner.',
+    default: 256 * MIB,
+    min: 64 * KIB,
+    max: TIB,
+  }),
+  maxActiveJobs: integer({
+    description: 'Jobs that may be waiting or running; more are refused as overloaded.',
+    default: 100,
+    min: 1,
+    max: 10_000,
+  }),
+  jobRetentionMs: durationMs({
+    description: 'Time that finished jobs stay listed.',
+    default: 7 * DAY_MS,
+    min: MINUTE_MS,
+    max: 366 * DAY_MS,
+  }),
+  jobRetentionMaxCount: integer({
+    description: 'Most finished jobs that stay listed; the oldest go first.',
+    default: 1_000,
+    min: 1,
+    max: 100_000,
+  }),
+  progressHistoryMaxCount: integer({
+    description: 'Most progress events of a job that a client may ask for again.',
+    default: 1_000,
+    min: 1,
+    max: 100_000,
+  }),
+});

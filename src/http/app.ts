@@ -1,0 +1,82 @@
+/**
+ * The HTTP side of a peer as a Koa app: every dialect over the same services, no `listen()`.
+ *
+ * Order: the error handler sees everything, the request is checked before it is routed, and what
+ * no route answers becomes 404 or 405 with Allow.
+ */
+import Router from '@koa/router';
+import { METHODS } from 'node:http';
+import Koa from 'koa';
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { HttpDeps, HttpState } from './context.ts';
+import { mountLoad, type PortRole } from './load-routes.ts';
+import { mountMaster } from './master/jobs.ts';
+import { answerErrors, checkRequest, refuseUnrouted } from './middleware.ts';
+import { mountCluster } from './own/cluster.ts';
+import { mountFiles } from './own/files.ts';
+import { mountHealth } from './own/health.ts';
+import { mountJobs } from './own/jobs.ts';
+import { mountOpenApi } from './own/openapi.ts';
+import { mountLoadResource } from './resource/load.ts';
+import type { HttpServices } from './services.ts';
+import { systemClock } from './system-clock.ts';
+import { mountWorkerHealth } from './worker/health.ts';
+
+export interface HttpAppOptions {
+  readonly logger: Logger;
+  /** Default: the real clock. */
+  readonly clock?: Clock;
+  /** Default `rest`; `worker` answers every `/v1/load` in the worker dialect. */
+  readonly port?: PortRole;
+  /** What `/version` tells. */
+  readonly version?: string;
+}
+
+/** Mount with `http.createServer(SERVER_OPTIONS, createHttpApp(…).callback())`. */
+export function createHttpApp(services: HttpServices, options: HttpAppOptions): Koa<HttpState> {
+  const deps: HttpDeps = {
+    services,
+    logger: options.logger,
+    clock: options.clock ?? systemClock,
+    version: options.version ?? 'unknown',
+  };
+  const router = createRouter(deps, options.port ?? 'rest');
+  const app = new Koa<HttpState>();
+  app.on('error', (error: Error) => {
+    deps.logger.error('answered outside of every route', { error: error.message });
+  });
+  app.use(answerErrors(deps));
+  app.use(checkRequest(deps));
+  app.use(router.routes());
+  app.use(refuseUnrouted((path) => allowedMethods(router, path)));
+  return app;
+}
+
+/** Every route as `METHOD /path`, for tests and the API document. */
+export function routesOf(services: HttpServices, options: HttpAppOptions): readonly string[] {
+  const clock = options.clock ?? systemClock;
+  const deps = { services, logger: options.logger, clock, version: '' };
+  return createRouter(deps, options.port ?? 'rest').stack.flatMap((layer) =>
+    layer.methods.map((method) => `${method} ${String(layer.path)}`),
+  );
+}
+
+function createRouter(deps: HttpDeps, port: PortRole): Router<HttpState> {
+  const router = new Router<HttpState>({ methods: [...METHODS], sensitive: true });
+  mountWorkerHealth(router, port);
+  mountLoad(router, deps, port);
+  mountMaster(router, deps);
+  mountLoadResource(router, deps);
+  mountJobs(router, deps);
+  mountCluster(router, deps);
+  mountFiles(router, deps);
+  mountHealth(router, deps);
+  mountOpenApi(router, deps);
+  return router;
+}
+
+function allowedMethods(router: Router<HttpState>, path: string): readonly string[] {
+  const methods = router.match(path, 'OPTIONS').path.flatMap((layer) => layer.methods);
+  return [...new Set(methods)].sort();
+}

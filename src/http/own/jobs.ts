@@ -1,0 +1,81 @@
+/** Ringload's own API for load jobs: `/v1/jobs`. */
+import { RingloadError } from '../../base/errors.ts';
+import { isUuid, jobId as toJobId, type JobId } from '../../base/ids.ts';
+import { jobPathOf, quoted } from '../../job/canonical-path.ts';
+import { JOB_STATES, type JobState } from '../../job/job-status.ts';
+import { parseJobSpec } from '../../job/parse-spec.ts';
+import { readJsonObject } from '../body.ts';
+import type { HttpContext, HttpDeps, HttpRouter } from '../context.ts';
+import { replyJson } from '../reply.ts';
+
+export function mountJobs(router: HttpRouter, deps: HttpDeps): void {
+  const { jobs, limits } = deps.services;
+
+  router.post('/v1/jobs', async (ctx) => {
+    ctx.state.query.allowOnly();
+    const submitted = await jobs.submit(parseJobSpec(await readJsonObject(ctx, deps), limits));
+    replyAccepted(ctx, submitted);
+  });
+
+  router.get('/v1/jobs', async (ctx) => {
+    const query = ctx.state.query.allowOnly('state', 'path');
+    const states = statesOf(query.get('state'));
+    const path = query.get('path');
+    const all = await jobs.list(states === undefined ? {} : { states });
+    const wanted = path === undefined ? undefined : jobPathOf(path);
+    replyJson(ctx, {
+      jobs: wanted === undefined ? all : all.filter((job) => job.spec.path === wanted),
+    });
+  });
+
+  router.get('/v1/jobs/:id', async (ctx) => {
+    ctx.state.query.allowOnly();
+    const id = idOf(ctx.params);
+    const status = await jobs.status({ id });
+    if (status === undefined) throw noSuchJob(id);
+    replyJson(ctx, status);
+  });
+
+  router.post('/v1/jobs/:id/stop', async (ctx) => {
+    ctx.state.query.allowOnly();
+    const id = idOf(ctx.params);
+    const stopped = await jobs.stop({ id });
+    if (!stopped && (await jobs.status({ id })) === undefined) throw noSuchJob(id);
+    replyJson(ctx, { stopped });
+  });
+
+  router.post('/v1/jobs/:id/retry', async (ctx) => {
+    ctx.state.query.allowOnly();
+    const { jobId } = await jobs.retry({ id: idOf(ctx.params) });
+    replyAccepted(ctx, { jobId });
+  });
+}
+
+function replyAccepted(ctx: HttpContext, answer: { readonly jobId: JobId }): void {
+  ctx.set('Location', `/v1/jobs/${encodeURIComponent(answer.jobId)}`);
+  replyJson(ctx, answer, 202);
+}
+
+/** @throws not_found: what is not an id names no job. */
+function idOf(params: Readonly<Record<string, string>>): JobId {
+  const text = (params['id'] ?? '').toLowerCase();
+  if (!isUuid(text)) throw noSuchJob(text);
+  return toJobId(text);
+}
+
+/** States from a comma-separated list in any case; undefined when none is named. */
+function statesOf(text: string | undefined): readonly JobState[] | undefined {
+  if (text === undefined || text === '') return undefined;
+  return text.split(',').map((part) => {
+    const state = JOB_STATES.find((known) => known === part.trim().toUpperCase());
+    if (state !== undefined) return state;
+    throw new RingloadError(
+      'invalid_argument',
+      `parameter state ${quoted(part)} is unknown: use ${JOB_STATES.join(', ')}`,
+    );
+  });
+}
+
+function noSuchJob(id: string): RingloadError {
+  return new RingloadError('not_found', `no job has the id ${quoted(id)}`);
+}

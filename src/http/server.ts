@@ -1,0 +1,61 @@
+/**
+ * What `node:http` itself has to be told: time limits, and how to refuse what never becomes a
+ * request. The node opens the server; this file only says how.
+ */
+import { STATUS_CODES, type ServerOptions } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import type { ErrorCode } from '../base/errors.ts';
+import { PROBLEM_TYPE, type Problem } from './problem.ts';
+
+/** Slow and oversized requests end here; far above what any client of the API needs. */
+export const SERVER_OPTIONS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16 * 1024,
+} as const satisfies ServerOptions;
+
+/** For `server.on('clientError', …)`: a problem document instead of Node's empty 400. */
+export function answerClientError(error: Error & { code?: string }, socket: Duplex): void {
+  // Why: in the middle of another answer the document would pass for its body.
+  const current = (socket as Duplex & { _httpMessage?: { headersSent: boolean } | null })
+    ._httpMessage;
+  if (error.code === 'ECONNRESET' || !socket.writable || current?.headersSent) {
+    socket.destroy();
+    return;
+  }
+  const { status, code, detail } = refusalOf(error.code);
+  const problem: Problem = {
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Bad Request',
+    status,
+    detail,
+    code,
+    requestId: randomUUID(),
+  };
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${status} ${problem.title}\r\n` +
+      `Content-Type: ${PROBLEM_TYPE}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n` +
+      `Connection: close\r\n\r\n${body}`,
+  );
+}
+
+function refusalOf(code: string | undefined): { status: number; code: ErrorCode; detail: string } {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return { status: 431, code: 'payload_too_large', detail: 'request headers are too large' };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { status: 408, code: 'deadline_exceeded', detail: 'request did not arrive in time' };
+    case 'HPE_INVALID_URL':
+      return {
+        status: 400,
+        code: 'invalid_argument',
+        detail: 'request target holds characters that must be percent-encoded',
+      };
+    default:
+      return { status: 400, code: 'invalid_argument', detail: 'request is not valid HTTP/1.1' };
+  }
+}

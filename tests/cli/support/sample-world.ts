@@ -1,0 +1,156 @@
+/** The cluster of the golden scripts: one job of every kind, three members, a few files. */
+import { jobId, epoch } from '../../../src/base/ids.ts';
+import { ZERO_COUNTERS } from '../../../src/job/job-status.ts';
+import {
+  CREATED_AT_MS,
+  jobNumber,
+  memberOf,
+  PEER_A,
+  PEER_B,
+  PEER_C,
+  specOf,
+  statusOf,
+  World,
+} from './world.ts';
+
+const MIB = 1024 * 1024;
+
+export function sampleWorld(): World {
+  const world = new World();
+  world.members = [
+    memberOf(PEER_A, '10.0.0.1:19999', { zone: 'east', share: 0.34 }),
+    memberOf(PEER_B, '10.0.0.2:19999', { zone: 'west', share: 0.33, weight: 2 }),
+    memberOf(PEER_C, '10.0.0.3:19999', { state: 'down', role: 'learner', share: 0.33 }),
+  ];
+  world.jobs = [failedJob(), runningJob(), doneJob()];
+  addFiles(world);
+  return world;
+}
+
+function doneJob() {
+  return statusOf(1, 's3://b/done', {
+    spec: specOf('s3://b/done', { replicaCount: 2, verify: true }),
+    state: 'SUCCEEDED',
+    endedAtMs: CREATED_AT_MS + 51_000,
+    elapsedMs: 51_000,
+    listingDone: true,
+    pass: 2,
+    counters: {
+      ...ZERO_COUNTERS,
+      listedFiles: 1000,
+      loadedFiles: 990,
+      skippedFiles: 10,
+      listedBytes: 62.5 * MIB,
+      loadedBytes: 62.5 * MIB,
+      replicaBytes: 125 * MIB,
+      replicaFiles: 1980,
+      ufsBytes: 62.5 * MIB,
+      copiedBytes: 62.5 * MIB,
+      taskCount: 3000,
+    },
+    peers: [
+      {
+        peerId: PEER_A,
+        address: '10.0.0.1:19999',
+        segmentCount: 1490,
+        storedBytes: 63 * MIB,
+        ufsBytes: 31 * MIB,
+        copiedBytes: 32 * MIB,
+        inflightTaskCount: 0,
+      },
+      {
+        peerId: PEER_B,
+        address: '10.0.0.2:19999',
+        segmentCount: 1510,
+        storedBytes: 62 * MIB,
+        ufsBytes: 31.5 * MIB,
+        copiedBytes: 30.5 * MIB,
+        inflightTaskCount: 0,
+      },
+    ],
+    amplification: 1,
+    digest: '0123456789abcdef',
+  });
+}
+
+function runningJob() {
+  return statusOf(2, 's3://b/run', {
+    spec: specOf('s3://b/run', {
+      bandwidthBps: 10 * MIB,
+      skipIfExists: true,
+      fileFilterRegex: '^part-.*',
+    }),
+    elapsedMs: 4_500,
+    counters: {
+      ...ZERO_COUNTERS,
+      listedFiles: 2000,
+      loadedFiles: 400,
+      skippedFiles: 100,
+      filteredFiles: 7,
+      listedBytes: 1024 * MIB,
+      loadedBytes: 200 * MIB,
+      skippedBytes: 50 * MIB,
+      replicaBytes: 200 * MIB,
+      ufsBytes: 210 * MIB,
+      taskCount: 800,
+      failedTaskCount: 1,
+      retriedTaskCount: 8,
+    },
+    retryQueueLength: 2,
+    recentRetryingTasks: [
+      {
+        task: 'LoadDataSubTask{UfsPath=s3://b/run/x, ShardingKey=s3://b/run/x0, Worker=10.0.0.2}',
+        reason: 'WORKER_NOT_REACHABLE',
+        message: 'connection refused',
+      },
+    ],
+    amplification: 1.05,
+  });
+}
+
+function failedJob() {
+  return statusOf(3, 's3://b/bad', {
+    id: jobId(jobNumber(3)),
+    state: 'FAILED',
+    endedAtMs: CREATED_AT_MS + 2_000,
+    elapsedMs: 2_000,
+    listingDone: true,
+    failure: { code: 'ufs_forbidden', message: 'Job partially failed.' },
+    counters: {
+      ...ZERO_COUNTERS,
+      listedFiles: 3,
+      loadedFiles: 1,
+      failedFiles: 2,
+      listedBytes: 3000,
+      loadedBytes: 1000,
+      failedBytes: 2000,
+      replicaBytes: 1000,
+      ufsBytes: 1000,
+      taskCount: 6,
+      failedTaskCount: 2,
+      retriedTaskCount: 2,
+    },
+    failedFiles: [
+      { path: 's3://b/bad/one', code: 'ufs_forbidden', message: 'access denied' },
+      { path: 's3://b/bad/two\nforged line', code: 'ufs_not_found', message: 'gone' },
+    ],
+    failedFilesSavedTo: '/var/lib/ringload/jobs/3/failed.txt',
+    epoch: epoch(1),
+  });
+}
+
+function addFiles(world: World): void {
+  const segments = [
+    { index: 0, lengthBytes: 8 * MIB, owners: [PEER_A, PEER_C], residentOn: [PEER_A] },
+    { index: 1, lengthBytes: 2 * MIB, owners: [PEER_B, PEER_C], residentOn: [PEER_B, PEER_A] },
+  ];
+  world.addFile('s3://b/done/a.txt', 'hello ring\n', {
+    segments: [
+      { index: 0, lengthBytes: 11, owners: [PEER_A, PEER_B], residentOn: [PEER_A, PEER_B] },
+    ],
+  });
+  world.addFile('s3://b/done/big', Buffer.alloc(10_000, 'x'), { segments });
+  world.addFile('s3://b/done/empty', '');
+  world.addFile('s3://b/done/odd\u001b[31m\nname', 'odd');
+  world.addFile('s3://b/other', 'other');
+}
