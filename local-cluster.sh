@@ -153,8 +153,9 @@ prepare() {
   node -e 'const [a, b] = process.versions.node.split(".").map(Number);
     process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
     fail "Node $(node --version) is too old: Ringload needs 20.19 or newer"
-  if [ ! -e node_modules/.package-lock.json ] ||
-    [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  # An install that is linked here is somebody else's: it is used, never replaced.
+  if [ ! -L node_modules ] && { [ ! -e node_modules/.package-lock.json ] ||
+    [ package-lock.json -nt node_modules/.package-lock.json ]; }; then
     quietly 'installing packages' npm ci
   fi
   if [ ! -e dist/.built ] || [ ! -e "$program" ] ||
