@@ -25,6 +25,7 @@ export const ERROR_TABLE = {
   payload_too_large: t(413, 2, false, 'the body or a field is over its limit'),
   range_not_satisfiable: t(416, 2, false, 'the byte range lies outside the file'),
   overloaded: t(429, 75, true, 'a bounded queue is full'),
+  partially_failed: t(500, 1, false, 'some files of a job could not be loaded'),
   internal: t(500, 70, false, 'a fault of this program'),
   not_leader: t(503, 75, true, 'another member leads; the details name it when known'),
   no_leader: t(503, 4, true, 'no leader is elected at the moment'),

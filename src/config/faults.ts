@@ -12,7 +12,7 @@ export function describeIssue(issue: z.core.$ZodIssue, merged: Layer): string {
   const sourced = merged.get(key);
   const inner = issue.path
     .slice(2)
-    .map((part) => `[${String(part)}]`)
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
     .join('');
   const place = sourced ? ` (${sourced.origin})` : '';
   if (issue.code === 'unrecognized_keys') {

@@ -17,8 +17,8 @@ export const CACHE_SEGMENT_MIN_COUNT = 16;
 /** Regions that a directory has to hold, so that one can be written while another is reclaimed. */
 export const DIRECTORY_REGION_MIN_COUNT = 2;
 
-/** Room in a region for what describes its segments. */
-export const REGION_OVERHEAD_BYTES = 64 * 1024;
+/** Segments of a region occupy whole pages of this size. */
+const PAGE_BYTES = 4096;
 
 type Rule = (config: RingloadConfig) => readonly (Violation | false)[];
 
@@ -52,10 +52,10 @@ function cacheSizes({ cache, load }: RingloadConfig) {
   const capacityBytes = directories.reduce((sum, directory) => sum + directory.capacityBytes, 0);
   const smallestBytes = load.segmentSizeBytes * CACHE_SEGMENT_MIN_COUNT;
   return [
-    regionSizeBytes < load.segmentSizeBytes + REGION_OVERHEAD_BYTES &&
+    regionSizeBytes < Math.ceil(load.segmentSizeBytes / PAGE_BYTES) * PAGE_BYTES &&
       broken(
         'cache.regionSizeBytes',
-        `is ${showBytes(regionSizeBytes)}, has to hold a segment of load.segmentSizeBytes, which is ${showBytes(load.segmentSizeBytes)}, and ${showBytes(REGION_OVERHEAD_BYTES)} more`,
+        `is ${showBytes(regionSizeBytes)}, has to hold a segment of load.segmentSizeBytes, which is ${showBytes(load.segmentSizeBytes)}`,
       ),
     capacityBytes < smallestBytes &&
       broken(

@@ -45,8 +45,8 @@ export const cache = z.strictObject({
   regionSizeBytes: bytes({
     description: 'Size of one region file: what is written in sequence and reclaimed as a whole.',
     default: 256 * MIB,
-    min: MIB,
-    max: 2 * GIB,
+    min: 64 * KIB,
+    max: GIB,
   }),
 });
 

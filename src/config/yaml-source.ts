@@ -14,6 +14,7 @@ import {
   parseDocument,
   type Document,
 } from 'yaml';
+import { lowerFirst } from './faults.ts';
 import { configInvalid, type Sourced, type SourceResult, unknownName } from './layer.ts';
 import { CONFIG_OPTIONS, OPTION_BY_KEY } from './options.ts';
 
@@ -55,7 +56,9 @@ function parse(text: string, file: string, lines: LineCounter): Document {
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault) {
     const { line } = lines.linePos(fault.pos[0]);
-    throw configInvalid(`${file} line ${line}: ${fault.message}`, { file, line }, fault);
+    // The parser reports its own exhausted stack as a fault of the file, which it is.
+    const what = /call stack/i.test(fault.message) ? 'nested too deeply' : fault.message;
+    throw configInvalid(`${file} line ${line}: ${lowerFirst(what)}`, { file, line }, fault);
   }
   return document;
 }

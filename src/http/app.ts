@@ -18,6 +18,7 @@ import { mountFiles } from './own/files.ts';
 import { mountHealth } from './own/health.ts';
 import { mountJobs } from './own/jobs.ts';
 import { mountOpenApi } from './own/openapi.ts';
+import { mountLoadResource } from './resource/load.ts';
 import type { HttpServices } from './services.ts';
 import { systemClock } from './system-clock.ts';
 import { mountWorkerHealth } from './worker/health.ts';
@@ -66,6 +67,7 @@ function createRouter(deps: HttpDeps, port: PortRole): Router<HttpState> {
   mountWorkerHealth(router, port);
   mountLoad(router, deps, port);
   mountMaster(router, deps);
+  mountLoadResource(router, deps);
   mountJobs(router, deps);
   mountCluster(router, deps);
   mountFiles(router, deps);

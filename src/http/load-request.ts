@@ -11,6 +11,7 @@ import type { Query } from './query.ts';
 export type LoadOperation = 'submit' | 'progress' | 'stop';
 export type ReportFormat = 'TEXT' | 'JSON';
 
+const INDEX_SPELLINGS = SPEC_SPELLINGS.filter((spelling) => specFieldOf(spelling) === 'index');
 /** alluxiofs puts its own prefix before the real path. */
 const CLIENT_PREFIX = 'alluxiofs://';
 
@@ -61,6 +62,11 @@ export function specInputOf(query: Query, body: JsonObject | undefined): JsonObj
   for (const [spelling, value] of Object.entries(optionsOf(body))) {
     const field = specFieldOf(spelling);
     if (field !== undefined && field !== 'path' && !named.has(field)) input[spelling] = value;
+  }
+  // Why: a body that names a list of paths must not be taken for a load of its path alone.
+  for (const spelling of INDEX_SPELLINGS) {
+    const value = body?.[spelling];
+    if (value !== undefined && !named.has('index')) input[spelling] = value;
   }
   input['path'] = rawPathOf(query, body);
   return input;

@@ -45,8 +45,9 @@ export function checkRequest(deps: HttpDeps): HttpMiddleware {
     const target = parseTarget(ctx.req.url ?? '/', limits.queryMaxBytes);
     ctx.state.path = target.path;
     ctx.state.query = target.query;
-    // Why: the router would otherwise read Koa's own parse of the URL.
-    Object.assign(ctx, { newRouterPath: target.path });
+    // Why: Koa and the router parse the URL again, and must see what was checked, neither an origin
+    // nor a query. The untouched one stays in ctx.originalUrl.
+    ctx.req.url = target.path;
     if (Number(ctx.get('Content-Length')) > limits.bodyMaxBytes && !ctx.req.complete) {
       ctx.set('Connection', 'close');
     }

@@ -1,5 +1,5 @@
 /**
- * Request target and query, read from the raw bytes of the request line and decoded exactly once.
+ * Request target and query, read from the request line as it came and decoded exactly once.
  *
  * Not `new URL()`: it folds `/b/a/../c` into `/b/c`, and keys are kept byte for byte.
  *
@@ -18,7 +18,7 @@ export interface RequestTarget {
 }
 
 /**
- * @param url the request line's target as Node gives it: one character per byte.
+ * @param url the request line's target; Node has refused all but printable ASCII.
  * @throws invalid_argument (400), payload_too_large (414)
  */
 export function parseTarget(url: string, queryMaxBytes: number): RequestTarget {
@@ -33,9 +33,9 @@ export function parseTarget(url: string, queryMaxBytes: number): RequestTarget {
       `request target is over its limit of ${queryMaxBytes} bytes of query`,
     );
   }
-  const path = rawPath === '' ? '/' : utf8(rawPath);
+  const path = rawPath === '' ? '/' : rawPath;
   decode(path, 'path of the URL');
-  return { path, query: Query.parse(utf8(rawQuery)) };
+  return { path, query: Query.parse(rawQuery) };
 }
 
 /** Decoded parameters by name, in no particular order. Names are case-sensitive. */
@@ -128,17 +128,4 @@ function decode(encoded: string, place: string): string {
     throw new RingloadError('invalid_argument', `${place} must not contain NUL`);
   }
   return decoded;
-}
-
-/** Raw bytes as text: tools that do not encode send UTF-8. */
-function utf8(latin1: string): string {
-  // eslint-disable-next-line no-control-regex -- the whole of ASCII is meant
-  if (/^[\x00-\x7f]*$/.test(latin1)) return latin1;
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
-      Buffer.from(latin1, 'latin1'),
-    );
-  } catch (cause) {
-    throw new RingloadError('invalid_argument', 'request target is not UTF-8', { cause });
-  }
 }

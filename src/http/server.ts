@@ -49,6 +49,12 @@ function refusalOf(code: string | undefined): { status: number; code: ErrorCode;
       return { status: 431, code: 'payload_too_large', detail: 'request headers are too large' };
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { status: 408, code: 'deadline_exceeded', detail: 'request did not arrive in time' };
+    case 'HPE_INVALID_URL':
+      return {
+        status: 400,
+        code: 'invalid_argument',
+        detail: 'request target holds characters that must be percent-encoded',
+      };
     default:
       return { status: 400, code: 'invalid_argument', detail: 'request is not valid HTTP/1.1' };
   }

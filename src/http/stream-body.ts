@@ -34,7 +34,7 @@ export async function streamBody(
   let headersSent = false;
   try {
     for (;;) {
-      const chunk = await Promise.race([source.next(), client.gone]);
+      const chunk = await client.orGone(source.next());
       if (chunk === 'gone') return;
       if (!headersSent) {
         headersSent = true;
@@ -113,24 +113,33 @@ class CheckedSource {
 
 /** The receiving end: tells when it drains, leaves, or stalls. */
 class Client {
-  /** Resolves when the connection is closed; never rejects. */
-  readonly gone: Promise<'gone'>;
-  isGone = false;
+  isGone: boolean;
   readonly #res: ServerResponse;
   readonly #clock: Clock;
-  #onClose: () => void = () => undefined;
+  /** Ends the one wait that is under way. */
+  #wake: () => void = ignore;
 
   constructor(res: ServerResponse, clock: Clock) {
     this.#res = res;
     this.#clock = clock;
-    this.gone = new Promise((resolve) => {
-      this.#onClose = () => {
-        this.isGone = true;
+    this.isGone = res.closed || res.destroyed;
+    res.on('close', this.#onClose).on('error', ignore);
+  }
+
+  /**
+   * What `work` gives, or `gone` as soon as the connection is closed.
+   *
+   * Why not Promise.race with one lasting promise: each race would leave a reaction on it until the
+   * connection ends, and a body has millions of chunks.
+   */
+  orGone<T>(work: Promise<T>): Promise<T | 'gone'> {
+    return new Promise((resolve, reject) => {
+      this.#wake = () => {
         resolve('gone');
       };
+      work.then(resolve, reject);
+      if (this.isGone) this.#wake();
     });
-    if (res.closed || res.destroyed) this.#onClose();
-    res.on('close', this.#onClose).on('error', ignore);
   }
 
   async write(chunk: Uint8Array): Promise<'ok' | 'gone'> {
@@ -145,7 +154,7 @@ class Client {
     });
     const timer = this.#clock.setTimer(WRITE_STALL_MAX_MS, () => this.#res.destroy());
     try {
-      return await Promise.race([drained, this.gone]);
+      return await this.orGone(drained);
     } finally {
       timer.cancel();
       this.#res.off('drain', onDrain);
@@ -155,7 +164,13 @@ class Client {
   /** Stays deaf to late errors of the socket: they have nobody left to tell. */
   release(): void {
     this.#res.off('close', this.#onClose);
+    this.#wake = ignore;
   }
+
+  readonly #onClose = (): void => {
+    this.isGone = true;
+    this.#wake();
+  };
 }
 
 function ignore(): void {

@@ -42,6 +42,7 @@ export class Ring {
   readonly #table: PointTable;
   readonly #byId: ReadonlyMap<PeerId, RingMember>;
   readonly #scratch: Int32Array;
+  #shares: ReadonlyMap<PeerId, number> | undefined;
 
   private constructor(epoch: Epoch, members: readonly RingMember[], table: PointTable) {
     this.epoch = epoch;
@@ -102,6 +103,10 @@ export class Ring {
 
   /** Each member's exact share of the ring as first owner; the shares sum to 1. */
   shares(): ReadonlyMap<PeerId, number> {
+    return (this.#shares ??= this.#measureShares());
+  }
+
+  #measureShares(): ReadonlyMap<PeerId, number> {
     const { values, owners } = this.#table;
     const widths = new Float64Array(this.members.length);
     // The first point also owns what lies behind the last one.

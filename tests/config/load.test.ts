@@ -67,7 +67,7 @@ test('config: every option can be set by its flag, its variable and its place in
     const origins = loaded.map((one) =>
       one.describeOrigins().find(({ key }) => key === option.key),
     );
-    t.is(new Set(origins.map((origin) => origin!.value)).size, 1, option.key);
+    t.is(new Set(origins.map((origin) => origin!.value)).size, 1, `value of ${option.key}`);
     t.regex(origins[0]!.origin, /ringload\.yaml line 2$/);
     t.is(origins[1]!.origin, `environment ${option.envName}`);
     t.is(origins[2]!.origin, `flag ${option.flagName!}`);

@@ -24,8 +24,8 @@ test('options: names are unique, well-formed and follow from section and key', (
 
 test('options: all are described in whole sentences and show a default', (t) => {
   for (const { key, description, shownDefault } of CONFIG_OPTIONS) {
-    t.regex(description, /^[A-Z].*[.]$/, key);
-    t.not(shownDefault, '', key);
+    t.regex(description, /^[A-Z].*[.]$/, `description of ${key}`);
+    t.not(shownDefault, '', `default of ${key}`);
   }
 });
 
@@ -43,7 +43,7 @@ test('options: secrets come from the environment alone', (t) => {
 
 test('options: presets name known options', (t) => {
   for (const preset of Object.values(PRESETS)) {
-    for (const key of Object.keys(preset)) t.true(OPTION_BY_KEY.has(key), key);
+    for (const key of Object.keys(preset)) t.true(OPTION_BY_KEY.has(key), `option ${key}`);
   }
 });
 

@@ -19,8 +19,8 @@ const EDGES: readonly [key: string, bad: Flags, good: Flags][] = [
   ['liveness.downAfterMs', { livenessDownAfterMs: '3s' }, { livenessDownAfterMs: '3001' }],
   [
     'cache.regionSizeBytes',
-    { cacheRegionSizeBytes: String(8 * 1024 * 1024 + 65_535) },
-    { cacheRegionSizeBytes: String(8 * 1024 * 1024 + 65_536) },
+    { loadSegmentSizeBytes: '131073', cacheRegionSizeBytes: '135167' },
+    { loadSegmentSizeBytes: '131073', cacheRegionSizeBytes: '135168' },
   ],
   [
     'cache.directories',

@@ -171,7 +171,7 @@ test('ring: shares agree with the owners of many keys', (t) => {
   for (const [id, share] of ring.shares()) {
     // Four standard deviations of counting 50,000 keys.
     const tolerance = 4 * Math.sqrt((share * (1 - share)) / keys.length);
-    t.true(Math.abs((counts.get(id) ?? 0) / keys.length - share) < tolerance, id);
+    t.true(Math.abs((counts.get(id) ?? 0) / keys.length - share) < tolerance, `share of ${id}`);
   }
 });
 

@@ -5,12 +5,13 @@
 import { RingloadError } from '../../base/errors.ts';
 import { isUuid, jobId } from '../../base/ids.ts';
 import { jobPathOf, quoted } from '../../job/canonical-path.ts';
-import { JOB_STATES, type JobState, type JobStatus } from '../../job/job-status.ts';
+import { JOB_STATES, type JobState } from '../../job/job-status.ts';
 import { parseJobSpec } from '../../job/parse-spec.ts';
 import { jsonReport } from '../../job/report-json.ts';
 import { longReport } from '../../job/report.ts';
 import { readOptionalJsonObject } from '../body.ts';
 import type { HttpContext, HttpDeps, HttpRouter } from '../context.ts';
+import { progressObject } from '../progress-object.ts';
 import { formatOf, rawPathOf, specInputOf, verboseOf } from '../load-request.ts';
 import { JSON_TYPE, replyJson, replyText } from '../reply.ts';
 import type { JobRef } from '../services.ts';
@@ -94,30 +95,4 @@ function stateOf(text: string | undefined): JobState | undefined {
     'invalid_argument',
     `parameter job-state ${quoted(upper)} is unknown: use ${JOB_STATES.join(', ')} or ALL`,
   );
-}
-
-/** The progress object of Enterprise 3.6; empty members are omitted. */
-function progressObject(status: JobStatus): object {
-  const { spec, counters } = status;
-  return {
-    id: status.id,
-    startTime: new Date(status.createdAtMs).toISOString().replace('Z', '+00:00'),
-    state: status.state,
-    ...(status.failure === undefined ? {} : { errorMessage: status.failure }),
-    ...(status.failedFilesSavedTo === undefined
-      ? {}
-      : { failedFileListPath: status.failedFilesSavedTo }),
-    paths: [spec.path],
-    skipIfExists: spec.skipIfExists,
-    loadMetadataOnly: spec.metadataOnly,
-    verify: spec.verify,
-    ...(spec.bandwidthBps === undefined ? {} : { bandwidth: spec.bandwidthBps }),
-    timeElapsedMilliseconds: Math.floor(status.elapsedMs),
-    loadedBytes: counters.replicaBytes,
-    skippedBytes: counters.skippedBytes,
-    ...(status.listingDone ? { totalBytes: counters.listedBytes * spec.replicaCount } : {}),
-    loadedNonEmptyFiles: counters.replicaFiles,
-    failedFiles: counters.failedFiles,
-    scannedFiles: counters.listedFiles,
-  };
 }

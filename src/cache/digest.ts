@@ -1,0 +1,39 @@
+/**
+ * Identities of segments and sums of them: how a peer proves to the leader what it holds.
+ *
+ * A pure function of what was loaded, the same on every peer and in every release. The sum does
+ * not depend on order, so inventories are merged by adding them.
+ */
+import { createHash } from 'node:crypto';
+
+import type { SegmentKey } from './segment-store.ts';
+
+const MASK_64 = (1n << 64n) - 1n;
+
+/**
+ * First 8 bytes (big-endian) of SHA-256 over path, version, segment size, index, length and
+ * CRC32C. Texts go in as UTF-8 behind their length in bytes, numbers in decimal, and every part
+ * ends in a zero byte: no two different segments give the same input.
+ */
+export function segmentDigest(key: SegmentKey, lengthBytes: number, crc32c: number): bigint {
+  const path = Buffer.from(key.path);
+  const version = Buffer.from(key.version);
+  return createHash('sha256')
+    .update(`${path.length}\0`)
+    .update(path)
+    .update(`\0${version.length}\0`)
+    .update(version)
+    .update(`\0${key.segmentSizeBytes}\0${key.index}\0${lengthBytes}\0${crc32c}\0`)
+    .digest()
+    .readBigUInt64BE(0);
+}
+
+/** Sum modulo 2^64: the digest of the union of two disjoint sets. */
+export function addDigests(left: bigint, right: bigint): bigint {
+  return (left + right) & MASK_64;
+}
+
+/** 16 lower-case hex digits. */
+export function formatDigest(digest: bigint): string {
+  return digest.toString(16).padStart(16, '0');
+}

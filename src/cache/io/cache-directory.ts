@@ -1,0 +1,170 @@
+/**
+ * One cache directory in service: its regions and files, who uses which region, and how many
+ * errors it may still make before it is taken out of service, for good until the next start.
+ *
+ * Invariant: a region is reset only when nobody has pinned it.
+ */
+import { randomInt } from 'node:crypto';
+
+import type { Clock } from '../../base/clock.ts';
+import { RingloadError } from '../../base/errors.ts';
+import { invariant } from '../../base/invariant.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { Region } from '../region.ts';
+import type { RegionSet } from '../region-set.ts';
+import type { SegmentTable } from '../segment-table.ts';
+import { cacheIoError } from './cache-io-error.ts';
+import { GroupCommit } from './group-commit.ts';
+import type { RegionFiles } from './region-files.ts';
+
+/** Errors within this time count together. */
+const ERROR_WINDOW_MS = 60_000;
+
+export interface CacheDirectoryParts {
+  readonly index: number;
+  readonly set: RegionSet;
+  readonly files: RegionFiles;
+  readonly table: SegmentTable;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly errorMaxCount: number;
+  /** Called when room may have appeared. */
+  readonly onChange: () => void;
+}
+
+export class CacheDirectory {
+  readonly index: number;
+  readonly set: RegionSet;
+  readonly files: RegionFiles;
+  readonly table: SegmentTable;
+  readonly commits: GroupCommit;
+  readonly logger: Logger;
+  state: 'ok' | 'failed' | 'closed' = 'ok';
+  /** Bytes handed out so far: directories are filled in proportion to their capacity. */
+  reservedBytes = 0;
+  readonly #parts: CacheDirectoryParts;
+  #errorTimesMs: number[] = [];
+  readonly #resets = new Set<Promise<void>>();
+
+  constructor(parts: CacheDirectoryParts) {
+    this.#parts = parts;
+    this.index = parts.index;
+    this.set = parts.set;
+    this.files = parts.files;
+    this.table = parts.table;
+    this.logger = parts.logger;
+    this.commits = new GroupCommit(this);
+  }
+
+  /** What can be kept: one region stays empty to compact into. */
+  get capacityBytes(): number {
+    const { regions } = this.set;
+    return (regions.length - 1) * (regions[0]?.sizeBytes ?? 0);
+  }
+
+  /** Runs a file operation, translates its error and counts it. @throws cache_io */
+  async attempt<T>(action: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const translated = cacheIoError(`${action} of ${this.files.directoryPath}`, error);
+      this.#countError(translated);
+      throw translated;
+    }
+  }
+
+  /** @throws cache_io when the directory is out of service. */
+  checkServing(): void {
+    if (this.state !== 'ok') {
+      throw new RingloadError('cache_io', `use ${this.files.directoryPath}: it is ${this.state}`);
+    }
+  }
+
+  pin(region: Region): void {
+    region.pinCount++;
+  }
+
+  /** The last one to go resets a drained region. */
+  unpin(region: Region): void {
+    invariant(region.pinCount > 0, `region ${region.id} is pinned`);
+    region.pinCount--;
+    if (region.pinCount > 0) return;
+    if (region.state === 'draining' && this.state === 'ok') {
+      const reset = this.#reset(region).finally(() => this.#resets.delete(reset));
+      this.#resets.add(reset);
+    }
+    this.#parts.onChange();
+  }
+
+  /** Opens the next free region, sealing the one that was open. @throws cache_io */
+  async openNextRegion(): Promise<void> {
+    const region = this.set.openNext();
+    region.sequence = this.set.nextSequence();
+    region.salt = randomInt(2 ** 32);
+    // Why the pin: nobody may choose a region whose files are being made.
+    this.pin(region);
+    try {
+      await this.attempt(`open region ${region.id}`, async () => {
+        await this.files.create(region);
+        await this.files.writeHeader(region);
+      });
+    } catch (error) {
+      this.abandon(region);
+      throw error;
+    } finally {
+      this.unpin(region);
+    }
+  }
+
+  /** Takes an emptied region out of use; it is free again once nobody reads it. */
+  async retire(region: Region): Promise<void> {
+    this.set.drain(region);
+    if (region.pinCount === 0) await this.#reset(region);
+  }
+
+  /** Gives a region up until the next start, after a sync failed: what it holds is still read. */
+  abandon(region: Region): void {
+    if (region.state === 'abandoned') return;
+    this.set.abandon(region);
+    this.logger.warn('gave up a cache region', { region: region.id });
+    this.#parts.onChange();
+  }
+
+  /** Takes the directory out of service and forgets what it holds. */
+  fail(reason: string): void {
+    if (this.state !== 'ok') return;
+    this.state = 'failed';
+    let lostCount = 0;
+    for (const region of this.set.regions) lostCount += this.table.purgeRegion(region.slot);
+    this.logger.error('took a cache directory out of service', { reason, lostCount });
+    this.#parts.onChange();
+  }
+
+  /** Lets what is under way finish, then refuses everything. */
+  async close(): Promise<void> {
+    await this.commits.idle();
+    if (this.state === 'ok') this.state = 'closed';
+    await this.commits.idle();
+    await Promise.all(this.#resets);
+  }
+
+  async #reset(region: Region): Promise<void> {
+    try {
+      await this.attempt(`reset region ${region.id}`, () => this.files.invalidate(region));
+    } catch {
+      this.abandon(region);
+      return;
+    }
+    region.clear();
+    this.set.release(region);
+    this.#parts.onChange();
+  }
+
+  #countError(error: RingloadError): void {
+    const nowMs = this.#parts.clock.nowMs();
+    this.logger.warn('cache directory error', { reason: error.message });
+    this.#errorTimesMs = this.#errorTimesMs.filter((atMs) => nowMs - atMs < ERROR_WINDOW_MS);
+    this.#errorTimesMs.push(nowMs);
+    if (this.#errorTimesMs.length >= this.#parts.errorMaxCount) this.fail(error.message);
+  }
+}

@@ -1,0 +1,12 @@
+/** Translates what the operating system says about a cache file, once, at this boundary. */
+import { RingloadError } from '../../base/errors.ts';
+
+export function cacheIoError(action: string, thrown: unknown): RingloadError {
+  if (thrown instanceof RingloadError) return thrown;
+  const code = (thrown as { code?: unknown } | null)?.code;
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  return new RingloadError('cache_io', `${action}: ${reason}`, {
+    ...(typeof code === 'string' ? { details: { systemCode: code } } : {}),
+    cause: thrown,
+  });
+}

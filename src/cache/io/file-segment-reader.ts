@@ -1,0 +1,108 @@
+/**
+ * A segment opened for reading. Pins its region until it is closed, so its bytes stay where they
+ * are while the segment itself may be evicted, replaced or dropped.
+ */
+import { RingloadError } from '../../base/errors.ts';
+import type { JobId } from '../../base/ids.ts';
+import { CHECKSUM_BLOCK_BYTES, type SegmentKey, type SegmentReader } from '../segment-store.ts';
+import type { SegmentBody } from '../sidecar-format.ts';
+import { dropDamaged } from './drop-copy.ts';
+import { READ_CHUNK_BYTES, readBlocks, type StoredSegment } from './segment-blocks.ts';
+import type { SegmentCopy, StoreParts } from './store-parts.ts';
+
+export class FileSegmentReader implements SegmentReader {
+  readonly key: SegmentKey;
+  readonly lengthBytes: number;
+  readonly crc32c: number;
+  readonly loadedBy?: JobId;
+  readonly #store: StoreParts;
+  readonly #copy: SegmentCopy;
+  readonly #stored: StoredSegment;
+  #isClosed = false;
+  #activeReadCount = 0;
+
+  /** Takes over the caller's pin of the region. */
+  constructor(parts: {
+    store: StoreParts;
+    copy: SegmentCopy;
+    body: SegmentBody;
+    lengthBytes: number;
+    crc32c: number;
+    loadedBy: JobId | undefined;
+  }) {
+    const { copy, body } = parts;
+    this.key = body.key;
+    this.lengthBytes = parts.lengthBytes;
+    this.crc32c = parts.crc32c;
+    if (parts.loadedBy !== undefined) this.loadedBy = parts.loadedBy;
+    this.#store = parts.store;
+    this.#copy = copy;
+    this.#stored = {
+      directory: copy.directory,
+      region: copy.region,
+      offset: copy.location.offset,
+      lengthBytes: parts.lengthBytes,
+      blockCrc32c: body.blockCrc32c,
+    };
+  }
+
+  async *read(offset: number, length: number): AsyncGenerator<Uint8Array> {
+    const end = offset + length;
+    const isInside =
+      Number.isSafeInteger(offset) &&
+      Number.isSafeInteger(length) &&
+      offset >= 0 &&
+      length >= 0 &&
+      end <= this.lengthBytes;
+    if (!isInside) {
+      throw new RingloadError(
+        'range_not_satisfiable',
+        `read ${length} bytes at ${offset} of a segment of ${this.lengthBytes}`,
+      );
+    }
+    let position = offset;
+    while (position < end) {
+      const start = position - (position % CHECKSUM_BLOCK_BYTES);
+      const chunkEnd = Math.min(end, start + READ_CHUNK_BYTES);
+      const blocks = await this.#readBlocks(start, chunkEnd);
+      yield blocks.subarray(position - start, chunkEnd - start);
+      position = chunkEnd;
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#unpinWhenDone();
+  }
+
+  /** Drops and counts the segment. */
+  dropDamaged(): void {
+    dropDamaged(this.#store, this.#copy);
+  }
+
+  async #readBlocks(start: number, end: number): Promise<Uint8Array> {
+    if (this.#isClosed) throw new RingloadError('cancelled', 'read a segment after closing it');
+    this.#activeReadCount++;
+    try {
+      const blocks = await readBlocks(this.#stored, start, end, this.#store.crc32c);
+      if (blocks) return blocks;
+    } catch (error) {
+      // What the disk does not give back is as lost as what it gives back wrong.
+      dropDamaged(this.#store, this.#copy);
+      throw error;
+    } finally {
+      this.#activeReadCount--;
+      if (this.#isClosed) this.#unpinWhenDone();
+    }
+    dropDamaged(this.#store, this.#copy);
+    throw new RingloadError(
+      'segment_corrupt',
+      `read segment ${this.key.index} of ${this.key.path}: a checksum failed, the copy is dropped`,
+    );
+  }
+
+  #unpinWhenDone(): void {
+    if (this.#activeReadCount === 0) this.#copy.directory.unpin(this.#copy.region);
+  }
+}

@@ -1,0 +1,363 @@
+/**
+ * The segment cache on disk: several directories of region files behind one index in memory. This
+ * file owns the rules that span directories: where a segment goes, what a lookup means, how long
+ * a reservation waits.
+ *
+ * Invariant: what `lookup` reports was durable, data and record, before it was reported.
+ */
+import type { Clock } from '../../base/clock.ts';
+import { RingloadError } from '../../base/errors.ts';
+import type { JobId } from '../../base/ids.ts';
+import { checkKey, isSameHash, isSameKey, type HashKey } from '../key-hash.ts';
+import { spaceOf } from '../layout.ts';
+import { NO_ENTRY, type EntryId } from '../segment-index.ts';
+import type {
+  CacheUsage,
+  Extent,
+  Inventory,
+  Reservation,
+  ResidentSegment,
+  SegmentKey,
+  SegmentReader,
+  SegmentStore,
+} from '../segment-store.ts';
+import { decodeBody, type SegmentBody } from '../sidecar-format.ts';
+import type { CacheDirectory } from './cache-directory.ts';
+import type { ChangeSignal } from './change-signal.ts';
+import { dropDamaged, recordDrop } from './drop-copy.ts';
+import type { FilePool } from './file-pool.ts';
+import { FileReservation } from './file-reservation.ts';
+import { FileSegmentReader } from './file-segment-reader.ts';
+import { listSegments } from './list-segments.ts';
+import { RoomMaker, type Place } from './room-maker.ts';
+import { recordName, type SegmentCopy, type StoreParts } from './store-parts.ts';
+
+export class FileSegmentStore implements SegmentStore {
+  readonly #parts: StoreParts;
+  readonly #pool: FilePool;
+  readonly #changes: ChangeSignal;
+  readonly #clock: Clock;
+  readonly #roomWaitMs: number;
+  readonly #regionSizeBytes: number;
+  readonly #hashKey: HashKey;
+  readonly #rooms: readonly RoomMaker[];
+  readonly #reservations = new Map<string, FileReservation>();
+  #isClosed = false;
+
+  constructor(wiring: {
+    parts: StoreParts;
+    pool: FilePool;
+    changes: ChangeSignal;
+    clock: Clock;
+    roomWaitMs: number;
+    regionSizeBytes: number;
+    hashKey: HashKey;
+  }) {
+    this.#parts = wiring.parts;
+    this.#pool = wiring.pool;
+    this.#changes = wiring.changes;
+    this.#clock = wiring.clock;
+    this.#roomWaitMs = wiring.roomWaitMs;
+    this.#regionSizeBytes = wiring.regionSizeBytes;
+    this.#hashKey = wiring.hashKey;
+    this.#rooms = this.#parts.directories.map((each) => new RoomMaker(each, this.#parts));
+  }
+
+  lookup(key: SegmentKey): Promise<ResidentSegment | undefined> {
+    const id = this.#find(key);
+    return Promise.resolve(id === NO_ENTRY ? undefined : this.#describe(id, key));
+  }
+
+  async reserve(key: SegmentKey, lengthBytes: number, loadedBy?: JobId): Promise<Reservation> {
+    this.#checkOpen();
+    checkKey(key);
+    if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0) {
+      throw new RingloadError('invalid_argument', `reserve ${lengthBytes} bytes`);
+    }
+    if (spaceOf(lengthBytes) > this.#regionSizeBytes) {
+      throw new RingloadError(
+        'invalid_argument',
+        `reserve ${lengthBytes} bytes for a segment: regions have ${this.#regionSizeBytes}`,
+      );
+    }
+    const { directory, place } = await this.#findPlace(lengthBytes);
+    const name = `${directory.index}:${place.region.id}:${place.offset}`;
+    const reservation: FileReservation = new FileReservation({
+      store: this.#parts,
+      directory,
+      place,
+      key: { ...key },
+      hash: this.#hashKey(key),
+      lengthBytes,
+      loadedBy,
+      onEnd: () => {
+        if (this.#reservations.get(name) === reservation) this.#reservations.delete(name);
+      },
+    });
+    // Why not empty ones: they have nothing to write, and share their offset with the next extent.
+    if (lengthBytes > 0) this.#reservations.set(name, reservation);
+    return reservation;
+  }
+
+  /**
+   * Writes all of `bytes` at `position` of a reserved extent.
+   * @throws cache_io, also when the reservation has ended.
+   */
+  async write(extent: Extent, position: number, bytes: Uint8Array): Promise<void> {
+    this.#checkOpen();
+    if (bytes.length === 0) return;
+    const name = `${extent.directoryIndex}:${extent.regionId}:${extent.offset}`;
+    const reservation = this.#reservations.get(name);
+    if (reservation?.extent.lengthBytes !== extent.lengthBytes) {
+      throw new RingloadError('cache_io', `write to extent ${name}, which is not reserved`);
+    }
+    await reservation.write(position, bytes);
+  }
+
+  async open(key: SegmentKey): Promise<SegmentReader | undefined> {
+    this.#checkOpen();
+    return this.#open(key, { isDemand: true });
+  }
+
+  async verify(key: SegmentKey): Promise<boolean> {
+    this.#checkOpen();
+    const reader = await this.#open(key, { isDemand: false });
+    if (!reader) return false;
+    try {
+      let crc = 0;
+      for await (const chunk of reader.read(0, reader.lengthBytes)) {
+        crc = this.#parts.crc32c(chunk, crc);
+      }
+      if (crc === reader.crc32c) return true;
+    } catch (error) {
+      // The reader has dropped the segment; only what is not about the segment goes on.
+      const code = error instanceof RingloadError ? error.code : 'internal';
+      if (code !== 'segment_corrupt' && code !== 'cache_io') throw error;
+      return false;
+    } finally {
+      reader.close();
+    }
+    reader.dropDamaged();
+    return false;
+  }
+
+  async drop(key: SegmentKey): Promise<boolean> {
+    this.#checkOpen();
+    const id = this.#find(key);
+    if (id === NO_ENTRY) return false;
+    const copy = this.#copyOf(id);
+    this.#parts.table.kill(id);
+    this.#changes.notify();
+    try {
+      await recordDrop(this.#parts, copy, copy.location.recordOffset);
+    } catch {
+      // The directory has noted the error. The segment is gone here; a restart may bring it back.
+    }
+    return true;
+  }
+
+  lease(key: SegmentKey, job: JobId): boolean {
+    const { table, leaseNotes } = this.#parts;
+    const id = this.#find(key);
+    if (id === NO_ENTRY) return false;
+    if (table.isLeasedBy(id, job)) return true;
+    table.lease(id, job);
+    if (table.loadedByOf(id) !== job && !this.#isClosed) {
+      const { directory, region, location } = this.#copyOf(id);
+      leaseNotes.note({ directory, region, recordOffset: location.recordOffset, job });
+    }
+    return true;
+  }
+
+  releaseLease(job: JobId): void {
+    this.#parts.table.releaseLease(job);
+    this.#changes.notify();
+  }
+
+  /** Jobs that hold leases here; after a start, also those that ended while the peer was away. */
+  leaseHolders(): ReadonlySet<JobId> {
+    return this.#parts.table.leaseHolders();
+  }
+
+  inventory(job: JobId): Promise<Inventory> {
+    return this.#parts.table.inventory(
+      job,
+      () =>
+        new Promise((resolve) => {
+          setImmediate(resolve);
+        }),
+    );
+  }
+
+  segments(): AsyncIterable<ResidentSegment> {
+    return listSegments(this.#parts);
+  }
+
+  usage(): CacheUsage {
+    const { table, counters, directories } = this.#parts;
+    const serving = directories.filter(({ state }) => state !== 'failed');
+    return {
+      capacityBytes: serving.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),
+      usedBytes: table.usedBytes,
+      segmentCount: table.index.size,
+      leasedBytes: table.leasedBytes,
+      evictedSegmentCount: counters.evicted,
+      corruptSegmentCount: counters.corrupt,
+      directories: directories.map(({ files, state }) => ({
+        path: files.directoryPath,
+        state: state === 'failed' ? 'failed' : 'ok',
+      })),
+    };
+  }
+
+  /** Bytes of the index in memory. */
+  get indexBytes(): number {
+    return this.#parts.table.index.allocatedBytes;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#changes.notify();
+    await Promise.all(this.#rooms.map((room) => room.idle()));
+    await Promise.all(this.#parts.directories.map((directory) => directory.close()));
+    await this.#pool.close();
+  }
+
+  async #findPlace(lengthBytes: number): Promise<{ directory: CacheDirectory; place: Place }> {
+    const deadlineMs = this.#clock.nowMs() + this.#roomWaitMs;
+    for (;;) {
+      this.#checkOpen();
+      const changeCount = this.#changes.count;
+      const found = this.#tryPlace(lengthBytes) ?? (await this.#makePlace(lengthBytes));
+      if (typeof found === 'object') return found;
+      const leftMs = deadlineMs - this.#clock.nowMs();
+      if (found === 'full' || leftMs <= 0) throw this.#cacheFull(lengthBytes);
+      await this.#changes.wait(changeCount, this.#clock, leftMs);
+    }
+  }
+
+  /** Serving directories, the emptiest in proportion first. @throws cache_io */
+  #inOrder(): CacheDirectory[] {
+    const serving = this.#parts.directories.filter(({ state }) => state === 'ok');
+    if (serving.length === 0) {
+      throw new RingloadError('cache_io', 'reserve space: every cache directory failed');
+    }
+    const share = (each: CacheDirectory): number => each.reservedBytes / each.capacityBytes;
+    return serving.sort((left, right) => share(left) - share(right));
+  }
+
+  #tryPlace(lengthBytes: number): { directory: CacheDirectory; place: Place } | undefined {
+    for (const directory of this.#inOrder()) {
+      const place = this.#rooms[directory.index]?.tryPlace(lengthBytes);
+      if (place) return { directory, place };
+    }
+    return undefined;
+  }
+
+  async #makePlace(
+    lengthBytes: number,
+  ): Promise<{ directory: CacheDirectory; place: Place } | 'busy' | 'full'> {
+    let obstacle: 'busy' | 'full' | undefined;
+    let failure: unknown;
+    for (const directory of this.#inOrder()) {
+      try {
+        const place = await this.#rooms[directory.index]?.makePlace(lengthBytes);
+        if (typeof place === 'object') return { directory, place };
+        if (place && obstacle !== 'busy') obstacle = place;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    if (obstacle === undefined && failure !== undefined) throw failure as RingloadError;
+    return obstacle ?? 'full';
+  }
+
+  async #open(
+    key: SegmentKey,
+    { isDemand }: { isDemand: boolean },
+  ): Promise<FileSegmentReader | undefined> {
+    const { table } = this.#parts;
+    const id = this.#find(key);
+    if (id === NO_ENTRY) return undefined;
+    const copy = this.#copyOf(id);
+    const { lengthBytes, crc32c, loadedBy } = this.#describe(id, key);
+    copy.directory.pin(copy.region);
+    let body: SegmentBody | undefined;
+    try {
+      body = await this.#loadBody(copy);
+      if (!body) dropDamaged(this.#parts, copy);
+    } catch (error) {
+      dropDamaged(this.#parts, copy);
+      throw error;
+    } finally {
+      if (!body) copy.directory.unpin(copy.region);
+    }
+    if (!body) return undefined;
+    if (!isSameKey(body.key, key)) {
+      // Two keys of one hash: the other one is resident, so this one is a miss.
+      copy.directory.unpin(copy.region);
+      return undefined;
+    }
+    if (
+      isDemand &&
+      table.findAt(copy.hash, copy.location.slot, copy.location.recordOffset) === id
+    ) {
+      table.touch(id);
+    }
+    return new FileSegmentReader({ store: this.#parts, copy, body, lengthBytes, crc32c, loadedBy });
+  }
+
+  /** Undefined when the record is damaged. @throws cache_io */
+  async #loadBody(copy: SegmentCopy): Promise<SegmentBody | undefined> {
+    const { region, directory, location, hash } = copy;
+    const name = recordName(region, location.recordOffset);
+    const known = this.#parts.records.get(name);
+    if (known) return known;
+    const record = await directory.attempt(`read a record of region ${region.id}`, () =>
+      directory.files.readRecord(region, location.recordOffset),
+    );
+    if (record?.offset !== location.offset || !isSameHash(record.hash, hash)) return undefined;
+    const body = decodeBody(record);
+    this.#parts.records.set(name, body);
+    return body;
+  }
+
+  #find(key: SegmentKey): EntryId {
+    return this.#parts.table.index.find(this.#hashKey(key));
+  }
+
+  #describe(id: EntryId, key: SegmentKey): ResidentSegment {
+    const { table } = this.#parts;
+    const loadedBy = table.loadedByOf(id);
+    return {
+      key,
+      lengthBytes: table.index.lengthOf(id),
+      crc32c: table.index.crc32cOf(id),
+      ...(loadedBy === undefined ? {} : { loadedBy }),
+    };
+  }
+
+  #copyOf(id: EntryId): SegmentCopy {
+    const { table, regions, directories } = this.#parts;
+    const location = table.locationOf(id);
+    const region = regions[location.slot];
+    const directory = region && directories[region.directoryIndex];
+    if (!directory) throw new RingloadError('internal', `find region slot ${location.slot}`);
+    return { hash: table.index.hashOf(id), location, region, directory };
+  }
+
+  #cacheFull(lengthBytes: number): RingloadError {
+    const { capacityBytes, leasedBytes } = this.usage();
+    return new RingloadError(
+      'cache_full',
+      `find room for ${lengthBytes} bytes: ${leasedBytes} of ${capacityBytes} are leased, ` +
+        'the rest is in use',
+      { details: { lengthBytes, capacityBytes, leasedBytes } },
+    );
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new RingloadError('cache_io', 'use the cache: it is closed');
+  }
+}

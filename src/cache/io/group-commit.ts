@@ -1,0 +1,123 @@
+/**
+ * Makes records durable, many at a time: one sync of the data they speak of, one append to the
+ * sidecar, one sync of that, then they take effect. While one group is being synced the next one
+ * gathers, so the delay is bounded by two syncs and no timer is needed.
+ *
+ * Invariant: a record takes effect only after its data and itself are durable; after a failed
+ * sync nothing is tried again, the group fails and the region is given up.
+ */
+import { RingloadError } from '../../base/errors.ts';
+import type { Region } from '../region.ts';
+import type { CacheDirectory } from './cache-directory.ts';
+
+/** Records per group: bounds the memory of one append. */
+const GROUP_MAX_COUNT = 4096;
+
+export interface NewRecord {
+  readonly region: Region;
+  /** Whether the record speaks of data written since the last sync. */
+  readonly isAboutNewData: boolean;
+  /** The record's bytes, asked for when the group is written. */
+  encode(): Uint8Array;
+  /** Lets the durable record take effect. */
+  apply?(recordOffset: number): void;
+}
+
+interface PendingRecord {
+  readonly record: NewRecord;
+  readonly resolve: () => void;
+  readonly reject: (error: RingloadError) => void;
+}
+
+export class GroupCommit {
+  readonly #directory: CacheDirectory;
+  #pending: PendingRecord[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(directory: CacheDirectory) {
+    this.#directory = directory;
+  }
+
+  /** Resolves when the record is durable and applied. @throws cache_io */
+  commit(record: NewRecord): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { state, id } = record.region;
+      if (state !== 'open' && state !== 'sealed') {
+        reject(new RingloadError('cache_io', `write to region ${id}, which is ${state}`));
+        return;
+      }
+      record.region.pinCount++;
+      this.#pending.push({ record, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Writes the record with the next group. When that fails the directory has noted it. */
+  note(record: NewRecord): void {
+    this.commit(record).catch(() => undefined);
+  }
+
+  /** Resolves when nothing is pending. */
+  async idle(): Promise<void> {
+    while (this.#running) await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Why: commits of the same turn of the event loop share the first group, too.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#pending.length > 0) {
+      const group = this.#pending.splice(0, GROUP_MAX_COUNT);
+      await this.#writeGroup(group);
+    }
+    this.#running = undefined;
+  }
+
+  async #writeGroup(group: readonly PendingRecord[]): Promise<void> {
+    const byRegion = new Map<Region, PendingRecord[]>();
+    for (const pending of group) {
+      const { region } = pending.record;
+      const others = byRegion.get(region);
+      if (others) others.push(pending);
+      else byRegion.set(region, [pending]);
+    }
+    await Promise.all([...byRegion].map(([region, records]) => this.#writeRegion(region, records)));
+  }
+
+  async #writeRegion(region: Region, group: readonly PendingRecord[]): Promise<void> {
+    try {
+      const encoded = group.map(({ record }) => record.encode());
+      const isAboutNewData = group.some(({ record }) => record.isAboutNewData);
+      let recordOffset = await this.#append(region, Buffer.concat(encoded), isAboutNewData);
+      for (const [position, { record, resolve }] of group.entries()) {
+        record.apply?.(recordOffset);
+        recordOffset += encoded[position]?.length ?? 0;
+        resolve();
+      }
+    } catch (error) {
+      for (const { reject } of group) reject(error as RingloadError);
+    } finally {
+      for (let count = 0; count < group.length; count++) this.#directory.unpin(region);
+    }
+  }
+
+  /** Returns where the first record lies. */
+  async #append(region: Region, bytes: Uint8Array, isAboutNewData: boolean): Promise<number> {
+    const directory = this.#directory;
+    directory.checkServing();
+    if (region.state === 'abandoned') {
+      throw new RingloadError('cache_io', `write to region ${region.id}, which is abandoned`);
+    }
+    const recordOffset = region.recordTail;
+    try {
+      await directory.attempt(`commit to region ${region.id}`, async () => {
+        if (isAboutNewData) await directory.files.syncData(region);
+        await directory.files.appendRecords(region, bytes);
+      });
+    } catch (error) {
+      directory.abandon(region);
+      throw error;
+    }
+    directory.checkServing();
+    return recordOffset;
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Every resident segment, read from the sidecars window by window. Regions go in the order in
+ * which they were filled: a segment that is moved meanwhile moves ahead, so it is met perhaps
+ * twice but never missed. Nothing stays pinned while the caller thinks.
+ */
+import { NO_ENTRY } from '../segment-index.ts';
+import type { Region } from '../region.ts';
+import type { ResidentSegment } from '../segment-store.ts';
+import { decodeBody, type SegmentRecord } from '../sidecar-format.ts';
+import type { CacheDirectory } from './cache-directory.ts';
+import { scanSidecar, type ScannedWindow } from './sidecar-scan.ts';
+import type { StoreParts } from './store-parts.ts';
+
+/** @throws cache_io */
+export async function* listSegments(store: StoreParts): AsyncGenerator<ResidentSegment> {
+  for (const directory of store.directories) {
+    let sequence = 0;
+    for (;;) {
+      const region = nextRegion(directory, sequence);
+      if (!region || directory.state !== 'ok') break;
+      sequence = region.sequence;
+      yield* listRegion(store, directory, region);
+    }
+  }
+}
+
+function nextRegion(directory: CacheDirectory, afterSequence: number): Region | undefined {
+  let next: Region | undefined;
+  for (const region of directory.set.regions) {
+    if (region.sequence <= afterSequence || !isFilled(region)) continue;
+    if (!next || region.sequence < next.sequence) next = region;
+  }
+  return next;
+}
+
+function isFilled(region: Region): boolean {
+  return region.recordTail > 0 && region.state !== 'free' && region.state !== 'draining';
+}
+
+async function* listRegion(
+  store: StoreParts,
+  directory: CacheDirectory,
+  region: Region,
+): AsyncGenerator<ResidentSegment> {
+  const { sequence } = region;
+  const seal = { salt: region.salt, crc32c: store.crc32c };
+  const scan = scanSidecar(directory.files.sidecarSource(region), seal);
+  for (;;) {
+    const window = await nextWindow(directory, region, scan);
+    if (!window || region.sequence !== sequence) return;
+    for (const { record, recordOffset } of window.records) {
+      if (record.kind !== 'segment') continue;
+      if (store.table.findAt(record.hash, region.slot, recordOffset) === NO_ENTRY) continue;
+      yield describe(record);
+    }
+  }
+}
+
+async function nextWindow(
+  directory: CacheDirectory,
+  region: Region,
+  scan: AsyncGenerator<ScannedWindow>,
+): Promise<ScannedWindow | undefined> {
+  if (!isFilled(region)) return undefined;
+  directory.pin(region);
+  try {
+    const step = await directory.attempt(`list region ${region.id}`, () => scan.next());
+    return step.done ? undefined : step.value;
+  } finally {
+    directory.unpin(region);
+  }
+}
+
+function describe(record: SegmentRecord): ResidentSegment {
+  const { lengthBytes, crc32c, loadedBy } = record;
+  const { key } = decodeBody(record);
+  return { key, lengthBytes, crc32c, ...(loadedBy === undefined ? {} : { loadedBy }) };
+}

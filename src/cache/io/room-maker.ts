@@ -1,0 +1,201 @@
+/**
+ * Finds places for new segments in one directory, emptying regions when it is full: leased
+ * segments and some that were read are moved first, the rest is evicted.
+ *
+ * Invariant: a leased segment is never evicted, and a moved one is durable in its new place before
+ * its old region is reset.
+ */
+import { RingloadError } from '../../base/errors.ts';
+import { spaceOf } from '../layout.ts';
+import type { Region } from '../region.ts';
+import { paddingOf, type VictimChoice } from '../region-set.ts';
+import type { EntryId } from '../segment-index.ts';
+import type { CacheDirectory } from './cache-directory.ts';
+import { moveSegment } from './move-segment.ts';
+import type { StoreParts } from './store-parts.ts';
+
+export interface Place {
+  readonly region: Region;
+  readonly offset: number;
+}
+
+/** `busy`: waiting for readers or writers may help; `full`: only ending leases does. */
+export type NoRoom = 'busy' | 'full';
+
+/** Regions emptied for one reservation before it is told that there is no room. */
+const ROUND_MAX_COUNT = 8;
+/** Moves in flight: enough for one sync to cover many. */
+const MOVE_BATCH_COUNT = 64;
+
+export class RoomMaker {
+  readonly #directory: CacheDirectory;
+  readonly #store: StoreParts;
+  #queue: Promise<unknown> = Promise.resolve();
+  #queueLength = 0;
+
+  constructor(directory: CacheDirectory, store: StoreParts) {
+    this.#directory = directory;
+    this.#store = store;
+  }
+
+  /** A place in the open region, unless others wait for one already. The region gets pinned. */
+  tryPlace(lengthBytes: number): Place | undefined {
+    return this.#queueLength === 0 ? this.#allocate(lengthBytes) : undefined;
+  }
+
+  /** A place after emptying what has to be, in the order of the calls. @throws cache_io */
+  makePlace(lengthBytes: number): Promise<Place | NoRoom> {
+    this.#queueLength++;
+    const place = this.#queue.then(() => this.#makePlace(lengthBytes));
+    this.#queue = place
+      .catch(() => undefined)
+      .finally(() => {
+        this.#queueLength--;
+      });
+    return place;
+  }
+
+  /** Resolves when no call is under way. */
+  async idle(): Promise<void> {
+    await this.#queue;
+  }
+
+  #allocate(lengthBytes: number): Place | undefined {
+    const region = this.#directory.set.open;
+    const offset = region?.allocate(lengthBytes);
+    if (!region || offset === undefined) return undefined;
+    this.#directory.pin(region);
+    this.#directory.reservedBytes += spaceOf(lengthBytes);
+    return { region, offset };
+  }
+
+  async #makePlace(lengthBytes: number): Promise<Place | NoRoom> {
+    for (let round = 0; round < ROUND_MAX_COUNT; round++) {
+      this.#directory.checkServing();
+      const place = this.#allocate(lengthBytes);
+      if (place) return place;
+      const obstacle = await this.#advance(spaceOf(lengthBytes));
+      if (obstacle) return obstacle;
+    }
+    return 'busy';
+  }
+
+  /** One step towards an open region with that much space; returns what forbids it. */
+  async #advance(space: number): Promise<NoRoom | undefined> {
+    const { set } = this.#directory;
+    if (set.freeCount === 0) {
+      // After a crash, an abandoned region or a slow reader: there is no spare to compact into.
+      const room = set.open?.tailSpace ?? 0;
+      const choice = this.#chooseVictim({ space: 0, room, mayTakeOpen: false });
+      if (choice.kind !== 'victim') return choice.kind;
+      return this.#reclaim(choice.region, room);
+    }
+    if (set.freeCount > 1) {
+      await this.#directory.openNextRegion();
+      return undefined;
+    }
+    const room = set.regions[0]?.sizeBytes ?? 0;
+    const choice = this.#chooseVictim({ space, room, mayTakeOpen: true });
+    if (choice.kind !== 'victim') return choice.kind;
+    await this.#directory.openNextRegion();
+    return this.#reclaim(choice.region, room - space);
+  }
+
+  #chooseVictim(request: { space: number; room: number; mayTakeOpen: boolean }): VictimChoice {
+    const { set, table } = this.#directory;
+    const count = (region: Region): number => {
+      const bytes = table.leasedSpaceOf(region.slot);
+      region.leasedSpace = { bytes, atReleaseCount: table.releaseCount };
+      return bytes;
+    };
+    for (;;) {
+      const choice = set.chooseVictim({
+        ...request,
+        leasedSpaceOf: (region) =>
+          region.leasedSpace.atReleaseCount === table.releaseCount
+            ? region.leasedSpace.bytes
+            : count(region),
+      });
+      if (choice.kind !== 'victim') return choice;
+      // Why: leases may have been added since the region was counted, never taken away.
+      const known = choice.region.leasedSpace.bytes;
+      if (count(choice.region) === known) return choice;
+    }
+  }
+
+  /** Moves what is worth it within `room` bytes, evicts the rest, and frees the region. */
+  async #reclaim(victim: Region, room: number): Promise<NoRoom | undefined> {
+    const { table } = this.#directory;
+    const remaining = new Set(table.index.takeRegion(victim.slot));
+    let isEmptied = false;
+    try {
+      // Why twice: a segment may get its first lease while others are being moved.
+      isEmptied =
+        (await this.#moveLeased(remaining)) &&
+        (await this.#moveHot(remaining, room)) &&
+        (await this.#moveLeased(remaining));
+    } finally {
+      if (isEmptied || this.#directory.state === 'failed') {
+        this.#store.counters.evicted += table.purge(remaining);
+      } else {
+        table.putBack(remaining);
+      }
+    }
+    if (!isEmptied) return 'busy';
+    await this.#directory.retire(victim);
+    return undefined;
+  }
+
+  /** False when there is no room for one of them. On true, nothing that remains is leased. */
+  async #moveLeased(remaining: Set<EntryId>): Promise<boolean> {
+    const { table } = this.#directory;
+    for (;;) {
+      const leased = [...remaining].filter((id) => table.index.isLive(id) && table.isLeased(id));
+      if (leased.length === 0) return true;
+      if (!(await this.#moveAll(leased, remaining))) return false;
+    }
+  }
+
+  /** Moves segments that were read, oldest first, as far as half a region allows. */
+  async #moveHot(remaining: Set<EntryId>, room: number): Promise<true> {
+    const { table, set } = this.#directory;
+    const half = (set.regions[0]?.sizeBytes ?? 0) / 2;
+    const used = room - (set.open?.tailSpace ?? 0);
+    let budget = Math.min(half, room) - Math.max(0, used) - paddingOf(1);
+    const hot = [...remaining].filter((id) => {
+      if (!table.index.isLive(id) || table.index.heatOf(id) === 0) return false;
+      budget -= spaceOf(table.index.lengthOf(id));
+      return budget >= 0;
+    });
+    await this.#moveAll(hot, remaining);
+    return true;
+  }
+
+  /** False when the open region has no more room for one of them. */
+  async #moveAll(ids: readonly EntryId[], remaining: Set<EntryId>): Promise<boolean> {
+    const { index } = this.#directory.table;
+    // Why: with the large ones first, alignment wastes at most one page.
+    const sorted = [...ids].sort((left, right) => index.lengthOf(right) - index.lengthOf(left));
+    for (let start = 0; start < sorted.length; start += MOVE_BATCH_COUNT) {
+      const batch = sorted.slice(start, start + MOVE_BATCH_COUNT);
+      const moves = batch.map((id) => this.#move(id, remaining));
+      const outcomes = await Promise.allSettled(moves);
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected') throw outcome.reason as RingloadError;
+        if (!outcome.value) return false;
+      }
+    }
+    return true;
+  }
+
+  async #move(id: EntryId, remaining: Set<EntryId>): Promise<boolean> {
+    const place = this.#allocate(this.#directory.table.index.lengthOf(id));
+    if (!place) return false;
+    try {
+      await moveSegment({ id, place, directory: this.#directory, store: this.#store, remaining });
+    } finally {
+      this.#directory.unpin(place.region);
+    }
+    return true;
+  }
+}

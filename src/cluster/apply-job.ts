@@ -1,0 +1,188 @@
+/** Commands about load jobs. The table of states is in docs/ARCHITECTURE.md. */
+import { term } from '../base/ids.ts';
+import { unreachable } from '../base/invariant.ts';
+import { done, refuse, type Applied } from './applied.ts';
+import { newestJobOf, type ClusterState } from './cluster-state.ts';
+import type { CommandOf, SubmitResult } from './commands.ts';
+import { isActiveState, type JobRecord } from './job-record.ts';
+import { isOnRing } from './member.ts';
+
+type JobCommand = CommandOf<
+  'job.submit' | 'job.stop' | 'job.retry' | 'job.checkpoint' | 'job.finish' | 'job.prune'
+>;
+
+export function applyJobCommand(state: ClusterState, command: JobCommand): Applied {
+  switch (command.kind) {
+    case 'job.submit':
+      return submit(state, command);
+    case 'job.stop':
+      return stop(state, command);
+    case 'job.retry':
+      return retry(state, command);
+    case 'job.checkpoint':
+      return checkpoint(state, command);
+    case 'job.finish':
+      return finish(state, command);
+    case 'job.prune':
+      return prune(state, command);
+    default:
+      return unreachable(command);
+  }
+}
+
+/** Idempotent while a job of the path is active; resumes a stopped one; else starts a new one. */
+function submit(state: ClusterState, command: CommandOf<'job.submit'>): Applied {
+  const known = state.jobs.get(command.jobId) ?? newestJobOf(state, command.spec.path);
+  if (known && isActiveState(known.state)) {
+    return answer(state, { jobId: known.id, outcome: 'already-running' });
+  }
+  if (known?.id === command.jobId) return answer(state, { jobId: known.id, outcome: 'created' });
+  const refusal = refuseSubmission(state, command);
+  if (refusal) return refusal;
+  if (known?.state === 'STOPPED') {
+    const resumed = startRun(known, command.atMs);
+    return answer(withJob(state, resumed), { jobId: known.id, outcome: 'resumed' });
+  }
+  const created: JobRecord = {
+    id: command.jobId,
+    spec: command.spec,
+    state: 'WAITING',
+    run: 1,
+    term: term(0),
+    createdAtMs: command.atMs,
+    runStartedAtMs: command.atMs,
+    elapsedBeforeMs: 0,
+  };
+  return answer(withJob(state, created), { jobId: created.id, outcome: 'created' });
+}
+
+function refuseSubmission(
+  state: ClusterState,
+  command: CommandOf<'job.submit'>,
+): Applied | undefined {
+  const active = [...state.jobs.values()].filter((job) => isActiveState(job.state)).length;
+  if (active >= command.activeMaxCount) {
+    return refuse(state, 'overloaded', 'Too many jobs running, please submit later.');
+  }
+  const owners = [...state.members.values()].filter(isOnRing).length;
+  if (command.spec.replicaCount > owners) {
+    return refuse(
+      state,
+      'invalid_argument',
+      `replicas ${String(command.spec.replicaCount)}: the cluster has ${String(owners)} live peer${owners === 1 ? '' : 's'}, and each copy needs its own`,
+    );
+  }
+  return undefined;
+}
+
+function stop(state: ClusterState, command: CommandOf<'job.stop'>): Applied {
+  const job = state.jobs.get(command.jobId);
+  if (!job || !isActiveState(job.state)) return done(state, { stopped: false });
+  return done(withJob(state, { ...job, state: 'STOPPED', endedAtMs: command.atMs }), {
+    stopped: true,
+  });
+}
+
+function retry(state: ClusterState, command: CommandOf<'job.retry'>): Applied {
+  const job = state.jobs.get(command.jobId);
+  if (!job) return refuse(state, 'not_found', `no job has the id ${command.jobId}`);
+  if (isActiveState(job.state)) return done(state, { jobId: job.id });
+  if (job.state === 'SUCCEEDED') {
+    return refuse(state, 'conflict', `retry job ${job.id}: it SUCCEEDED, nothing is left to retry`);
+  }
+  const other = newestJobOf(state, job.spec.path);
+  if (other && other.id !== job.id && isActiveState(other.state)) {
+    return refuse(
+      state,
+      'conflict',
+      `retry job ${job.id}: job ${other.id} is loading the same path`,
+    );
+  }
+  return done(withJob(state, startRun(job, command.atMs)), { jobId: job.id });
+}
+
+/** Orders of an earlier run or of a deposed leader change nothing. */
+function isStale(
+  job: JobRecord | undefined,
+  command: { readonly run: number; readonly term: number },
+): boolean {
+  return !job || !isActiveState(job.state) || command.run !== job.run || command.term < job.term;
+}
+
+function checkpoint(state: ClusterState, command: CommandOf<'job.checkpoint'>): Applied {
+  const job = state.jobs.get(command.jobId);
+  if (!job || isStale(job, command)) return refuse(state, 'stale_term', staleMessage(command));
+  const next = { ...job, state: command.state, term: command.term, checkpoint: command.checkpoint };
+  return done(withJob(state, next), null);
+}
+
+function finish(state: ClusterState, command: CommandOf<'job.finish'>): Applied {
+  const job = state.jobs.get(command.jobId);
+  if (!job || isStale(job, command)) return refuse(state, 'stale_term', staleMessage(command));
+  const ended: JobRecord = {
+    ...job,
+    state: command.state,
+    term: command.term,
+    checkpoint: command.checkpoint,
+    endedAtMs: command.atMs,
+    ...(command.failure && {
+      failure: { code: command.failure.code, message: command.failure.message },
+    }),
+    ...(command.digest !== undefined && { digest: command.digest }),
+  };
+  return done(withJob(state, ended), null);
+}
+
+function staleMessage(command: {
+  readonly jobId: string;
+  readonly run: number;
+  readonly term: number;
+}): string {
+  return `job ${command.jobId}: an order of run ${String(command.run)}, term ${String(command.term)} comes too late`;
+}
+
+function prune(state: ClusterState, command: CommandOf<'job.prune'>): Applied {
+  const kept = [...state.jobs].filter(
+    ([, job]) => isActiveState(job.state) || (job.endedAtMs ?? Infinity) >= command.endedBeforeMs,
+  );
+  return done({ ...state, jobs: new Map(kept) }, { pruned: state.jobs.size - kept.length });
+}
+
+/** The next run of a job that stopped or failed; what it settled stays settled only if it stopped. */
+function startRun(job: JobRecord, atMs: number): JobRecord {
+  const { endedAtMs, failure: _failure, digest: _digest, checkpoint: before, ...rest } = job;
+  const resumed = job.state === 'STOPPED' ? before : before && restartPass(before);
+  return {
+    ...rest,
+    state: 'WAITING',
+    run: job.run + 1,
+    runStartedAtMs: atMs,
+    elapsedBeforeMs: job.elapsedBeforeMs + Math.max(0, (endedAtMs ?? atMs) - job.runStartedAtMs),
+    ...(resumed && { checkpoint: resumed }),
+  };
+}
+
+/** A retry lists again from the start: what is resident is recognised, what failed is loaded. */
+function restartPass(
+  before: NonNullable<JobRecord['checkpoint']>,
+): NonNullable<JobRecord['checkpoint']> {
+  return {
+    pass: 1,
+    epoch: before.epoch,
+    listingDone: false,
+    counters: {},
+    tallies: before.tallies,
+    expected: {},
+    failures: [],
+  };
+}
+
+function withJob(state: ClusterState, job: JobRecord): ClusterState {
+  const jobs = new Map(state.jobs);
+  jobs.set(job.id, job);
+  return { ...state, jobs };
+}
+
+function answer(state: ClusterState, result: SubmitResult): Applied {
+  return done(state, result);
+}

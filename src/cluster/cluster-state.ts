@@ -1,0 +1,75 @@
+/**
+ * The state that the cluster agrees on: members, ring epoch, jobs.
+ *
+ * Values are immutable; `apply` functions return new ones, so a reader may keep what it holds. The
+ * serialised form is canonical: equal states give equal bytes on every peer.
+ */
+import { RingloadError } from '../base/errors.ts';
+import { epoch, type ClusterId, type Epoch, type JobId, type PeerId } from '../base/ids.ts';
+import type { JobRecord } from './job-record.ts';
+import type { Member } from './member.ts';
+
+export const STATE_FORMAT = 1;
+
+export interface ClusterState {
+  /** Absent before `cluster.create` is applied. */
+  readonly clusterId: ClusterId | undefined;
+  /** Number for the next member inside Raft. */
+  readonly nextRaftId: number;
+  readonly epoch: Epoch;
+  readonly members: ReadonlyMap<PeerId, Member>;
+  readonly jobs: ReadonlyMap<JobId, JobRecord>;
+}
+
+export const EMPTY_STATE: ClusterState = {
+  clusterId: undefined,
+  nextRaftId: 1,
+  epoch: epoch(0),
+  members: new Map(),
+  jobs: new Map(),
+};
+
+/** The newest job of `path`, by creation. */
+export function newestJobOf(state: ClusterState, path: string): JobRecord | undefined {
+  let newest: JobRecord | undefined;
+  for (const job of state.jobs.values()) {
+    if (job.spec.path === path) newest = job;
+  }
+  return newest;
+}
+
+export function serializeState(state: ClusterState): string {
+  return JSON.stringify({
+    format: STATE_FORMAT,
+    clusterId: state.clusterId,
+    nextRaftId: state.nextRaftId,
+    epoch: state.epoch,
+    members: [...state.members.values()],
+    jobs: [...state.jobs.values()],
+  });
+}
+
+/** @throws data_dir_foreign when the state was written by a newer version. */
+export function parseState(serialized: string): ClusterState {
+  const raw = JSON.parse(serialized) as {
+    format: number;
+    clusterId?: ClusterId;
+    nextRaftId: number;
+    epoch: Epoch;
+    members: Member[];
+    jobs: JobRecord[];
+  };
+  if (raw.format !== STATE_FORMAT) {
+    throw new RingloadError(
+      'data_dir_foreign',
+      `read cluster state: format ${String(raw.format)} is not ${String(STATE_FORMAT)}`,
+    );
+  }
+  return {
+    clusterId: raw.clusterId,
+    nextRaftId: raw.nextRaftId,
+    epoch: raw.epoch,
+    members: new Map(raw.members.map((member) => [member.id, member])),
+    jobs: new Map(raw.jobs.map((job) => [job.id, job])),
+  };
+}

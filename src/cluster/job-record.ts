@@ -1,0 +1,87 @@
+/** A load job as the cluster agrees on it: intent, the last checkpoint, and the verdict. */
+import type { ErrorCode } from '../base/errors.ts';
+import type { JobId, PeerId, Term } from '../base/ids.ts';
+
+/**
+ * What a job is asked to do. The record only stores it; `src/job/spec.ts` owns its meaning.
+ * `path` is the identity, `replicaCount` is checked against the ring on submission.
+ */
+export interface RecordedSpec {
+  readonly path: string;
+  readonly replicaCount: number;
+}
+
+export type RecordedState =
+  'WAITING' | 'RUNNING' | 'VERIFYING' | 'SUCCEEDED' | 'FAILED' | 'STOPPED';
+
+/** Counts of one peer's work for one job, cumulative over the peer's start generations. */
+export interface PeerTally {
+  /** Start generation that `current` belongs to. */
+  readonly generation: number;
+  /** Sum of what earlier generations had reported. */
+  readonly previous: TallyCounts;
+  readonly current: TallyCounts;
+}
+
+export interface TallyCounts {
+  readonly segmentCount: number;
+  readonly storedBytes: number;
+  readonly ufsBytes: number;
+  readonly copiedBytes: number;
+}
+
+/** What a peer must hold for the job when the verdict is taken. */
+export interface ExpectedInventory {
+  readonly segmentCount: number;
+  readonly bytes: number;
+  /** Sum modulo 2^64 of segment digests, 16 hex digits. */
+  readonly digest: string;
+}
+
+export interface RecordedFailure {
+  readonly path: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Everything a new leader needs to go on: all files up to `cursor` are settled. */
+export interface JobCheckpoint {
+  readonly pass: number;
+  /** Ring that the pass began under: under another one it proves nothing about replicas. */
+  readonly epoch: number;
+  /** Path of the last file of the settled prefix of the listing; absent at its start. */
+  readonly cursor?: string;
+  readonly listingDone: boolean;
+  /** Counters of the settled prefix of this pass, by name; `src/job/job-status.ts` lists them. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** Final counters of the pass before, shown while a verification pass counts again. */
+  readonly lastPassCounters?: Readonly<Record<string, number>>;
+  readonly tallies: Readonly<Record<PeerId, PeerTally>>;
+  readonly expected: Readonly<Record<PeerId, ExpectedInventory>>;
+  /** The newest failures, bounded. */
+  readonly failures: readonly RecordedFailure[];
+}
+
+export interface JobRecord<Spec extends RecordedSpec = RecordedSpec> {
+  readonly id: JobId;
+  readonly spec: Spec;
+  readonly state: RecordedState;
+  /** Grows with every resume and retry: orders of an earlier run change nothing. */
+  readonly run: number;
+  /** Term of the leader that last drove the job: orders of a lower term change nothing. */
+  readonly term: Term;
+  readonly createdAtMs: number;
+  /** Wall-clock milliseconds at the start of this run. */
+  readonly runStartedAtMs: number;
+  /** Milliseconds spent in earlier runs. */
+  readonly elapsedBeforeMs: number;
+  readonly endedAtMs?: number;
+  readonly checkpoint?: JobCheckpoint;
+  readonly failure?: { readonly code: ErrorCode; readonly message: string };
+  /** Combined inventory digest of a job that SUCCEEDED. */
+  readonly digest?: string;
+}
+
+export function isActiveState(state: RecordedState): boolean {
+  return state === 'WAITING' || state === 'RUNNING' || state === 'VERIFYING';
+}

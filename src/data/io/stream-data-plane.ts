@@ -1,0 +1,172 @@
+/**
+ * The data plane as plain code on the main thread: asynchronous streams in, positional writes out.
+ *
+ * Memory bound: two write buffers of 1 MiB for each running fill. A write is under way while the
+ * next buffer fills, and nothing is received faster than it is written.
+ */
+import { RingloadError, toRingloadError } from '../../base/errors.ts';
+import type { UnderStores } from '../../ufs/under-store.ts';
+import { BandwidthLimiter } from '../bandwidth.ts';
+import type {
+  DataPlane,
+  ExtentWriter,
+  FillCommand,
+  FillResult,
+  FillSource,
+} from '../data-plane.ts';
+import type { Clock } from '../../base/clock.ts';
+import { Checksummer } from './checksummer.ts';
+import type { SegmentClient } from './segment-client.ts';
+
+const WRITE_BUFFER_BYTES = 1024 * 1024;
+const POOLED_BUFFER_MAX_COUNT = 64;
+
+interface OpenSource {
+  readonly body: AsyncIterable<Uint8Array>;
+  /** CRC32C that the source vouches for; absent for the under store. */
+  readonly crc32c?: number;
+}
+
+export class StreamDataPlane implements DataPlane {
+  readonly #stores: UnderStores;
+  readonly #peers: SegmentClient;
+  readonly #writer: ExtentWriter;
+  readonly #bandwidth: BandwidthLimiter;
+  readonly #pool: Buffer[] = [];
+
+  constructor(options: {
+    stores: UnderStores;
+    peers: SegmentClient;
+    writer: ExtentWriter;
+    clock: Clock;
+  }) {
+    this.#stores = options.stores;
+    this.#peers = options.peers;
+    this.#writer = options.writer;
+    this.#bandwidth = new BandwidthLimiter(options.clock);
+  }
+
+  async fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
+    const { lengthBytes } = command.extent;
+    const checksummer = new Checksummer(lengthBytes);
+    const progress = { receivedBytes: 0 };
+    try {
+      const source = await this.#open(command.source, signal);
+      await this.#receive(command, source.body, checksummer, progress, signal);
+      const checksums = checksummer.result();
+      if (source.crc32c !== undefined && source.crc32c !== checksums.crc32c) {
+        throw new RingloadError(
+          'segment_corrupt',
+          'a peer sent a segment that does not match its checksum',
+        );
+      }
+      return { ...checksums, lengthBytes, receivedBytes: progress.receivedBytes };
+    } catch (thrown) {
+      const error = signal.aborted ? cancelled(signal, thrown) : toRingloadError(thrown);
+      const details = { ...error.details, receivedBytes: progress.receivedBytes };
+      throw new RingloadError(error.code, error.message, { details, cause: thrown });
+    }
+  }
+
+  close(): Promise<void> {
+    this.#peers.close();
+    return Promise.resolve();
+  }
+
+  async #open(source: FillSource, signal: AbortSignal): Promise<OpenSource> {
+    if (source.kind === 'ufs') {
+      const { range } = source;
+      return { body: this.#stores.storeOf(range.path).readRange(range, signal) };
+    }
+    const { endpoint, key, lengthBytes } = source;
+    const segment = await this.#peers.open(endpoint, { key, offset: 0 }, signal);
+    if (segment.lengthBytes !== lengthBytes) {
+      throw new RingloadError(
+        'segment_corrupt',
+        `${endpoint} holds ${String(segment.lengthBytes)} bytes, not ${String(lengthBytes)}`,
+      );
+    }
+    return segment;
+  }
+
+  async #receive(
+    command: FillCommand,
+    body: AsyncIterable<Uint8Array>,
+    checksummer: Checksummer,
+    progress: { receivedBytes: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { extent } = command;
+    const bufferBytes = Math.min(WRITE_BUFFER_BYTES, extent.lengthBytes);
+    let buffer = this.#takeBuffer();
+    let used = 0;
+    let writing: Promise<void> = Promise.resolve();
+    let written = 0;
+    const flush = async (): Promise<void> => {
+      await writing;
+      const full = buffer;
+      const bytes = full.subarray(0, used);
+      checksummer.update(bytes);
+      writing = this.#writer.write(extent, written, bytes).finally(() => {
+        this.#giveBack(full);
+      });
+      // Why: the failure is seen at the next await; until then it must not count as unhandled.
+      writing.catch(() => undefined);
+      written += used;
+      used = 0;
+      buffer = this.#takeBuffer();
+    };
+    try {
+      for await (const chunk of body) {
+        signal.throwIfAborted();
+        progress.receivedBytes += chunk.length;
+        if (written + used + chunk.length > extent.lengthBytes) {
+          throw new RingloadError(
+            'ufs_bad_response',
+            `received more than the ${String(extent.lengthBytes)} bytes asked for`,
+          );
+        }
+        if (command.bandwidthBps !== undefined) {
+          await this.#bandwidth.take(
+            command.bandwidthGroup ?? '',
+            command.bandwidthBps,
+            chunk.length,
+            signal,
+          );
+        }
+        for (let at = 0; at < chunk.length;) {
+          const part = chunk.subarray(at, at + bufferBytes - used);
+          buffer.set(part, used);
+          used += part.length;
+          at += part.length;
+          if (used === bufferBytes) await flush();
+        }
+      }
+      if (used > 0) await flush();
+      await writing;
+    } finally {
+      this.#giveBack(buffer);
+      await writing.catch(() => undefined);
+    }
+    if (written !== extent.lengthBytes) {
+      throw new RingloadError(
+        'ufs_bad_response',
+        `received ${String(written)} of ${String(extent.lengthBytes)} bytes`,
+      );
+    }
+  }
+
+  #takeBuffer(): Buffer {
+    return this.#pool.pop() ?? Buffer.allocUnsafeSlow(WRITE_BUFFER_BYTES);
+  }
+
+  #giveBack(buffer: Buffer): void {
+    if (this.#pool.length < POOLED_BUFFER_MAX_COUNT) this.#pool.push(buffer);
+  }
+}
+
+function cancelled(signal: AbortSignal, cause: unknown): RingloadError {
+  return signal.reason instanceof RingloadError
+    ? signal.reason
+    : new RingloadError('cancelled', 'the fill was given up', { cause });
+}

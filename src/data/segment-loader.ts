@@ -1,0 +1,176 @@
+/**
+ * Brings one segment into this peer's cache, once, whoever asks: jobs, copies and readers of the
+ * same segment share one fill. Sources are tried in order, peers before the under store.
+ *
+ * Invariant: a segment is `loaded` only after its commit: complete, checked and durable.
+ */
+import { RingloadError, toRingloadError } from '../base/errors.ts';
+import type { JobId } from '../base/ids.ts';
+import type { Logger } from '../base/logger.ts';
+import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import { SingleFlight } from '../cache/single-flight.ts';
+import type { DataPlane, FillSource } from './data-plane.ts';
+
+export interface LoadRequest {
+  readonly key: SegmentKey;
+  readonly lengthBytes: number;
+  /** Size of the whole file, as listed. */
+  readonly fileSizeBytes: number;
+  /** Data endpoints of peers that may hold the segment, tried in order before the UFS. */
+  readonly peerEndpoints: readonly string[];
+  /** False: never touch the under store; `not_found` when no peer has the segment. */
+  readonly allowUfs: boolean;
+  /** The job on whose behalf it is loaded, absent for read-through. */
+  readonly job?: JobId;
+  /** Fetch again although resident, unless this job put it there. */
+  readonly reload?: boolean;
+  /** Re-read and check what is resident before trusting it. */
+  readonly deepVerify?: boolean;
+  readonly bandwidthBps?: number;
+  readonly bandwidthGroup?: string;
+  /** Told of every byte received for this request, also of fills that failed. */
+  readonly meter?: (from: FillSource['kind'], receivedBytes: number) => void;
+}
+
+export interface LoadOutcome {
+  readonly segment: ResidentSegment;
+  /** False: it was resident before. */
+  readonly filled: boolean;
+  /** False: it shared the fill of another request. */
+  readonly own: boolean;
+}
+
+/** Told of every fill that ended, for metrics. */
+export type FillObserver = (fill: {
+  readonly from: FillSource['kind'];
+  readonly receivedBytes: number;
+  readonly error?: RingloadError;
+}) => void;
+
+export class SegmentLoader {
+  readonly #store: SegmentStore;
+  readonly #plane: DataPlane;
+  readonly #logger: Logger;
+  readonly #observe: FillObserver;
+  readonly #flights = new SingleFlight<LoadOutcome>();
+
+  constructor(options: {
+    store: SegmentStore;
+    plane: DataPlane;
+    logger: Logger;
+    observe?: FillObserver;
+  }) {
+    this.#store = options.store;
+    this.#plane = options.plane;
+    this.#logger = options.logger;
+    this.#observe = options.observe ?? (() => undefined);
+  }
+
+  /** @throws ufs_*, peer_unreachable, not_found, cache_full, cache_io, cancelled. */
+  async load(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
+    const resident = await this.#usable(request);
+    if (resident) return { segment: resident, filled: false, own: false };
+    let own = false;
+    const outcome = await this.#flights.run(
+      flightKey(request.key),
+      (flightSignal) => {
+        own = true;
+        return this.#fill(request, flightSignal);
+      },
+      signal,
+    );
+    return { ...outcome, own };
+  }
+
+  async #usable(request: LoadRequest): Promise<ResidentSegment | undefined> {
+    const resident = await this.#store.lookup(request.key);
+    if (!resident || resident.lengthBytes !== request.lengthBytes) return undefined;
+    const ours = request.job !== undefined && resident.loadedBy === request.job;
+    if (request.reload && !ours) return undefined;
+    if (request.deepVerify && !(await this.#store.verify(request.key))) return undefined;
+    return resident;
+  }
+
+  async #fill(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
+    let failure = new RingloadError(
+      'not_found',
+      `no peer holds segment ${String(request.key.index)} of ${request.key.path}`,
+    );
+    for (const source of sourcesOf(request)) {
+      try {
+        const segment = await this.#fillFrom(source, request, signal);
+        return { segment, filled: true, own: true };
+      } catch (thrown) {
+        failure = toRingloadError(thrown);
+        const receivedBytes = Number(failure.details['receivedBytes'] ?? 0);
+        request.meter?.(source.kind, receivedBytes);
+        this.#observe({ from: source.kind, receivedBytes, error: failure });
+        if (source.kind === 'ufs' || signal.aborted || isOwnFault(failure)) break;
+        this.#logger.debug('copy failed, trying the next source', { code: failure.code });
+      }
+    }
+    throw failure;
+  }
+
+  async #fillFrom(
+    source: FillSource,
+    request: LoadRequest,
+    signal: AbortSignal,
+  ): Promise<ResidentSegment> {
+    const { key, lengthBytes, job } = request;
+    const reservation = await this.#store.reserve(key, lengthBytes, job);
+    try {
+      const filled = await this.#plane.fill(
+        {
+          source,
+          extent: reservation.extent,
+          ...(request.bandwidthBps !== undefined && { bandwidthBps: request.bandwidthBps }),
+          ...(request.bandwidthGroup !== undefined && { bandwidthGroup: request.bandwidthGroup }),
+        },
+        signal,
+      );
+      await reservation.commit(filled);
+      request.meter?.(source.kind, filled.receivedBytes);
+      this.#observe({ from: source.kind, receivedBytes: filled.receivedBytes });
+      return {
+        key,
+        lengthBytes,
+        crc32c: filled.crc32c,
+        ...(job !== undefined && { loadedBy: job }),
+      };
+    } catch (thrown) {
+      reservation.abort();
+      throw thrown;
+    }
+  }
+}
+
+function sourcesOf(request: LoadRequest): FillSource[] {
+  const { key, lengthBytes } = request;
+  const sources: FillSource[] = request.peerEndpoints.map((endpoint) => ({
+    kind: 'peer',
+    endpoint,
+    key,
+    lengthBytes,
+  }));
+  if (request.allowUfs) {
+    const range = {
+      path: key.path,
+      version: key.version,
+      sizeBytes: request.fileSizeBytes,
+      offset: key.index * key.segmentSizeBytes,
+      length: lengthBytes,
+    };
+    sources.push({ kind: 'ufs', range });
+  }
+  return sources;
+}
+
+/** Another source would meet the same trouble. */
+function isOwnFault(error: RingloadError): boolean {
+  return error.code === 'cache_full' || error.code === 'cache_io' || error.code === 'cancelled';
+}
+
+function flightKey(key: SegmentKey): string {
+  return `${String(key.index)}\0${String(key.segmentSizeBytes)}\0${key.version}\0${key.path}`;
+}

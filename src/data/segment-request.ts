@@ -1,0 +1,75 @@
+/** How a segment is named in a request to a peer's data endpoint: `/segment?k=…`. */
+import { RingloadError } from '../base/errors.ts';
+import type { SegmentKey } from '../cache/segment-store.ts';
+
+export const SEGMENT_PATH = '/segment';
+/** Response header: CRC32C of the whole segment, decimal. */
+export const CRC_HEADER = 'x-ringload-crc32c';
+
+export interface SegmentRequest {
+  readonly key: SegmentKey;
+  readonly offset: number;
+  /** Absent: to the end of the segment. */
+  readonly length?: number;
+  /** Read the segment through when it is missing: its length and the size of its file. */
+  readonly fill?: { readonly lengthBytes: number; readonly fileSizeBytes: number };
+}
+
+export function formatSegmentRequest(request: SegmentRequest): string {
+  const { path, version, segmentSizeBytes, index } = request.key;
+  const key = Buffer.from(JSON.stringify([path, version, segmentSizeBytes, index])).toString(
+    'base64url',
+  );
+  const parts = [`k=${key}`, `o=${String(request.offset)}`];
+  if (request.length !== undefined) parts.push(`l=${String(request.length)}`);
+  if (request.fill)
+    parts.push(`f=${String(request.fill.lengthBytes)}.${String(request.fill.fileSizeBytes)}`);
+  return `${SEGMENT_PATH}?${parts.join('&')}`;
+}
+
+/** @throws invalid_argument for anything that {@link formatSegmentRequest} does not write. */
+export function parseSegmentRequest(url: string): SegmentRequest {
+  const query = new URLSearchParams(url.slice(url.indexOf('?') + 1));
+  const length = query.get('l');
+  const fill = query.get('f')?.split('.');
+  return {
+    key: parseKey(query.get('k') ?? ''),
+    offset: parseCount(query.get('o') ?? '0'),
+    ...(length !== null && { length: parseCount(length) }),
+    ...(fill && {
+      fill: { lengthBytes: parseCount(fill[0] ?? ''), fileSizeBytes: parseCount(fill[1] ?? '') },
+    }),
+  };
+}
+
+function parseKey(text: string): SegmentKey {
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(text, 'base64url').toString());
+  } catch {
+    parts = undefined;
+  }
+  if (Array.isArray(parts)) {
+    const [path, version, segmentSizeBytes, index] = parts as unknown[];
+    if (
+      typeof path === 'string' &&
+      typeof version === 'string' &&
+      isCount(segmentSizeBytes) &&
+      isCount(index)
+    ) {
+      return { path, version, segmentSizeBytes, index };
+    }
+  }
+  throw new RingloadError('invalid_argument', 'the request names no segment');
+}
+
+function parseCount(text: string): number {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (!isCount(value))
+    throw new RingloadError('invalid_argument', `'${text}' is not a count of bytes`);
+  return value;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}

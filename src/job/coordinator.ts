@@ -1,0 +1,165 @@
+/**
+ * Runs on the leader: one driver for each active job, started when this peer is elected or a job
+ * is committed, silenced when the run ends or another peer leads.
+ */
+import type { Clock } from '../base/clock.ts';
+import { toRingloadError, RingloadError } from '../base/errors.ts';
+import { term as asTerm, type JobId, type PeerId, type Term } from '../base/ids.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Random } from '../base/random.ts';
+import type { Command } from '../cluster/commands.ts';
+import type { ClusterState } from '../cluster/cluster-state.ts';
+import { isActiveState, type JobRecord } from '../cluster/job-record.ts';
+import type { UnderStores } from '../ufs/under-store.ts';
+import { compileFileFilter } from './file-filter.ts';
+import { JobDriver, type FailureSink } from './job-driver.ts';
+import type { RunLimits } from './job-run.ts';
+import type { Placement } from './placement.ts';
+import type { OwnerTransport, ResultFrame } from './protocol.ts';
+import type { JobSpec } from './spec.ts';
+
+export interface CoordinatorOptions {
+  readonly stores: UnderStores;
+  readonly owners: OwnerTransport;
+  readonly commit: (command: Command) => Promise<void>;
+  readonly failuresOf: (jobId: JobId) => FailureSink;
+  readonly limits: RunLimits;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export class Coordinator {
+  readonly #options: CoordinatorOptions;
+  readonly #drivers = new Map<JobId, JobDriver>();
+  #term: Term | undefined;
+  #placement: Placement | undefined;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+  }
+
+  get isLeading(): boolean {
+    return this.#term !== undefined;
+  }
+
+  /** This peer leads `term` and its state includes all that was committed before. */
+  lead(term: Term, state: ClusterState, placement: Placement): void {
+    this.resign();
+    this.#term = term;
+    this.#placement = placement;
+    this.reconcile(state);
+  }
+
+  /** Another peer leads, or none: nothing here has a say any more. */
+  resign(): void {
+    this.#term = undefined;
+    for (const driver of this.#drivers.values()) driver.stop();
+    this.#drivers.clear();
+  }
+
+  setPlacement(placement: Placement): void {
+    this.#placement = placement;
+    for (const driver of this.#drivers.values()) driver.setPlacement(placement);
+  }
+
+  losePeer(peer: PeerId): void {
+    for (const driver of this.#drivers.values()) driver.losePeer(peer);
+  }
+
+  /** Starts and silences drivers so that they match the committed jobs. */
+  reconcile(state: ClusterState): void {
+    if (this.#term === undefined || !this.#placement) return;
+    for (const [jobId, driver] of this.#drivers) {
+      const record = state.jobs.get(jobId);
+      if (record && isActiveState(record.state) && record.run === driver.run) continue;
+      driver.stop();
+      this.#drivers.delete(jobId);
+      this.#cancelAtOwners(state, jobId, driver.run);
+    }
+    for (const record of state.jobs.values()) {
+      if (isActiveState(record.state) && !this.#drivers.has(record.id)) this.#drive(record);
+    }
+  }
+
+  driverOf(jobId: JobId): JobDriver | undefined {
+    return this.#drivers.get(jobId);
+  }
+
+  /** @throws stale_term when no driver here waits for that frame. */
+  takeResults(from: PeerId, frame: ResultFrame): void {
+    if (this.#drivers.get(frame.jobId)?.takeResults(from, frame)) return;
+    const message = `results of job ${frame.jobId}, run ${String(frame.run)}, term ${String(frame.term)} are not awaited here`;
+    throw new RingloadError('stale_term', message);
+  }
+
+  #drive(record: JobRecord): void {
+    const term = this.#term;
+    const placement = this.#placement;
+    if (term === undefined || !placement) return;
+    const spec = record.spec as JobSpec;
+    const logger = this.#options.logger.child({ job: record.id });
+    try {
+      const pattern = spec.fileFilterRegex;
+      const accepts = pattern === undefined ? () => true : compileFileFilter(pattern);
+      const driver = new JobDriver({
+        ...this.#options,
+        logger,
+        store: this.#options.stores.storeOf(spec.path),
+        failures: this.#options.failuresOf(record.id),
+        start: {
+          ref: { jobId: record.id, run: record.run, term },
+          spec,
+          checkpoint: record.checkpoint,
+          accepts,
+          placement,
+          limits: this.#options.limits,
+          random: this.#options.random,
+        },
+      });
+      this.#drivers.set(record.id, driver);
+      logger.info('drive job', {
+        path: spec.path,
+        run: record.run,
+        term,
+        pass: record.checkpoint?.pass,
+      });
+    } catch (thrown) {
+      void this.#failUndriveable(record, term, thrown);
+    }
+  }
+
+  /** A job that cannot even start (its mount is not configured here) ends with the reason. */
+  async #failUndriveable(record: JobRecord, term: Term, thrown: unknown): Promise<void> {
+    const { code, message } = toRingloadError(thrown);
+    this.#options.logger.error('job cannot be driven', { job: record.id, code, reason: message });
+    const checkpoint = record.checkpoint ?? {
+      pass: 1,
+      epoch: 0,
+      listingDone: false,
+      counters: {},
+      tallies: {},
+      expected: {},
+      failures: [],
+    };
+    try {
+      await this.#options.commit({
+        kind: 'job.finish',
+        jobId: record.id,
+        run: record.run,
+        term,
+        state: 'FAILED',
+        checkpoint,
+        failure: { code, message },
+        atMs: this.#options.clock.wallMs(),
+      });
+    } catch {
+      // Why: whoever leads next finds the job active and comes to the same end.
+    }
+  }
+
+  #cancelAtOwners(state: ClusterState, jobId: JobId, run: number): void {
+    const pass = { jobId, run, term: this.#term ?? asTerm(0), pass: 0 };
+    for (const member of state.members.values()) this.#options.owners.cancel(member.id, pass);
+  }
+}

@@ -1,0 +1,106 @@
+/** Arithmetic on job counters, and sums modulo 2^64 of inventories. */
+import type { PeerId } from '../base/ids.ts';
+import type { ExpectedInventory, PeerTally, TallyCounts } from '../cluster/job-record.ts';
+import { ZERO_COUNTERS, type JobCounters } from './job-status.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+export type MutableCounters = Mutable<JobCounters>;
+
+export const COUNTER_NAMES = Object.keys(ZERO_COUNTERS) as (keyof JobCounters)[];
+
+export function zeroCounters(): MutableCounters {
+  return { ...ZERO_COUNTERS };
+}
+
+/** Counters from a checkpoint: what a record lacks is 0, what it has too much is ignored. */
+export function countersFrom(record: Readonly<Record<string, number>>): MutableCounters {
+  const counters = zeroCounters();
+  for (const name of COUNTER_NAMES) counters[name] = record[name] ?? 0;
+  return counters;
+}
+
+/** Adds `sign` times `delta` to `target`. */
+export function addCounters(target: MutableCounters, delta: JobCounters, sign: 1 | -1 = 1): void {
+  for (const name of COUNTER_NAMES) target[name] += sign * delta[name];
+}
+
+const MODULUS_MASK = (1n << 64n) - 1n;
+
+/** What one peer is expected to hold; adding is commutative, so order never matters. */
+export class InventorySum {
+  #segmentCount: number;
+  #bytes: number;
+  #digest: bigint;
+
+  constructor(from?: ExpectedInventory) {
+    this.#segmentCount = from?.segmentCount ?? 0;
+    this.#bytes = from?.bytes ?? 0;
+    this.#digest = BigInt(`0x${from?.digest ?? '0'}`);
+  }
+
+  add(lengthBytes: number, digest: string): void {
+    this.#segmentCount += 1;
+    this.#bytes += lengthBytes;
+    this.#digest = (this.#digest + BigInt(`0x${digest}`)) & MODULUS_MASK;
+  }
+
+  addAll(other: ExpectedInventory): void {
+    this.#segmentCount += other.segmentCount;
+    this.#bytes += other.bytes;
+    this.#digest = (this.#digest + BigInt(`0x${other.digest}`)) & MODULUS_MASK;
+  }
+
+  toJSON(): ExpectedInventory {
+    return {
+      segmentCount: this.#segmentCount,
+      bytes: this.#bytes,
+      digest: this.#digest.toString(16).padStart(16, '0'),
+    };
+  }
+}
+
+/** The sum for `peer`, created on first use. */
+export function sumOf(sums: Map<PeerId, InventorySum>, peer: PeerId): InventorySum {
+  let sum = sums.get(peer);
+  if (!sum) sums.set(peer, (sum = new InventorySum()));
+  return sum;
+}
+
+export const ZERO_TALLY: TallyCounts = {
+  segmentCount: 0,
+  storedBytes: 0,
+  ufsBytes: 0,
+  copiedBytes: 0,
+};
+
+export function addTally(a: TallyCounts, b: TallyCounts): TallyCounts {
+  return {
+    segmentCount: a.segmentCount + b.segmentCount,
+    storedBytes: a.storedBytes + b.storedBytes,
+    ufsBytes: a.ufsBytes + b.ufsBytes,
+    copiedBytes: a.copiedBytes + b.copiedBytes,
+  };
+}
+
+/**
+ * Takes in what a peer reports. Reports are cumulative within a start generation, so a lost or
+ * repeated frame changes nothing; a restart begins a new sum.
+ */
+export function updateTally(
+  before: PeerTally | undefined,
+  generation: number,
+  reported: TallyCounts,
+): PeerTally {
+  if (!before) return { generation, previous: ZERO_TALLY, current: reported };
+  if (generation < before.generation) return before;
+  if (generation > before.generation) {
+    return { generation, previous: addTally(before.previous, before.current), current: reported };
+  }
+  const current: TallyCounts = {
+    segmentCount: Math.max(before.current.segmentCount, reported.segmentCount),
+    storedBytes: Math.max(before.current.storedBytes, reported.storedBytes),
+    ufsBytes: Math.max(before.current.ufsBytes, reported.ufsBytes),
+    copiedBytes: Math.max(before.current.copiedBytes, reported.copiedBytes),
+  };
+  return { generation, previous: before.previous, current };
+}

@@ -1,0 +1,246 @@
+/**
+ * Drives one job run on the leader: performs the effects of the pure run and feeds it what comes
+ * of them. It is the only writer of the job's checkpoints while its term lasts; when a commit
+ * tells it that it was deposed or the run is over, it falls silent.
+ */
+import { toRingloadError, toWireError, type RingloadError } from '../base/errors.ts';
+import { sleep, type Clock, type Timer } from '../base/clock.ts';
+import type { PeerId } from '../base/ids.ts';
+import type { Logger } from '../base/logger.ts';
+import { jitter, type Random } from '../base/random.ts';
+import type { Command } from '../cluster/commands.ts';
+import type { UnderStore } from '../ufs/under-store.ts';
+import { JobRun, type RunStart, type RunView } from './job-run.ts';
+import type { FailedFile } from './job-status.ts';
+import type { Placement } from './placement.ts';
+import type { OwnerTransport, ResultFrame, TaskBatch } from './protocol.ts';
+import { backoffMs } from './retry-policy.ts';
+import type { RunEffect, RunEvent } from './run-events.ts';
+
+/** Where all failed files of a job are kept; appended to, never read by the run. */
+export interface FailureSink {
+  append(failure: FailedFile): void;
+}
+
+export interface DriverOptions {
+  readonly start: RunStart;
+  readonly store: UnderStore;
+  readonly owners: OwnerTransport;
+  /** @throws stale_term or not_leader when this driver has no say any more. */
+  readonly commit: (command: Command) => Promise<void>;
+  readonly failures: FailureSink;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+const TICK_MS = 100;
+const LIST_PAGE_LIMIT = 1000;
+const LIST_ATTEMPT_MAX_COUNT = 8;
+const RETRY_DELAY_MS = 200;
+const RETRY_DELAY_MAX_MS = 5000;
+
+export class JobDriver {
+  readonly #options: DriverOptions;
+  readonly #run: JobRun;
+  readonly #stop = new AbortController();
+  #timer: Timer | undefined;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.#run = new JobRun(options.start);
+    this.#tick();
+  }
+
+  get view(): RunView {
+    return this.#run;
+  }
+
+  get run(): number {
+    return this.#options.start.ref.run;
+  }
+
+  setPlacement(placement: Placement): void {
+    this.#dispatch({ kind: 'placement', placement });
+  }
+
+  losePeer(peer: PeerId): void {
+    this.#dispatch({ kind: 'peer-lost', peer });
+  }
+
+  /** False: the frame belongs to another run or term, its sender may forget it. */
+  takeResults(from: PeerId, frame: ResultFrame): boolean {
+    const { run, term } = this.#options.start.ref;
+    if (this.#stop.signal.aborted || frame.run !== run || frame.term !== term) return false;
+    this.#dispatch({ kind: 'results', from, frame });
+    return true;
+  }
+
+  /** Ends without a verdict: the run was stopped, or another leader takes over. */
+  stop(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#timer?.cancel();
+    this.#stop.abort(new Error('the driver of the job stopped'));
+  }
+
+  #tick(): void {
+    this.#dispatch({ kind: 'tick' });
+    if (this.#stop.signal.aborted) return;
+    this.#timer = this.#options.clock.setTimer(TICK_MS, () => {
+      this.#tick();
+    });
+  }
+
+  #dispatch(event: RunEvent): void {
+    if (this.#stop.signal.aborted) return;
+    try {
+      for (const effect of this.#run.handle(event, this.#options.clock.nowMs())) {
+        void this.#perform(effect).catch((thrown: unknown) => {
+          this.#giveUp(thrown);
+        });
+      }
+    } catch (thrown) {
+      this.#giveUp(thrown);
+    }
+  }
+
+  #giveUp(thrown: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    const error = toRingloadError(thrown);
+    this.#options.logger.warn('stop driving the job', { code: error.code, reason: error.message });
+    this.stop();
+  }
+
+  async #perform(effect: RunEffect): Promise<void> {
+    switch (effect.kind) {
+      case 'list':
+        await this.#list(effect.after);
+        return;
+      case 'stat':
+        await this.#stat(effect.path);
+        return;
+      case 'send':
+        await this.#send(effect.to, effect.batch);
+        return;
+      case 'ask-inventory':
+        await this.#askInventory(effect.to);
+        return;
+      case 'file-failed':
+        this.#options.failures.append(effect.failure);
+        return;
+      case 'checkpoint':
+        await this.#checkpoint(effect);
+        return;
+      case 'finish':
+        await this.#finish(effect);
+        return;
+    }
+  }
+
+  async #list(after: string | undefined): Promise<void> {
+    const { signal } = this.#stop;
+    const { path } = this.#options.start.spec;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      try {
+        const request = {
+          root: path,
+          limit: LIST_PAGE_LIMIT,
+          ...(after !== undefined && { after }),
+        };
+        const page = await this.#options.store.list(request, signal);
+        this.#dispatch({ kind: 'page', page });
+        return;
+      } catch (thrown) {
+        const error = toRingloadError(thrown);
+        if (signal.aborted) return;
+        this.#options.logger.warn('listing failed', {
+          code: error.code,
+          reason: error.message,
+          attempt,
+        });
+        if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) {
+          this.#dispatch({ kind: 'list-failed', error: toWireError(error) });
+          return;
+        }
+        await this.#rest(attempt);
+      }
+    }
+  }
+
+  async #stat(path: string): Promise<void> {
+    const { signal } = this.#stop;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      try {
+        this.#dispatch({ kind: 'stat', path, found: await this.#options.store.stat(path, signal) });
+        return;
+      } catch (thrown) {
+        const error = toRingloadError(thrown);
+        if (signal.aborted) return;
+        if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) {
+          this.#dispatch({ kind: 'stat', path, found: toWireError(error) });
+          return;
+        }
+        await this.#rest(attempt);
+      }
+    }
+  }
+
+  async #send(to: PeerId, batch: TaskBatch): Promise<void> {
+    try {
+      const ack = await this.#options.owners.sendBatch(to, batch);
+      this.#dispatch({ kind: 'batch-taken', to, ...ack });
+    } catch (thrown) {
+      const error = toRingloadError(thrown);
+      if (error.code === 'stale_term') throw error;
+      this.#dispatch({ kind: 'batch-failed', to, taskIds: batch.tasks.map(({ id }) => id) });
+    }
+  }
+
+  async #askInventory(to: PeerId): Promise<void> {
+    try {
+      const reply = await this.#options.owners.inventory(to, this.#run.passRef);
+      this.#dispatch({ kind: 'inventory', from: to, reply });
+    } catch (thrown) {
+      this.#dispatch({ kind: 'inventory', from: to, reply: toWireError(thrown) });
+    }
+  }
+
+  async #checkpoint(effect: Extract<RunEffect, { kind: 'checkpoint' }>): Promise<void> {
+    const { jobId, run, term } = this.#options.start.ref;
+    const { state, checkpoint } = effect;
+    try {
+      await this.#options.commit({ kind: 'job.checkpoint', jobId, run, term, state, checkpoint });
+    } catch (thrown) {
+      if (isFinal(toRingloadError(thrown))) throw thrown;
+    }
+    this.#dispatch({ kind: 'checkpointed' });
+  }
+
+  /** The verdict has to be committed, however long it takes, unless somebody else has the say. */
+  async #finish(effect: Extract<RunEffect, { kind: 'finish' }>): Promise<void> {
+    const { jobId, run, term } = this.#options.start.ref;
+    const { kind: _, ...verdict } = effect;
+    for (let attempt = 1; !this.#stop.signal.aborted; attempt += 1) {
+      try {
+        const atMs = this.#options.clock.wallMs();
+        await this.#options.commit({ kind: 'job.finish', jobId, run, term, atMs, ...verdict });
+        this.stop();
+        return;
+      } catch (thrown) {
+        if (isFinal(toRingloadError(thrown))) throw thrown;
+        await this.#rest(attempt);
+      }
+    }
+  }
+
+  async #rest(attempt: number): Promise<void> {
+    const delayMs = backoffMs(attempt, RETRY_DELAY_MS, RETRY_DELAY_MAX_MS);
+    const { clock, random } = this.#options;
+    await sleep(clock, jitter(random, delayMs), this.#stop.signal).catch(() => undefined);
+  }
+}
+
+/** This driver will never be heard again: the run is over, or another term has begun. */
+function isFinal(error: RingloadError): boolean {
+  return error.code === 'stale_term' || error.code === 'not_leader';
+}

@@ -1,0 +1,102 @@
+/** Puts together what a job tells about itself, from its record and, on the leader, its run. */
+import type { JobId, PeerId, Epoch, Term } from '../base/ids.ts';
+import type { ClusterState } from '../cluster/cluster-state.ts';
+import { isActiveState, type JobRecord, type PeerTally } from '../cluster/job-record.ts';
+import { addTally, countersFrom } from './counters.ts';
+import type { RunView } from './job-run.ts';
+import type { JobCounters, JobStatus, PeerRow } from './job-status.ts';
+import type { JobSpec } from './spec.ts';
+
+export interface ViewContext {
+  readonly state: ClusterState;
+  readonly term: Term;
+  readonly leaderId: PeerId | undefined;
+  readonly wallMs: number;
+  /** The answering peer could not confirm that its state is current. */
+  readonly stale: boolean;
+  /** Where this peer keeps the list of the job's failed files. */
+  readonly failuresSavedTo: string | undefined;
+}
+
+/** @param run the live run, on the leader; without it the checkpoint speaks. */
+export function viewJob(
+  record: JobRecord,
+  run: RunView | undefined,
+  context: ViewContext,
+): JobStatus {
+  const tallies = run?.tallies ?? recordedTallies(record);
+  const counters = withTraffic(run?.counters ?? recordedCounters(record), tallies);
+  const { leaderId } = context;
+  return {
+    id: record.id as JobId,
+    spec: record.spec as JobSpec,
+    state:
+      run && record.state !== 'STOPPED' && isActiveState(record.state) ? run.state : record.state,
+    ...(record.failure && { failure: record.failure }),
+    createdAtMs: record.createdAtMs,
+    ...(record.endedAtMs !== undefined && { endedAtMs: record.endedAtMs }),
+    elapsedMs: elapsedOf(record, context.wallMs),
+    counters,
+    listingDone: run?.listingDone ?? record.checkpoint?.listingDone ?? false,
+    pass: run?.pass ?? record.checkpoint?.pass ?? 1,
+    retryQueueLength: run?.retryQueueLength ?? 0,
+    peers: peerRows(context.state, tallies, run),
+    ...(counters.loadedBytes > 0 && { amplification: counters.ufsBytes / counters.loadedBytes }),
+    ...(record.digest !== undefined && { digest: record.digest }),
+    failedFiles: run?.failures ?? record.checkpoint?.failures ?? [],
+    recentFailedTasks: run?.failedTasks ?? [],
+    recentRetryingTasks: run?.retryingTasks ?? [],
+    ...(counters.failedFiles > 0 &&
+      context.failuresSavedTo !== undefined && { failedFilesSavedTo: context.failuresSavedTo }),
+    term: context.term,
+    epoch: context.state.epoch as Epoch,
+    ...(leaderId !== undefined && { leaderId }),
+    stale: context.stale,
+  };
+}
+
+function recordedTallies(record: JobRecord): ReadonlyMap<PeerId, PeerTally> {
+  return new Map(Object.entries(record.checkpoint?.tallies ?? {}) as [PeerId, PeerTally][]);
+}
+
+function recordedCounters(record: JobRecord): JobCounters {
+  const { checkpoint } = record;
+  const counting = isActiveState(record.state) ? checkpoint?.lastPassCounters : undefined;
+  return countersFrom(counting ?? checkpoint?.counters ?? {});
+}
+
+function withTraffic(counters: JobCounters, tallies: ReadonlyMap<PeerId, PeerTally>): JobCounters {
+  let ufsBytes = 0;
+  let copiedBytes = 0;
+  for (const { previous, current } of tallies.values()) {
+    ufsBytes += previous.ufsBytes + current.ufsBytes;
+    copiedBytes += previous.copiedBytes + current.copiedBytes;
+  }
+  return { ...counters, ufsBytes, copiedBytes };
+}
+
+function elapsedOf(record: JobRecord, wallMs: number): number {
+  const untilMs = record.endedAtMs ?? wallMs;
+  return record.elapsedBeforeMs + Math.max(0, untilMs - record.runStartedAtMs);
+}
+
+function peerRows(
+  state: ClusterState,
+  tallies: ReadonlyMap<PeerId, PeerTally>,
+  run: RunView | undefined,
+): PeerRow[] {
+  const rows: PeerRow[] = [];
+  for (const [peerId, { previous, current }] of tallies) {
+    const sum = addTally(previous, current);
+    rows.push({
+      peerId,
+      address: state.members.get(peerId)?.address ?? '',
+      segmentCount: sum.segmentCount,
+      storedBytes: sum.storedBytes,
+      ufsBytes: sum.ufsBytes,
+      copiedBytes: sum.copiedBytes,
+      inflightTaskCount: run?.outCountOf(peerId) ?? 0,
+    });
+  }
+  return rows.sort((a, b) => (a.address < b.address ? -1 : 1));
+}

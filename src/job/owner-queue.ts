@@ -1,0 +1,74 @@
+/** Tasks bound for one owner: what waits, what is out, and how much may be out. */
+import type { PeerId } from '../base/ids.ts';
+import { Fifo } from './fifo.ts';
+import type { Unit } from './unit.ts';
+
+/** One task of one unit for one owner. */
+export interface TaskRun {
+  readonly id: number;
+  readonly unit: Unit;
+  readonly owner: PeerId;
+  readonly sources: readonly PeerId[];
+  readonly attempt: number;
+  sent: boolean;
+}
+
+export class OwnerQueue {
+  readonly owner: PeerId;
+  readonly waiting = new Fifo<TaskRun>();
+  readonly out = new Map<number, TaskRun>();
+  #outBytes = 0;
+  windowTasks: number;
+  windowBytes: number;
+  /** No batch before this time: the last one was refused or lost. */
+  blockedUntilMs = 0;
+  /** When the owner last answered anything while tasks were out. */
+  lastAnswerMs = 0;
+
+  constructor(owner: PeerId, windowTasks: number, windowBytes: number) {
+    this.owner = owner;
+    this.windowTasks = windowTasks;
+    this.windowBytes = windowBytes;
+  }
+
+  /**
+   * Takes the next batch out of the queue, within the window scaled by `throttle` (0 to 1) and at
+   * most `maxCount` tasks. One task always fits an empty window, however large.
+   */
+  takeBatch(maxCount: number, throttle: number): TaskRun[] {
+    const batch: TaskRun[] = [];
+    const taskRoom = Math.max(1, Math.floor(this.windowTasks * throttle));
+    const byteRoom = this.windowBytes * throttle;
+    while (batch.length < maxCount && this.out.size < taskRoom) {
+      const next = this.waiting.peek();
+      if (!next) break;
+      if (next.unit.closed) {
+        this.waiting.shift();
+        continue;
+      }
+      if (this.out.size > 0 && this.#outBytes + next.unit.length > byteRoom) break;
+      this.waiting.shift();
+      next.sent = true;
+      this.out.set(next.id, next);
+      this.#outBytes += next.unit.length;
+      batch.push(next);
+    }
+    return batch;
+  }
+
+  /** The task was answered or given up. False when it was not out. */
+  settle(task: TaskRun): boolean {
+    if (!this.out.delete(task.id)) return false;
+    this.#outBytes -= task.unit.length;
+    return true;
+  }
+
+  /** Everything, out and waiting, for reassignment. */
+  drain(): TaskRun[] {
+    const tasks = [...this.out.values(), ...this.waiting];
+    this.out.clear();
+    this.waiting.clear();
+    this.#outBytes = 0;
+    return tasks;
+  }
+}

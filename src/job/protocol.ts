@@ -1,0 +1,115 @@
+/**
+ * What leader and owners say to each other about a job. One task is one segment, or one file's
+ * metadata, for one owner, in one attempt; tasks travel in batches, answers in result frames.
+ *
+ * Every order carries (job, run, term, epoch): an owner refuses what is older than what it knows.
+ */
+import type { WireError } from '../base/errors.ts';
+import type { Epoch, JobId, PeerId, Term } from '../base/ids.ts';
+import type { Inventory } from '../cache/segment-store.ts';
+import type { TallyCounts } from '../cluster/job-record.ts';
+
+/** Index that stands for "no segment": the task only stores the file's metadata. */
+export const METADATA_ONLY_INDEX = -1;
+
+/** A file as the listing pinned it, sent once per batch. */
+export interface TaskFile {
+  readonly path: string;
+  readonly version: string;
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+}
+
+export interface Task {
+  /** Unique within (job, run, term). */
+  readonly id: number;
+  readonly attempt: number;
+  /** Position in {@link TaskBatch.files}. */
+  readonly file: number;
+  /** 0-based segment, or {@link METADATA_ONLY_INDEX}. */
+  readonly index: number;
+  /** Bytes of the segment; 0 for metadata. */
+  readonly length: number;
+  /** Also store the file's metadata: this owner is one of its homes. */
+  readonly record: boolean;
+  /** Peers that should hold the segment, asked in order before the UFS. Empty: fetch. */
+  readonly sources: readonly PeerId[];
+}
+
+/** Names one pass of one run of a job: what an owner's inventory is counted by. */
+export interface PassRef {
+  readonly jobId: JobId;
+  readonly run: number;
+  readonly term: Term;
+  readonly pass: number;
+}
+
+export interface TaskBatch extends PassRef {
+  readonly epoch: Epoch;
+  readonly files: readonly TaskFile[];
+  readonly tasks: readonly Task[];
+  readonly options: TaskOptions;
+}
+
+/** The part of the spec that owners need. */
+export interface TaskOptions {
+  readonly segmentSizeBytes: number;
+  readonly segmented: boolean;
+  readonly replicaCount: number;
+  readonly metadataOnly: boolean;
+  /** Fetch again what is resident, unless this job loaded it. */
+  readonly reload: boolean;
+  /** Re-read and check what is resident before calling it so. */
+  readonly deepVerify: boolean;
+  readonly bandwidthBps?: number;
+}
+
+/** How much the leader may have outstanding at this owner. */
+export interface BatchAck {
+  readonly windowTasks: number;
+  readonly windowBytes: number;
+}
+
+export interface TaskResult {
+  readonly id: number;
+  /**
+   * `loaded`: this job put it there, now or before. `resident`: it was there before this job.
+   * `failed`: see `error`.
+   */
+  readonly status: 'loaded' | 'resident' | 'failed';
+  /** Identity of the stored segment, 16 hex digits; absent for metadata and failures. */
+  readonly digest?: string;
+  readonly error?: WireError;
+}
+
+export interface ResultFrame extends PassRef {
+  readonly results: readonly TaskResult[];
+  /** The owner's work for the job since its process started. */
+  readonly tally: TallyCounts;
+  readonly generation: number;
+}
+
+export interface InventoryReply {
+  readonly inventory: Inventory;
+  readonly generation: number;
+}
+
+/** How the leader reaches owners; the node implements it over peer links. */
+export interface OwnerTransport {
+  /** @throws peer_unreachable, deadline_exceeded, stale_term, overloaded, … */
+  sendBatch(to: PeerId, batch: TaskBatch): Promise<BatchAck>;
+  inventory(to: PeerId, pass: PassRef): Promise<InventoryReply>;
+  /** Best effort: drop what is queued for that run of the job. */
+  cancel(to: PeerId, pass: PassRef): void;
+}
+
+/** How an owner reaches the leader that sent it a batch. */
+export interface LeaderTransport {
+  /** @throws as above; stale_term when that leader no longer drives the job. */
+  sendResults(to: PeerId, frame: ResultFrame): Promise<void>;
+}
+
+/** Key of an owner's leases for one pass. */
+export function leaseOf(pass: PassRef): JobId {
+  return `${pass.jobId}/${String(pass.run)}.${String(pass.pass)}` as JobId;
+}

@@ -1,0 +1,69 @@
+/** The unit of scheduling: one segment (or a file's metadata alone) that R owners must hold. */
+import type { PeerId } from '../base/ids.ts';
+import type { FileRun } from './file-run.ts';
+import type { TaskRun } from './owner-queue.ts';
+import { METADATA_ONLY_INDEX } from './protocol.ts';
+
+export interface Unit {
+  readonly file: FileRun;
+  /** 0-based segment, or METADATA_ONLY_INDEX. */
+  readonly index: number;
+  readonly length: number;
+  /** The peers that the ring makes responsible, in ring order. */
+  owners: readonly PeerId[];
+  /** Peers that acknowledged storing it. */
+  readonly holders: Set<PeerId>;
+  readonly tasks: Map<PeerId, TaskRun>;
+  attempts: number;
+  /** Not to be tried again before this time; 0 when it may go on. */
+  dueMs: number;
+  /** How many owners to pass over when the next fetcher is chosen: those before it failed. */
+  fetcherOffset: number;
+  /** Settled or given up: tasks of it that still wait are dropped. */
+  closed: boolean;
+  /** Its bytes are in the job's counters: a second fetch after a lost owner is not counted. */
+  counted: boolean;
+}
+
+export function openUnit(file: FileRun, index: number, length: number): Unit {
+  return {
+    file,
+    index,
+    length,
+    owners: [],
+    holders: new Set(),
+    tasks: new Map(),
+    attempts: 0,
+    dueMs: 0,
+    fetcherOffset: 0,
+    closed: false,
+    counted: false,
+  };
+}
+
+/** How many units a file is cut into: empty files and metadata-only loads have one. */
+export function unitCountOf(
+  sizeBytes: number,
+  segmentSizeBytes: number,
+  metadataOnly: boolean,
+): number {
+  return metadataOnly || sizeBytes === 0 ? 1 : Math.ceil(sizeBytes / segmentSizeBytes);
+}
+
+/** The `position`-th unit of a file, 0-based. */
+export function cutUnit(
+  file: FileRun,
+  position: number,
+  segmentSizeBytes: number,
+  metadataOnly: boolean,
+): Unit {
+  const { sizeBytes } = file.object;
+  if (metadataOnly || sizeBytes === 0) return openUnit(file, METADATA_ONLY_INDEX, 0);
+  const offset = position * segmentSizeBytes;
+  return openUnit(file, position, Math.min(segmentSizeBytes, sizeBytes - offset));
+}
+
+/** Whether the unit's owners are the homes of the file's metadata. */
+export function carriesRecord(unit: Unit): boolean {
+  return unit.index <= 0;
+}

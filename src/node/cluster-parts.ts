@@ -1,0 +1,216 @@
+/** A peer among others: its links, its place in the cluster, consensus, and the ring. */
+import { createServer, type Server } from 'node:http';
+import { join as joinPath } from 'node:path';
+import { RingloadError } from '../base/errors.ts';
+import type { PeerId } from '../base/ids.ts';
+import type { Logger } from '../base/logger.ts';
+import { isPresent, type Announcement } from '../cluster/member.ts';
+import { advertisedHost } from '../config/trust.ts';
+import { answerClientError, SERVER_OPTIONS } from '../http/server.ts';
+import { createPeerNetwork, type WsPeerNetwork } from '../peer/ws-peer-network.ts';
+import type { Consensus } from '../raft/consensus.ts';
+import { createConsensus } from '../raft/create-consensus.ts';
+import { openFileLogStorage } from '../raft/io/file-log-storage.ts';
+import type { Closer } from './closer.ts';
+import { writeIdentity, type Identity } from './identity.ts';
+import { closeServer, listen, portOf } from './listen.ts';
+import type { LocalParts } from './local-parts.ts';
+import { AddressBook, found, join, JOIN, type JoinReply } from './membership.ts';
+import type { NodeOptions } from './node.ts';
+import { Proposer } from './proposer.ts';
+import { RaftLink } from './raft-link.ts';
+import { ReplicatedState } from './replicated-state.ts';
+import { RingView } from './ring-view.ts';
+import { systemClock, systemRandom } from './system.ts';
+
+export interface ClusterParts {
+  readonly self: PeerId;
+  readonly membership: NonNullable<Identity['membership']>;
+  readonly announcement: Announcement;
+  readonly rest: Server;
+  readonly network: WsPeerNetwork;
+  readonly state: ReplicatedState;
+  readonly consensus: Consensus;
+  readonly proposer: Proposer;
+  readonly ring: RingView;
+  /** The leader that this peer knows of. */
+  readonly leader: () => PeerId | undefined;
+  readonly endpointOf: (peer: PeerId) => string | undefined;
+}
+
+/** Answers in flight when the port closes may take so long. */
+const DRAIN_GRACE_MS = 5000;
+const ADMIT_DEADLINE_MS = 4000;
+
+type Context = NodeOptions & {
+  readonly local: LocalParts;
+  readonly closer: Closer;
+  readonly logger: Logger;
+};
+
+/** @throws address_in_use, peer_refused, data_corrupt */
+export async function openClusterParts(context: Context): Promise<ClusterParts> {
+  const { local, closer, logger, loaded } = context;
+  const { config } = loaded;
+  const self = local.identity.peerId;
+  const state = new ReplicatedState();
+  const told: { book: AddressBook } = { book: new AddressBook(self, []) };
+  const network = openLinks(context, state, told);
+  const rest = await openRestPort(context, network);
+  const announcement = announcementOf(context, rest);
+  const isFounder = local.identity.membership === undefined && config.peer.join.length === 0;
+  const membership =
+    local.identity.membership ?? (await enter(context, network, announcement, told));
+  local.cluster.id = membership.clusterId;
+
+  const raftLink = new RaftLink({ self: membership.raftId, network, state: () => state.current });
+  const followMembers = (): void => {
+    network.setPeers(told.book.peers([...state.current.members.values()].filter(isPresent)));
+  };
+  const consensus = await createConsensus({
+    ...config.raft,
+    id: membership.raftId,
+    start: isFounder ? { kind: 'bootstrap', voters: [membership.raftId] } : { kind: 'join' },
+    storage: await openFileLogStorage(joinPath(config.peer.dataDir, 'raft'), logger),
+    stateMachine: state,
+    transport: raftLink,
+    clock: systemClock,
+    random: systemRandom(),
+    logger,
+  });
+  closer.add('consensus', () => consensus.stop());
+  raftLink.attach(consensus);
+  followMembers();
+  state.onChange(followMembers);
+
+  const leader = (): PeerId | undefined => {
+    const { leaderId } = consensus.status();
+    if (leaderId === undefined) return undefined;
+    return leaderId === membership.raftId ? self : raftLink.peerOf(leaderId);
+  };
+  const proposer = new Proposer({ consensus, network, clock: systemClock, leader, self });
+  admitJoiners(network, proposer, state);
+  const isConnected = (peer: PeerId): boolean =>
+    network.links().some((link) => link.peerId === peer && link.connected);
+  return {
+    self,
+    membership,
+    announcement,
+    rest,
+    network,
+    state,
+    consensus,
+    proposer,
+    ring: new RingView(self, () => state.current, isConnected),
+    leader,
+    endpointOf: (peer) => state.current.members.get(peer)?.dataEndpoint ?? undefined,
+  };
+}
+
+function openLinks(
+  context: Context,
+  state: ReplicatedState,
+  told: { readonly book: AddressBook },
+): WsPeerNetwork {
+  const { local, loaded, logger, closer } = context;
+  const { secrets, config } = loaded;
+  const network = createPeerNetwork({
+    identity: { id: local.identity.peerId, generation: local.identity.generation },
+    clusterId: () => local.cluster.id,
+    isMember: (id) => {
+      const member = state.current.members.get(id);
+      return member ? isPresent(member) : told.book.knows(id);
+    },
+    joinRequestTypes: [JOIN],
+    secrets: [secrets.clusterSecret, secrets.previousClusterSecret].filter(
+      (secret) => secret !== undefined,
+    ),
+    clock: systemClock,
+    random: systemRandom(),
+    logger,
+    limits: {
+      pingIntervalMs: config.liveness.pingIntervalMs,
+      deadAfterMs: config.liveness.linkTimeoutMs,
+    },
+  });
+  closer.add('peer links', () => network.close());
+  return network;
+}
+
+async function openRestPort(context: Context, network: WsPeerNetwork): Promise<Server> {
+  const { http, peer } = context.loaded.config;
+  const rest = createServer({
+    ...SERVER_OPTIONS,
+    headersTimeout: http.headersTimeoutMs,
+    requestTimeout: http.requestTimeoutMs,
+  });
+  rest.on('clientError', answerClientError);
+  network.attach(rest);
+  await listen(rest, peer.host, peer.restPort);
+  context.closer.add('REST port', () => closeServer(rest, DRAIN_GRACE_MS));
+  return rest;
+}
+
+function announcementOf({ local, loaded }: Context, rest: Server): Announcement {
+  const { peer } = loaded.config;
+  const host = advertisedHost(peer);
+  return {
+    id: local.identity.peerId,
+    address: `${host}:${String(portOf(rest))}`,
+    dataEndpoint: `http://${host}:${String(local.dataServer.port)}`,
+    weight: peer.weight,
+    zone: peer.zone,
+    capacityBytes: local.store.usage().capacityBytes,
+    generation: local.identity.generation,
+  };
+}
+
+/** Founds a cluster or joins one, and remembers it before anything is answered in its name. */
+async function enter(
+  context: Context,
+  network: WsPeerNetwork,
+  announcement: Announcement,
+  told: { book: AddressBook },
+): Promise<NonNullable<Identity['membership']>> {
+  const { local, loaded, logger, closer } = context;
+  const { join: addresses, dataDir } = loaded.config.peer;
+  const giveUp = new AbortController();
+  closer.add('join', () => {
+    giveUp.abort(new RingloadError('cancelled', 'this peer is shutting down'));
+  });
+  let membership = found();
+  if (addresses.length > 0) {
+    const { signal } = giveUp;
+    const reply = await join({
+      network,
+      addresses,
+      announcement,
+      clock: systemClock,
+      logger,
+      signal,
+    });
+    membership = { clusterId: reply.clusterId, raftId: reply.raftId };
+    told.book = new AddressBook(local.identity.peerId, reply.members);
+  }
+  await writeIdentity(dataDir, { ...local.identity, membership });
+  return membership;
+}
+
+function admitJoiners(network: WsPeerNetwork, proposer: Proposer, state: ReplicatedState): void {
+  network.onRequest(JOIN, async (_from, payload): Promise<JoinReply> => {
+    const command = {
+      kind: 'member.admit',
+      member: payload as Announcement,
+      atMs: systemClock.wallMs(),
+    } as const;
+    const { raftId } = (await proposer.commit(command, ADMIT_DEADLINE_MS)) as Pick<
+      JoinReply,
+      'raftId'
+    >;
+    const { clusterId, members } = state.current;
+    if (clusterId === undefined)
+      throw new RingloadError('no_leader', 'the cluster is still being founded');
+    const present = [...members.values()].filter(isPresent);
+    return { clusterId, raftId, members: present.map(({ id, address }) => ({ id, address })) };
+  });
+}

@@ -1,0 +1,109 @@
+/** Load jobs on this peer: the owner's executor, and what runs while it leads. */
+import type { Logger } from '../base/logger.ts';
+import { isActiveState } from '../cluster/job-record.ts';
+import { Coordinator } from '../job/coordinator.ts';
+import { Executor } from '../job/executor.ts';
+import { FailureFile } from '../job/io/failure-file.ts';
+import type { Closer } from './closer.ts';
+import type { ClusterParts } from './cluster-parts.ts';
+import { LeaderDuties } from './leader-duties.ts';
+import { LeaderSeat } from './leader-seat.ts';
+import { ownerLimits, runLimits } from './limits.ts';
+import type { LocalParts } from './local-parts.ts';
+import type { NodeOptions } from './node.ts';
+import { OwnerLink } from './owner-link.ts';
+import { systemClock, systemRandom } from './system.ts';
+
+type Context = NodeOptions & {
+  readonly local: LocalParts;
+  readonly cluster: ClusterParts;
+  readonly closer: Closer;
+  readonly logger: Logger;
+};
+
+export function openJobParts(context: Context): { readonly coordinator: Coordinator } {
+  const { cluster, closer, metrics } = context;
+  const { self, network, state, consensus, ring, proposer } = cluster;
+  const { config } = context.loaded;
+  const { logger } = context;
+  const commit = (command: Parameters<typeof proposer.commitAsLeader>[0]): Promise<void> =>
+    proposer.commitAsLeader(command);
+  const link = new OwnerLink(self, network);
+  const executor = openExecutor(context, link);
+  const coordinator = new Coordinator({
+    stores: context.local.stores,
+    owners: link,
+    commit,
+    failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
+    limits: runLimits(config.load),
+    clock: systemClock,
+    random: systemRandom(),
+    logger,
+  });
+  link.attach(executor, coordinator);
+  const duties = new LeaderDuties({
+    self,
+    consensus,
+    network,
+    state: () => state.current,
+    commit,
+    limits: {
+      suspectAfterMs: config.liveness.suspectAfterMs,
+      downAfterMs: config.liveness.downAfterMs,
+      maxVoters: config.raft.maxVoters,
+      replaceVoterAfterMs: config.raft.replaceVoterAfterMs,
+      jobRetentionMs: config.load.jobRetentionMs,
+    },
+    clock: systemClock,
+    logger,
+  });
+  const seat = new LeaderSeat({
+    consensus,
+    coordinator,
+    duties,
+    ring,
+    state,
+    network,
+    commit,
+    clusterId: cluster.membership.clusterId,
+    founder: cluster.announcement,
+    clock: systemClock,
+    logger,
+    onElected: () => {
+      metrics.raftElection();
+    },
+  });
+  closer.add('leadership', () => seat.close());
+  return { coordinator };
+}
+
+function openExecutor(
+  { local, cluster, loaded, closer, logger }: Context,
+  link: OwnerLink,
+): Executor {
+  const { state, consensus, endpointOf } = cluster;
+  const executor = new Executor({
+    store: local.store,
+    catalog: local.catalog,
+    loader: local.loader,
+    leader: link,
+    clock: systemClock,
+    logger,
+    limits: ownerLimits(loaded.config.load),
+    generation: local.identity.generation,
+    currentTerm: () => consensus.status().term,
+    endpointOf,
+    isOver: (jobId, run) => {
+      const record = state.current.jobs.get(jobId);
+      if (!record || record.run < run) return false;
+      return record.run > run || !isActiveState(record.state);
+    },
+  });
+  state.onChange(() => {
+    executor.sweep();
+  });
+  closer.add('executor', () => {
+    executor.close();
+  });
+  return executor;
+}

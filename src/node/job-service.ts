@@ -1,0 +1,188 @@
+/**
+ * Load jobs as any peer offers them: changes are commands, questions go to the leader, and when
+ * there is none the replicated checkpoint answers, marked `stale`.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../base/clock.ts';
+import { RingloadError, toRingloadError } from '../base/errors.ts';
+import { jobId as asJobId, type JobId, type PeerId } from '../base/ids.ts';
+import { newestJobOf, type ClusterState } from '../cluster/cluster-state.ts';
+import type { SubmitResult } from '../cluster/commands.ts';
+import type { JobRecord } from '../cluster/job-record.ts';
+import type { JobRef, JobService, SubmitOutcome } from '../http/services.ts';
+import type { Coordinator } from '../job/coordinator.ts';
+import type { JobState, JobStatus } from '../job/job-status.ts';
+import type { JobSpec } from '../job/spec.ts';
+import { viewJob } from '../job/job-view.ts';
+import type { PeerNetwork } from '../peer/peer-network.ts';
+import type { Consensus } from '../raft/consensus.ts';
+import type { UnderStores } from '../ufs/under-store.ts';
+import type { Proposer } from './proposer.ts';
+
+const STATUS = 'job.status';
+const LIST = 'job.list';
+const COMMIT_DEADLINE_MS = 15_000;
+const QUESTION_DEADLINE_MS = 3000;
+const PREFLIGHT_TIMEOUT_MS = 5000;
+
+export interface JobServiceOptions {
+  readonly proposer: Proposer;
+  readonly coordinator: Coordinator;
+  readonly consensus: Consensus;
+  readonly network: PeerNetwork;
+  readonly stores: UnderStores;
+  readonly state: () => ClusterState;
+  readonly leader: () => PeerId | undefined;
+  readonly self: PeerId;
+  readonly clock: Clock;
+  readonly activeMaxCount: number;
+  /** No segment may be larger: it has to fit into one region of the cache. */
+  readonly segmentMaxBytes: number;
+  /** Path of the list of a job's failed files, if this peer has one. */
+  readonly failureListOf: (jobId: JobId) => string;
+}
+
+export class NodeJobService implements JobService {
+  readonly #options: JobServiceOptions;
+
+  constructor(options: JobServiceOptions) {
+    this.#options = options;
+    options.network.onRequest(
+      STATUS,
+      async (_from, payload) => (await this.#statusAsLeader(payload as JobRef)) ?? null,
+    );
+    options.network.onRequest(LIST, (_from, payload) =>
+      this.#listAsLeader(payload as { states?: readonly JobState[] }),
+    );
+  }
+
+  async submit(spec: JobSpec): Promise<{ readonly jobId: JobId; readonly outcome: SubmitOutcome }> {
+    await this.#preflight(spec);
+    const { proposer, clock, activeMaxCount } = this.#options;
+    const command = {
+      kind: 'job.submit',
+      jobId: asJobId(randomUUID()),
+      spec,
+      activeMaxCount,
+      atMs: clock.wallMs(),
+    } as const;
+    return (await proposer.commit(command, COMMIT_DEADLINE_MS)) as SubmitResult;
+  }
+
+  async status(ref: JobRef): Promise<JobStatus | undefined> {
+    const { leader, self, network } = this.#options;
+    const to = leader();
+    if (to === self) return this.#statusAsLeader(ref);
+    if (to !== undefined) {
+      try {
+        return (
+          ((await network.request(to, STATUS, ref, QUESTION_DEADLINE_MS)) as JobStatus | null) ??
+          undefined
+        );
+      } catch {
+        // Why: an answer marked stale is worth more than none.
+      }
+    }
+    const record = this.#find(ref);
+    return record && this.#view(record, true);
+  }
+
+  async list(filter: { readonly states?: readonly JobState[] }): Promise<readonly JobStatus[]> {
+    const { leader, self, network } = this.#options;
+    const to = leader();
+    if (to === self) return this.#listAsLeader(filter);
+    if (to !== undefined) {
+      try {
+        return (await network.request(to, LIST, filter, QUESTION_DEADLINE_MS)) as JobStatus[];
+      } catch {
+        // Why: as above.
+      }
+    }
+    return this.#listed(filter, true);
+  }
+
+  async stop(ref: JobRef): Promise<boolean> {
+    const job = await this.status(ref);
+    if (!job) return false;
+    const { proposer, clock } = this.#options;
+    const command = { kind: 'job.stop', jobId: job.id, atMs: clock.wallMs() } as const;
+    return ((await proposer.commit(command, COMMIT_DEADLINE_MS)) as { stopped: boolean }).stopped;
+  }
+
+  async retry(ref: JobRef): Promise<{ readonly jobId: JobId }> {
+    const job = await this.status(ref);
+    if (!job)
+      throw new RingloadError('not_found', `no job found for ${'id' in ref ? ref.id : ref.path}`);
+    const { proposer, clock } = this.#options;
+    const command = { kind: 'job.retry', jobId: job.id, atMs: clock.wallMs() } as const;
+    return (await proposer.commit(command, COMMIT_DEADLINE_MS)) as { jobId: JobId };
+  }
+
+  /** Refuses what can never work while somebody is there to read the reason. */
+  async #preflight(spec: JobSpec): Promise<void> {
+    const { stores, segmentMaxBytes } = this.#options;
+    const store = stores.storeOf(spec.path);
+    if (spec.segmentSizeBytes > segmentMaxBytes) {
+      const message = `segment size ${String(spec.segmentSizeBytes)}: a cache region holds ${String(segmentMaxBytes)} bytes at most`;
+      throw new RingloadError('invalid_argument', message);
+    }
+    try {
+      const page = await store.list(
+        { root: spec.path, limit: 1 },
+        AbortSignal.timeout(PREFLIGHT_TIMEOUT_MS),
+      );
+      const isMount = stores.mounts.includes(spec.path);
+      if (page.objects.length > 0 || !page.done || isMount) return;
+    } catch (thrown) {
+      const error = toRingloadError(thrown);
+      // Why: a store that is away for a moment is the job's business, not the submitter's.
+      if (error.retryable || error.code === 'internal' || error.code === 'cancelled') return;
+      throw error;
+    }
+    throw new RingloadError('ufs_not_found', `nothing exists at or below ${spec.path}`);
+  }
+
+  async #statusAsLeader(ref: JobRef): Promise<JobStatus | undefined> {
+    const stale = !(await this.#isCurrent());
+    const record = this.#find(ref);
+    return record && this.#view(record, stale);
+  }
+
+  async #listAsLeader(filter: { readonly states?: readonly JobState[] }): Promise<JobStatus[]> {
+    return this.#listed(filter, !(await this.#isCurrent()));
+  }
+
+  #listed(filter: { readonly states?: readonly JobState[] }, stale: boolean): JobStatus[] {
+    const jobs = [...this.#options.state().jobs.values()].map((record) =>
+      this.#view(record, stale),
+    );
+    return jobs.filter(({ state }) => filter.states?.includes(state) ?? true).reverse();
+  }
+
+  async #isCurrent(): Promise<boolean> {
+    try {
+      await this.#options.consensus.readBarrier(QUESTION_DEADLINE_MS / 2);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #find(ref: JobRef): JobRecord | undefined {
+    const state = this.#options.state();
+    return 'id' in ref ? state.jobs.get(ref.id) : newestJobOf(state, ref.path);
+  }
+
+  #view(record: JobRecord, stale: boolean): JobStatus {
+    const { coordinator, consensus, state, leader, clock } = this.#options;
+    const driver = coordinator.driverOf(record.id);
+    return viewJob(record, driver?.run === record.run ? driver.view : undefined, {
+      state: state(),
+      term: consensus.status().term,
+      leaderId: leader(),
+      wallMs: clock.wallMs(),
+      stale,
+      failuresSavedTo: this.#options.failureListOf(record.id),
+    });
+  }
+}

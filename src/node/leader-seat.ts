@@ -1,0 +1,122 @@
+/**
+ * Takes the leader's seat and leaves it: follows Raft's status, and starts coordinator and duties
+ * only after this peer has applied everything that was committed before its term.
+ */
+import type { Clock } from '../base/clock.ts';
+import { toRingloadError } from '../base/errors.ts';
+import type { ClusterId, Term } from '../base/ids.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Command } from '../cluster/commands.ts';
+import type { Announcement } from '../cluster/member.ts';
+import type { Coordinator } from '../job/coordinator.ts';
+import type { PeerNetwork } from '../peer/peer-network.ts';
+import type { Consensus, RaftStatus } from '../raft/consensus.ts';
+import type { LeaderDuties } from './leader-duties.ts';
+import type { ReplicatedState } from './replicated-state.ts';
+import type { RingView } from './ring-view.ts';
+
+export interface LeaderSeatOptions {
+  readonly consensus: Consensus;
+  readonly coordinator: Coordinator;
+  readonly duties: LeaderDuties;
+  readonly ring: RingView;
+  readonly state: ReplicatedState;
+  readonly network: PeerNetwork;
+  readonly commit: (command: Command) => Promise<void>;
+  readonly clusterId: ClusterId;
+  /** Who this peer is, for the case that it founds the cluster. */
+  readonly founder: Announcement;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onElected: () => void;
+}
+
+const BARRIER_DEADLINE_MS = 2000;
+const HAND_OVER_DEADLINE_MS = 3000;
+
+export class LeaderSeat {
+  readonly #options: LeaderSeatOptions;
+  readonly #unsubscribe: (() => void)[];
+  #term: Term | undefined;
+  #closed = false;
+
+  constructor(options: LeaderSeatOptions) {
+    this.#options = options;
+    const { consensus, coordinator, state, network, ring } = options;
+    this.#unsubscribe = [
+      consensus.onStatusChange((status) => {
+        this.#follow(status);
+      }),
+      state.onChange((current) => {
+        coordinator.setPlacement(ring.placement());
+        coordinator.reconcile(current);
+      }),
+      network.onLinkChange((link) => {
+        if (!link.connected) coordinator.losePeer(link.peerId);
+        coordinator.setPlacement(ring.placement());
+      }),
+    ];
+    this.#follow(consensus.status());
+  }
+
+  /** Hands leadership over when there is somebody to take it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    const wasLeading = this.#term !== undefined;
+    this.#leave();
+    if (wasLeading) await this.#handOver();
+  }
+
+  #follow({ role, term }: RaftStatus): void {
+    if (role === 'leader' && term === this.#term) return;
+    this.#leave();
+    if (role !== 'leader' || this.#closed) return;
+    this.#term = term;
+    this.#options.onElected();
+    void this.#take(term);
+  }
+
+  #leave(): void {
+    this.#term = undefined;
+    this.#options.duties.stop();
+    this.#options.coordinator.resign();
+  }
+
+  async #take(term: Term): Promise<void> {
+    const { consensus, coordinator, duties, ring, state, logger } = this.#options;
+    while (this.#term === term) {
+      try {
+        await consensus.readBarrier(BARRIER_DEADLINE_MS);
+        if (state.current.clusterId === undefined) await this.#found();
+        break;
+      } catch (thrown) {
+        const { code, message } = toRingloadError(thrown);
+        logger.debug('not ready to lead yet', { code, reason: message, term });
+        if (code === 'not_leader') return;
+      }
+    }
+    if (this.#term !== term) return;
+    logger.info('leading', { term });
+    coordinator.lead(term, state.current, ring.placement());
+    duties.start();
+  }
+
+  async #found(): Promise<void> {
+    const { clusterId, founder, clock, commit } = this.#options;
+    await commit({ kind: 'cluster.create', clusterId, founder, atMs: clock.wallMs() });
+  }
+
+  async #handOver(): Promise<void> {
+    const { consensus, logger } = this.#options;
+    const { id, voters, matchIndex } = consensus.status();
+    const others = voters.filter((voter) => voter !== id);
+    const best = others.sort((a, b) => (matchIndex.get(b) ?? 0) - (matchIndex.get(a) ?? 0))[0];
+    if (best === undefined) return;
+    try {
+      await consensus.transferLeadership(best, HAND_OVER_DEADLINE_MS);
+    } catch (thrown) {
+      logger.info('leadership not handed over', { reason: toRingloadError(thrown).message });
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** From the configuration to the limits of each part. */
+import type { LoadJobConfig, UfsConfig } from '../config/schema.ts';
+import type { ExecutorLimits } from '../job/executor.ts';
+import type { RunLimits } from '../job/job-run.ts';
+import type { MountConfig } from '../ufs/mounts.ts';
+import { MIB } from '../base/units.ts';
+
+/** Small objects are bound by round trips, not by bytes: many of them run at once. */
+const SMALL_TASK_FACTOR = 4;
+/** Length that `load.concurrency` is meant for. */
+const FULL_SEGMENT_BYTES = 8 * MIB;
+
+export function ownerLimits(load: LoadJobConfig): ExecutorLimits {
+  return {
+    windowTasks: load.windowTasks,
+    windowBytes: load.windowBytes,
+    parallelTasks: load.concurrency * SMALL_TASK_FACTOR,
+    parallelBytes: load.concurrency * FULL_SEGMENT_BYTES,
+    resultDelayMs: 10,
+    resultBatchMaxCount: 256,
+  };
+}
+
+export function runLimits(load: LoadJobConfig): RunLimits {
+  return {
+    windowTasks: load.windowTasks,
+    windowBytes: load.windowBytes,
+    batchSize: load.batchSize,
+    retryDelayMs: load.retryDelayMs,
+    retryDelayMaxMs: load.retryDelayMaxMs,
+    answerTimeoutMs: 120_000,
+    windowFiles: 4000,
+    windowUnits: 16_384,
+    checkpointIntervalMs: load.checkpointIntervalMs,
+    taskRetryMaxCount: load.taskRetryMaxCount,
+    restartMaxCount: 3,
+    passMaxCount: 8,
+    inventoryRetryMs: 500,
+    replicaWaitMs: 300_000,
+  };
+}
+
+/** Mounts with the limits that all of them share. */
+export function mountConfigs(ufs: UfsConfig): MountConfig[] {
+  const { mounts, ...limits } = ufs;
+  return mounts.map((mount) => ({ ...mount, limits }));
+}

@@ -1,0 +1,129 @@
+/** What a peer has on its own: identity, disks, its ways to the under stores and to other disks. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RingloadError } from '../base/errors.ts';
+import type { ClusterId } from '../base/ids.ts';
+import type { Logger } from '../base/logger.ts';
+import { LevelFileCatalog } from '../cache/io/level-file-catalog.ts';
+import type { FileCatalog } from '../cache/file-catalog.ts';
+import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
+import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
+import { SegmentClient } from '../data/io/segment-client.ts';
+import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
+import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
+import { SegmentLoader } from '../data/segment-loader.ts';
+import type { SegmentRequest } from '../data/segment-request.ts';
+import type { MountTable } from '../ufs/mounts.ts';
+import { openUnderStores } from '../ufs/io/open-under-stores.ts';
+import type { Closer } from './closer.ts';
+import { dataToken } from './data-token.ts';
+import { startIdentity, type Identity } from './identity.ts';
+import { mountConfigs } from './limits.ts';
+import type { NodeOptions } from './node.ts';
+import { systemClock, systemRandom } from './system.ts';
+
+export interface LocalParts {
+  readonly identity: Identity;
+  readonly catalog: FileCatalog;
+  readonly store: FileSegmentStore;
+  readonly stores: MountTable;
+  readonly client: SegmentClient;
+  readonly loader: SegmentLoader;
+  readonly dataServer: SegmentServer;
+  /** Set once the peer belongs to a cluster: data endpoints prove membership with it. */
+  readonly cluster: { id: ClusterId | undefined };
+}
+
+const HEAD_TIMEOUT_MS = 30_000;
+const STALL_TIMEOUT_MS = 10_000;
+
+/** @throws data_dir_locked, data_dir_foreign, data_corrupt, config_invalid, address_in_use */
+export async function openLocalParts(options: NodeOptions, closer: Closer): Promise<LocalParts> {
+  const { loaded, logger, env } = options;
+  const { config } = loaded;
+  const { dataDir } = config.peer;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  // Why first: the catalogue's lock is the data directory's lock; nothing is touched before it.
+  const catalog = await LevelFileCatalog.open(join(dataDir, 'catalog'));
+  closer.add('catalogue', () => catalog.close());
+  const identity = await startIdentity(dataDir);
+  const { directories, regionSizeBytes } = config.cache;
+  const store = await openFileSegmentStore({
+    directories,
+    regionSizeBytes,
+    clock: systemClock,
+    logger,
+  });
+  closer.add('segment cache', () => store.close());
+  const stores = openUnderStores(mountConfigs(config.ufs), {
+    clock: systemClock,
+    random: systemRandom(),
+    logger,
+    env,
+  });
+  closer.add('under stores', () => stores.close());
+  const cluster: LocalParts['cluster'] = { id: identity.membership?.clusterId };
+  const token = tokenOf(options, cluster);
+  const client = new SegmentClient({
+    token,
+    headTimeoutMs: HEAD_TIMEOUT_MS,
+    stallTimeoutMs: STALL_TIMEOUT_MS,
+  });
+  const plane = new StreamDataPlane({ stores, peers: client, writer: store, clock: systemClock });
+  closer.add('data plane', () => plane.close());
+  const loader = new SegmentLoader({ store, plane, logger, observe: observer(options) });
+  const dataServer = await startSegmentServer({
+    host: config.peer.host,
+    port: config.peer.dataPort,
+    token,
+    open: (request, signal) => openSegment(store, loader, request, signal),
+    logger,
+  });
+  closer.add('data endpoint', () => dataServer.close());
+  return { identity, catalog, store, stores, client, loader, dataServer, cluster };
+}
+
+function tokenOf(
+  { loaded }: NodeOptions,
+  cluster: LocalParts['cluster'],
+): () => string | undefined {
+  const { clusterSecret } = loaded.secrets;
+  if (clusterSecret === undefined) return () => undefined;
+  return () => {
+    if (cluster.id === undefined) {
+      throw new RingloadError('unauthenticated', 'this peer does not belong to a cluster yet');
+    }
+    return dataToken(clusterSecret, cluster.id);
+  };
+}
+
+/** Serves what is resident; reads through when the reader says how. */
+async function openSegment(
+  store: FileSegmentStore,
+  loader: SegmentLoader,
+  { key, fill }: SegmentRequest,
+  signal: AbortSignal,
+): ReturnType<FileSegmentStore['open']> {
+  const resident = await store.open(key);
+  if (resident || !fill) return resident;
+  await loader.load({ key, ...fill, peerEndpoints: [], allowUfs: true }, signal);
+  return store.open(key);
+}
+
+function observer({
+  metrics,
+}: {
+  readonly metrics: NodeOptions['metrics'];
+  readonly logger: Logger;
+}) {
+  return ({
+    from,
+    receivedBytes,
+  }: {
+    readonly from: 'ufs' | 'peer';
+    readonly receivedBytes: number;
+  }): void => {
+    metrics.loadBytes(from, receivedBytes);
+    if (from === 'ufs') metrics.ufsBytes(receivedBytes);
+  };
+}

@@ -1,0 +1,56 @@
+/** `ringload serve`: one peer in one process, from signal to exit code. */
+import { readFile } from 'node:fs/promises';
+import { toRingloadError } from '../base/errors.ts';
+import { readEnv } from '../config/env-source.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { createLogger } from '../obs/logger.ts';
+import { createMetrics } from '../obs/metrics.ts';
+import { createNode } from './node.ts';
+
+/** Exit code of a peer that stopped itself because a part of it failed. */
+const FAILED_EXIT_CODE = 70;
+
+/** Runs a peer until it is told to stop or fails. @throws what keeps it from starting. */
+export async function runNode(loaded: LoadedConfig): Promise<number> {
+  const version = await packageVersion();
+  const { level, format } = loaded.config.log;
+  const logger = createLogger({ level, format, secrets: loaded.secrets.values() });
+  const metrics = createMetrics({ version });
+  const stopped = stopSignal();
+  try {
+    await using node = await createNode({ loaded, logger, metrics, env: readEnv(), version });
+    logger.info('ready to serve', {
+      peer: node.peerId,
+      cluster: node.clusterId,
+      rest: `http://${node.restAddress}`,
+      data: node.dataEndpoint,
+      version,
+    });
+    const end = await Promise.race([stopped, node.failed]);
+    if (end instanceof Error) {
+      const { code, message } = toRingloadError(end);
+      logger.error('stopping after a failure', { code, reason: message });
+      return FAILED_EXIT_CODE;
+    }
+    logger.info('stopping', { signal: end });
+    return 0;
+  } finally {
+    metrics.close();
+    logger.close();
+  }
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        resolve(signal);
+      });
+    }
+  });
+}
+
+async function packageVersion(): Promise<string> {
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,84 @@
+/**
+ * The composition root: takes a configuration, opens what touches the world, wires the parts, and
+ * owns the order of start and stop. Nothing here decides anything.
+ *
+ * Start: lock and disks, data endpoint, REST port and links, membership and consensus, jobs,
+ * routes, announcement. Stop: in reverse; leadership is handed over early, so that the others do
+ * not wait for a timeout.
+ */
+import type { ClusterId, JobId, PeerId } from '../base/ids.ts';
+import type { Logger } from '../base/logger.ts';
+import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
+import { isActiveState } from '../cluster/job-record.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { Metrics } from '../obs/metrics.ts';
+import { Announcer } from './announcer.ts';
+import { Closer } from './closer.ts';
+import { openClusterParts } from './cluster-parts.ts';
+import { openJobParts } from './job-parts.ts';
+import { openLocalParts } from './local-parts.ts';
+import type { ReplicatedState } from './replicated-state.ts';
+import { openServices } from './service-parts.ts';
+import { systemClock } from './system.ts';
+
+export interface NodeOptions {
+  readonly loaded: LoadedConfig;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly version: string;
+}
+
+export interface Node extends AsyncDisposable {
+  readonly peerId: PeerId;
+  readonly clusterId: ClusterId;
+  /** `host:port` */
+  readonly restAddress: string;
+  readonly dataEndpoint: string;
+  /** Resolves when a part failed beyond repair: the process must end. */
+  readonly failed: Promise<Error>;
+  stop(): Promise<void>;
+}
+
+/** @throws what keeps this peer from starting; whatever was opened is closed again. */
+export async function createNode(options: NodeOptions): Promise<Node> {
+  const closer = new Closer(options.logger);
+  try {
+    return await start(options, closer);
+  } catch (error) {
+    await closer.close();
+    throw error;
+  }
+}
+
+async function start(options: NodeOptions, closer: Closer): Promise<Node> {
+  const local = await openLocalParts(options, closer);
+  const logger = options.logger.child({ peer: local.identity.peerId });
+  const cluster = await openClusterParts({ ...options, local, closer, logger });
+  const { coordinator } = openJobParts({ ...options, local, cluster, closer, logger });
+  openServices({ ...options, local, cluster, coordinator, logger });
+  const { announcement, proposer, state, membership, consensus } = cluster;
+  releaseGoneLeases(local.store, state);
+  const announcer = new Announcer({ announcement, proposer, state, clock: systemClock, logger });
+  announcer.start();
+  closer.add('announcements', () => {
+    announcer.close();
+  });
+  return {
+    peerId: local.identity.peerId,
+    clusterId: membership.clusterId,
+    restAddress: announcement.address,
+    dataEndpoint: announcement.dataEndpoint,
+    failed: consensus.failed,
+    stop: () => closer.close(),
+    [Symbol.asyncDispose]: () => closer.close(),
+  };
+}
+
+/** After a restart the cache still leases what jobs loaded that have ended meanwhile. */
+function releaseGoneLeases(store: FileSegmentStore, state: ReplicatedState): void {
+  for (const holder of store.leaseHolders()) {
+    const job = state.current.jobs.get(holder.split('/')[0] as JobId);
+    if (!job || !isActiveState(job.state)) store.releaseLease(holder);
+  }
+}

@@ -1,0 +1,91 @@
+/** Tasks and results over peer links, short-cut when leader and owner are the same peer. */
+import { RingloadError } from '../base/errors.ts';
+import type { PeerId } from '../base/ids.ts';
+import type { Coordinator } from '../job/coordinator.ts';
+import type { Executor } from '../job/executor.ts';
+import type {
+  BatchAck,
+  InventoryReply,
+  LeaderTransport,
+  OwnerTransport,
+  PassRef,
+  ResultFrame,
+  TaskBatch,
+} from '../job/protocol.ts';
+import type { PeerNetwork } from '../peer/peer-network.ts';
+
+const BATCH = 'task.batch';
+const RESULTS = 'task.results';
+const INVENTORY = 'task.inventory';
+const CANCEL = 'task.cancel';
+const DEADLINE_MS = 10_000;
+const INVENTORY_DEADLINE_MS = 60_000;
+
+export class OwnerLink implements OwnerTransport, LeaderTransport {
+  readonly #self: PeerId;
+  readonly #network: PeerNetwork;
+  #executor: Executor | undefined;
+  #coordinator: Coordinator | undefined;
+
+  constructor(self: PeerId, network: PeerNetwork) {
+    this.#self = self;
+    this.#network = network;
+  }
+
+  /** From now on orders and results are taken. */
+  attach(executor: Executor, coordinator: Coordinator): void {
+    this.#executor = executor;
+    this.#coordinator = coordinator;
+    this.#network.onRequest(BATCH, (from, payload) =>
+      this.#take(() => executor.accept(from, payload as TaskBatch)),
+    );
+    this.#network.onRequest(INVENTORY, (_from, payload) => executor.inventory(payload as PassRef));
+    this.#network.onRequest(RESULTS, (from, payload) =>
+      this.#take(() => {
+        coordinator.takeResults(from, payload as ResultFrame);
+        return null;
+      }),
+    );
+    this.#network.onMessage(CANCEL, (_from, payload) => {
+      executor.cancel(payload as PassRef);
+    });
+  }
+
+  sendBatch(to: PeerId, batch: TaskBatch): Promise<BatchAck> {
+    if (to === this.#self) return this.#take(() => this.#local(this.#executor).accept(to, batch));
+    return this.#network.request(to, BATCH, batch, DEADLINE_MS) as Promise<BatchAck>;
+  }
+
+  inventory(to: PeerId, pass: PassRef): Promise<InventoryReply> {
+    if (to === this.#self) return this.#local(this.#executor).inventory(pass);
+    return this.#network.request(
+      to,
+      INVENTORY,
+      pass,
+      INVENTORY_DEADLINE_MS,
+    ) as Promise<InventoryReply>;
+  }
+
+  cancel(to: PeerId, pass: PassRef): void {
+    if (to === this.#self) this.#executor?.cancel(pass);
+    else this.#network.send(to, CANCEL, pass);
+  }
+
+  async sendResults(to: PeerId, frame: ResultFrame): Promise<void> {
+    if (to === this.#self) this.#local(this.#coordinator).takeResults(to, frame);
+    else await this.#network.request(to, RESULTS, frame, DEADLINE_MS);
+  }
+
+  /** A synchronous handler's throw becomes a rejection, as the network's would. */
+  #take<T>(handle: () => T): Promise<T> {
+    return new Promise((resolve) => {
+      resolve(handle());
+    });
+  }
+
+  #local<T>(part: T | undefined): T {
+    if (part === undefined)
+      throw new RingloadError('peer_unreachable', 'this peer is still starting');
+    return part;
+  }
+}

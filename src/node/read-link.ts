@@ -1,0 +1,89 @@
+/** Metadata lookups over peer links, segment bytes from data endpoints. */
+import { RingloadError } from '../base/errors.ts';
+import type { PeerId } from '../base/ids.ts';
+import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
+import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import type { SegmentClient } from '../data/io/segment-client.ts';
+import type { PeerNetwork } from '../peer/peer-network.ts';
+import type { ReadNetwork } from '../read/read-network.ts';
+
+const RECORD = 'catalog.get';
+const SCAN = 'catalog.scan';
+const HOLDS = 'segments.held';
+const DEADLINE_MS = 5000;
+const SCAN_MAX_COUNT = 1000;
+const HOLDS_MAX_COUNT = 1000;
+
+export interface ReadLinkOptions {
+  readonly self: PeerId;
+  readonly network: PeerNetwork;
+  readonly catalog: FileCatalog;
+  readonly store: SegmentStore;
+  readonly client: SegmentClient;
+  readonly endpointOf: (peer: PeerId) => string | undefined;
+}
+
+export class ReadLink implements ReadNetwork {
+  readonly #options: ReadLinkOptions;
+
+  constructor(options: ReadLinkOptions) {
+    const { network, catalog } = options;
+    this.#options = options;
+    network.onRequest(
+      RECORD,
+      async (_from, payload) => (await catalog.get((payload as { path: string }).path)) ?? null,
+    );
+    network.onRequest(SCAN, (_from, payload) => {
+      const request = payload as { root: string; after?: string; limit: number };
+      return catalog.scan({ ...request, limit: Math.min(SCAN_MAX_COUNT, request.limit) });
+    });
+    network.onRequest(HOLDS, (_from, payload) => this.#heldHere(payload as readonly SegmentKey[]));
+  }
+
+  async recordAt(peer: PeerId, path: string): Promise<FileRecord | undefined> {
+    const found = (await this.#options.network.request(
+      peer,
+      RECORD,
+      { path },
+      DEADLINE_MS,
+    )) as FileRecord | null;
+    return found ?? undefined;
+  }
+
+  listAt(
+    peer: PeerId,
+    request: { root: string; after?: string; limit: number },
+  ): Promise<readonly FileRecord[]> {
+    return this.#options.network.request(peer, SCAN, request, DEADLINE_MS) as Promise<
+      readonly FileRecord[]
+    >;
+  }
+
+  async holds(peer: PeerId, keys: readonly SegmentKey[]): Promise<readonly boolean[]> {
+    if (peer === this.#options.self) return this.#heldHere(keys);
+    const held: boolean[] = [];
+    for (let at = 0; at < keys.length; at += HOLDS_MAX_COUNT) {
+      const part = keys.slice(at, at + HOLDS_MAX_COUNT);
+      held.push(
+        ...((await this.#options.network.request(peer, HOLDS, part, DEADLINE_MS)) as boolean[]),
+      );
+    }
+    return held;
+  }
+
+  async openSegment(
+    peer: PeerId,
+    request: Parameters<ReadNetwork['openSegment']>[1],
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const endpoint = this.#options.endpointOf(peer);
+    if (endpoint === undefined)
+      throw new RingloadError('peer_unreachable', `peer ${peer} has no data endpoint`);
+    return (await this.#options.client.open(endpoint, request, signal)).body;
+  }
+
+  async #heldHere(keys: readonly SegmentKey[]): Promise<boolean[]> {
+    const found = await Promise.all(keys.map((key) => this.#options.store.lookup(key)));
+    return found.map((segment) => segment !== undefined);
+  }
+}

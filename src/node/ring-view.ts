@@ -1,0 +1,66 @@
+/** The ring of the current epoch, as schedulers and readers want it, with who is reachable. */
+import type { PeerId } from '../base/ids.ts';
+import { isOnRing, isPresent } from '../cluster/member.ts';
+import type { ClusterState } from '../cluster/cluster-state.ts';
+import type { Placement } from '../job/placement.ts';
+import type { ReadPlacement } from '../read/read-network.ts';
+import { placementKey } from '../ring/keys.ts';
+import { Ring } from '../ring/ring.ts';
+
+export class RingView {
+  readonly #self: PeerId;
+  readonly #state: () => ClusterState;
+  readonly #isConnected: (peer: PeerId) => boolean;
+  #ring: Ring | undefined;
+
+  constructor(self: PeerId, state: () => ClusterState, isConnected: (peer: PeerId) => boolean) {
+    this.#self = self;
+    this.#state = state;
+    this.#isConnected = isConnected;
+  }
+
+  /** The ring of the state's epoch; rebuilt only when the epoch changed. */
+  ring(): Ring {
+    const { epoch, members } = this.#state();
+    if (this.#ring?.epoch !== epoch) {
+      const owners = [...members.values()].filter(isOnRing);
+      const spec = {
+        epoch,
+        members: owners.map(({ id, weight, zone }) => ({ id, weight, zone })),
+      };
+      this.#ring = Ring.from(spec, this.#ring);
+    }
+    return this.#ring;
+  }
+
+  /** A value of its own for each change: a scheduler compares epochs and asks who is reachable. */
+  placement(): Placement {
+    const ring = this.ring();
+    const owners = [...this.#state().members.values()].filter(isOnRing);
+    const ids = new Set(owners.map(({ id }) => id));
+    const reachable = new Set([...ids].filter((id) => this.#isReachable(id)));
+    return {
+      epoch: ring.epoch,
+      memberCount: owners.length,
+      capacityBytes: owners.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),
+      ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
+      isOnRing: (peer) => ids.has(peer),
+      isReachable: (peer) => reachable.has(peer),
+    };
+  }
+
+  readPlacement(): ReadPlacement {
+    const ring = this.ring();
+    const members = [...this.#state().members.values()].filter(isPresent).map(({ id }) => id);
+    return {
+      self: this.#self,
+      members,
+      ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
+      isReachable: (peer) => this.#isReachable(peer),
+    };
+  }
+
+  #isReachable(peer: PeerId): boolean {
+    return peer === this.#self || this.#isConnected(peer);
+  }
+}

@@ -1,0 +1,107 @@
+/** What clients see of this peer: files, jobs, the cluster, health and metrics, over HTTP. */
+import type { Logger } from '../base/logger.ts';
+import { createHttpApp } from '../http/app.ts';
+import type { Coordinator } from '../job/coordinator.ts';
+import { failureListPath } from '../job/io/failure-file.ts';
+import { FileReader } from '../read/file-reader.ts';
+import { SegmentSources } from '../read/segment-sources.ts';
+import type { ClusterParts } from './cluster-parts.ts';
+import { NodeClusterService } from './cluster-service.ts';
+import { NodeHealthService } from './health-service.ts';
+import { NodeJobService } from './job-service.ts';
+import type { LocalParts } from './local-parts.ts';
+import type { NodeOptions } from './node.ts';
+import { ReadLink } from './read-link.ts';
+import { systemClock } from './system.ts';
+
+type Context = NodeOptions & {
+  readonly local: LocalParts;
+  readonly cluster: ClusterParts;
+  readonly coordinator: Coordinator;
+  readonly logger: Logger;
+};
+
+export function openServices(context: Context): void {
+  const { local, cluster, metrics, logger } = context;
+  const { state, consensus, network, ring, self } = cluster;
+  const { http, load } = context.loaded.config;
+  const readState = () => state.current;
+  const app = createHttpApp(
+    {
+      jobs: openJobService(context),
+      cluster: new NodeClusterService({
+        ...cluster,
+        state: readState,
+        store: local.store,
+        catalog: local.catalog,
+        clock: systemClock,
+      }),
+      files: openFileReader(context),
+      health: new NodeHealthService({
+        self,
+        state: readState,
+        leader: cluster.leader,
+        store: local.store,
+      }),
+      metrics,
+      limits: {
+        bodyMaxBytes: http.bodyMaxBytes,
+        queryMaxBytes: http.queryMaxBytes,
+        defaultSegmentSizeBytes: load.segmentSizeBytes,
+      },
+    },
+    { logger, version: context.version },
+  );
+  const answer = app.callback();
+  cluster.rest.on('request', (request, response) => void answer(request, response));
+  metrics.watch({
+    cache: () => local.store.usage(),
+    raft: () => consensus.status(),
+    members: () => [...state.current.members.values()],
+    links: () => network.links(),
+    jobs: () => [...state.current.jobs.values()],
+    ring: () => ({ epoch: state.current.epoch, share: ring.ring().shares().get(self) ?? 0 }),
+  });
+}
+
+function openJobService({ local, cluster, coordinator, loaded }: Context): NodeJobService {
+  const { config } = loaded;
+  return new NodeJobService({
+    ...cluster,
+    coordinator,
+    stores: local.stores,
+    state: () => cluster.state.current,
+    clock: systemClock,
+    activeMaxCount: config.load.maxActiveJobs,
+    segmentMaxBytes: config.cache.regionSizeBytes,
+    failureListOf: (jobId) => failureListPath(config.peer.dataDir, jobId),
+  });
+}
+
+function openFileReader({ local, cluster, loaded, metrics, logger }: Context): FileReader {
+  const { catalog, store, client, loader, stores } = local;
+  const { self, network, endpointOf, ring } = cluster;
+  const readNetwork = new ReadLink({ self, network, catalog, store, client, endpointOf });
+  const placement = () => ring.readPlacement();
+  const sources = new SegmentSources({
+    store,
+    loader,
+    stores,
+    network: readNetwork,
+    placement,
+    logger,
+    onServed: (from) => {
+      metrics.cacheRequest(from === 'local' ? 'hit' : from === 'peer' ? 'peer' : 'miss');
+    },
+  });
+  const { load, ufs } = loaded.config;
+  return new FileReader({
+    catalog,
+    stores,
+    sources,
+    network: readNetwork,
+    placement,
+    segmentSizeBytes: load.segmentSizeBytes,
+    statTimeoutMs: ufs.listTimeoutMs,
+  });
+}

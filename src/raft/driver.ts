@@ -1,0 +1,456 @@
+/**
+ * The loop that drives one member: persist, send, apply, advance.
+ *
+ * One Ready is in flight at a time; whatever arrives meanwhile waits in the inbox and is given to
+ * the library only between `advance()` and the next `ready()`. Stepping in between corrupts the
+ * library's view of what is stable, so `#turn` is the one place that talks to it.
+ *
+ * Invariant: nothing is sent, applied or shown in `status()` that a crash could take back, except
+ * a commit index. Every failure of the storage, the library or the state machine is final: the
+ * loop ends, `failed` resolves, and nothing is written any more.
+ */
+import { RingloadError } from '../base/errors.ts';
+import type { Timer } from '../base/clock.ts';
+import { sleep } from '../base/clock.ts';
+import type { LogIndex, RaftId } from '../base/ids.ts';
+import { logIndex, term } from '../base/ids.ts';
+import { InvariantError, invariant } from '../base/invariant.ts';
+import { randomInt } from '../base/random.ts';
+import type { Consensus, MembershipChange, RaftStatus } from './consensus.ts';
+import { Inbox } from './inbox.ts';
+import type { CoreReady, RaftCore } from './library.ts';
+import { LeaderErrands } from './leader-errands.ts';
+import type { Configuration, HardState, LogEntry, SnapshotRecord } from './log-storage.ts';
+import { ENTRY_TYPE, isMember } from './log-storage.ts';
+import type { LogTail } from './log-tail.ts';
+import { entrySizeBytes } from './log-tail.ts';
+import type { ConsensusOptions, ConsensusTuning } from './options.ts';
+import { notLeader } from './pending-call.ts';
+import { Proposals, openEnvelope } from './proposals.ts';
+import { Reads } from './reads.ts';
+import { SnapshotSends } from './snapshot-sends.ts';
+import type { WireMessage } from './wire-message.ts';
+import { decodeMessage, encodeMessage } from './wire-message.ts';
+
+export interface DriverParts {
+  readonly options: ConsensusOptions;
+  readonly tuning: ConsensusTuning;
+  readonly core: RaftCore;
+  readonly tail: LogTail;
+  readonly hardState: HardState;
+}
+
+/** The status without what only a leader knows. */
+type PublishedStatus = Omit<RaftStatus, 'matchIndex'>;
+
+export class RaftDriver implements Consensus {
+  readonly failed: Promise<Error>;
+  readonly #options: ConsensusOptions;
+  readonly #tuning: ConsensusTuning;
+  readonly #core: RaftCore;
+  readonly #tail: LogTail;
+  readonly #inbox: Inbox;
+  readonly #proposals: Proposals;
+  readonly #reads: Reads;
+  readonly #errands: LeaderErrands;
+  readonly #snapshotSends: SnapshotSends;
+  readonly #lastHeardMs = new Map<RaftId, number>();
+  readonly #listeners = new Set<(status: RaftStatus) => void>();
+  #hardState: HardState;
+  #configuration: Configuration;
+  #appliedIndex: LogIndex;
+  #bytesSinceSnapshot = 0;
+  #isSnapshotDue = false;
+  #published: PublishedStatus;
+  #phase: 'new' | 'running' | 'stopped' = 'new';
+  #loop: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  #tickTimer: Timer | undefined;
+  #ticksSinceRemoval = 0;
+  #reportFailure: (error: Error) => void = () => undefined;
+
+  constructor({ options, tuning, core, tail, hardState }: DriverParts) {
+    this.#options = options;
+    this.#tuning = tuning;
+    this.#core = core;
+    this.#tail = tail;
+    this.#hardState = hardState;
+    this.#configuration = tail.snapshot.configuration;
+    this.#appliedIndex = tail.snapshot.index;
+    this.#inbox = new Inbox({
+      maxQueuedMessages: tuning.maxQueuedMessages,
+      maxQueuedBytes: tuning.maxQueuedBytes,
+      // Why half: a leader must not check twice for its quorum without a chance to hear from it.
+      maxQueuedTicks: Math.ceil(tuning.electionTicks / 2),
+    });
+    const life = `${options.id}-${randomInt(options.random, 2 ** 32).toString(36)}`;
+    this.#proposals = new Proposals(tuning, life);
+    this.#reads = new Reads(tuning.maxPendingReads, life);
+    this.#errands = new LeaderErrands(options.id, life);
+    this.#snapshotSends = new SnapshotSends(tuning.snapshotTimeoutTicks, (outcome) => {
+      this.#inbox.addSnapshotOutcome(outcome);
+      this.#wake();
+    });
+    this.failed = new Promise((resolve) => {
+      this.#reportFailure = resolve;
+    });
+    this.#published = this.#statusNow();
+  }
+
+  /** Applies what is known to be committed, then lets time pass. */
+  async start(): Promise<void> {
+    this.#phase = 'running';
+    const { voters } = this.#configuration;
+    // Why: nobody could object, so waiting for the timeout only delays the cluster's start.
+    if (voters.length === 1 && voters[0] === this.#options.id) this.#core.campaign();
+    this.#wake();
+    await this.#loop;
+    this.#scheduleTick(this.#options.clock.nowMs());
+  }
+
+  status(): RaftStatus {
+    const isLeader = this.#published.role === 'leader';
+    return { ...this.#published, matchIndex: isLeader ? this.#core.matchIndex() : new Map() };
+  }
+
+  async propose(command: string, deadlineMs: number): Promise<unknown> {
+    this.#requireLeader();
+    const result = this.#proposals.add(command, this.#deadlineAt(deadlineMs));
+    this.#wake();
+    return result;
+  }
+
+  async readBarrier(deadlineMs: number): Promise<void> {
+    this.#requireLeader();
+    const result = this.#reads.add(this.#deadlineAt(deadlineMs));
+    this.#wake();
+    await result;
+  }
+
+  async changeMembership(change: MembershipChange, deadlineMs: number): Promise<void> {
+    this.#requireLeader();
+    const result = this.#errands.addChange(change, this.#deadlineAt(deadlineMs));
+    this.#wake();
+    await result;
+  }
+
+  async transferLeadership(to: RaftId, deadlineMs: number): Promise<void> {
+    this.#requireLeader();
+    const result = this.#errands.addTransfer(to, this.#deadlineAt(deadlineMs));
+    this.#wake();
+    await result;
+  }
+
+  receive(message: string): void {
+    const { id, clock, logger } = this.#options;
+    if (this.#phase !== 'running') return;
+    const decoded = decodeMessage(message);
+    if (decoded?.to !== id) {
+      logger.warn('dropped a raft message that is malformed or for another member');
+      return;
+    }
+    this.#lastHeardMs.set(decoded.from, clock.nowMs());
+    if (!this.#inbox.addMessage(decoded, message.length)) {
+      logger.debug('dropped a raft message: too many are waiting', { from: decoded.from });
+    }
+    this.#wake();
+  }
+
+  reportUnreachable(to: RaftId): void {
+    this.#inbox.addUnreachable(to);
+    this.#wake();
+  }
+
+  onStatusChange(listener: (status: RaftStatus) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    const { clock, storage } = this.#options;
+    if (this.#isRunning()) this.#end();
+    const inTime = new AbortController();
+    const timeout = sleep(clock, this.#tuning.stopTimeoutMs, inTime.signal).catch(() => undefined);
+    await Promise.race([this.#loop, timeout]);
+    await Promise.race([storage.close(), timeout]);
+    inTime.abort();
+  }
+
+  /** Runs the loop unless it runs already; it ends when the library has nothing to do. */
+  #wake(): void {
+    if (this.#loop || this.#phase !== 'running') return;
+    this.#loop = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      // Why: calls made in one go are appended together.
+      await Promise.resolve();
+      while (this.#isRunning()) {
+        this.#giveInputs();
+        if (!this.#core.hasReady()) break;
+        await this.#turn();
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    // Why without an await since the last look at the inbox: what comes later wakes a new loop.
+    this.#loop = undefined;
+  }
+
+  async #turn(): Promise<void> {
+    const ready = this.#core.ready();
+    await this.#persist(ready);
+    if (!this.#isRunning()) return;
+    for (const message of ready.messages) this.#send(message);
+    this.#apply(ready);
+    for (const read of ready.readStates) this.#reads.confirm(read.context, read.index);
+    this.#reads.applied(this.#appliedIndex);
+    this.#core.advance();
+    this.#publish();
+    if (this.#isSnapshotDue || this.#isLogLong()) await this.#compact();
+  }
+
+  /** Messages before ticks: what was heard must count before time does. */
+  #giveInputs(): void {
+    const core = this.#core;
+    const { messages, snapshotOutcomes, unreachable, ticks } = this.#inbox.take();
+    for (const message of messages) core.step(message);
+    for (const { to, delivered } of snapshotOutcomes) core.reportSnapshot(to, delivered);
+    for (const id of unreachable) core.reportUnreachable(id);
+    for (let tick = 0; tick < ticks; tick++) core.tick();
+    if (!core.isLeader) {
+      this.#proposals.refuseQueued(core.leaderId);
+      this.#reads.refuseUnconfirmed(core.leaderId);
+      return;
+    }
+    this.#proposals.appendQueued((envelopes) => core.propose(envelopes), core.leaderId);
+    this.#errands.run(core, {
+      self: this.#options.id,
+      voters: this.#configuration.voters,
+      learners: this.#configuration.learners,
+      commitIndex: core.commitIndex,
+      matchIndex: () => core.matchIndex(),
+      isActive: (id) => this.#isActive(id),
+      promoteLagEntries: this.#tuning.promoteLagEntries,
+    });
+    if (core.canReadIndex) {
+      const context = this.#reads.nextContext(this.#tuning.electionTicks);
+      if (context !== undefined) core.readIndex(context);
+    }
+  }
+
+  async #persist(ready: CoreReady): Promise<void> {
+    const { storage } = this.#options;
+    const { snapshot, entries, mustSync } = ready;
+    this.#hardState = ready.hardState ?? this.#hardState;
+    if (snapshot) {
+      const image = { snapshot, hardState: this.#hardState, entries };
+      await storage.replaceWith(image);
+      this.#tail.replaceWith(image);
+    } else if (ready.hardState || entries.length > 0) {
+      await storage.persist({ hardState: this.#hardState, entries, mustSync });
+      this.#tail.append(entries);
+    }
+  }
+
+  #send(message: WireMessage): void {
+    const onOutcome = message.snapshot && this.#snapshotSends.start(message.to);
+    try {
+      this.#options.transport.send(message.to, encodeMessage(message), onOutcome);
+    } catch (error) {
+      this.#options.logger.warn('sending a raft message failed', { error: String(error) });
+      onOutcome?.(false);
+    }
+  }
+
+  #apply(ready: CoreReady): void {
+    if (ready.snapshot) {
+      this.#options.stateMachine.restore(ready.snapshot.data);
+      this.#configuration = ready.snapshot.configuration;
+      this.#appliedIndex = ready.snapshot.index;
+      this.#bytesSinceSnapshot = 0;
+    }
+    for (const entry of ready.committed) {
+      invariant(
+        entry.index === this.#appliedIndex + 1,
+        `entry ${entry.index} committed after entry ${this.#appliedIndex}`,
+      );
+      this.#applyEntry(entry);
+      this.#appliedIndex = logIndex(entry.index);
+      this.#bytesSinceSnapshot += entrySizeBytes(entry);
+    }
+  }
+
+  #applyEntry(entry: LogEntry): void {
+    if (entry.type === ENTRY_TYPE.configuration) {
+      const { configuration, context } = this.#core.applyConfiguration(entry);
+      this.#configuration = configuration;
+      // Why: a new member can only be sent a snapshot that names it.
+      this.#isSnapshotDue = true;
+      if (context !== null) this.#errands.changeApplied(context);
+    } else if (entry.type !== ENTRY_TYPE.normal) {
+      throw new RingloadError(
+        'data_corrupt',
+        `entry ${entry.index} is of type ${entry.type}, which this version does not know`,
+      );
+    } else if (typeof entry.data === 'string') {
+      const { id, command } = openEnvelope(entry.data);
+      const result = this.#options.stateMachine.apply(command, logIndex(entry.index));
+      this.#proposals.settle(id, result);
+    }
+  }
+
+  #isLogLong(): boolean {
+    const { snapshotEveryEntries, snapshotEveryBytes } = this.#tuning;
+    return (
+      this.#appliedIndex - this.#tail.snapshot.index >= snapshotEveryEntries ||
+      this.#bytesSinceSnapshot >= snapshotEveryBytes
+    );
+  }
+
+  /**
+   * The stored image contains the latest hard state, so that the commit index on disk is never
+   * below the snapshot.
+   */
+  async #compact(): Promise<void> {
+    const snapshot: SnapshotRecord = {
+      index: this.#appliedIndex,
+      term: term(this.#core.termAt(this.#appliedIndex)),
+      configuration: this.#configuration,
+      data: this.#options.stateMachine.serialize(),
+    };
+    const image = {
+      ...this.#tail.imageAfter(snapshot, this.#tuning.keepTailEntries),
+      hardState: this.#hardState,
+    };
+    await this.#options.storage.replaceWith(image);
+    this.#tail.replaceWith(image);
+    this.#isSnapshotDue = false;
+    this.#bytesSinceSnapshot = 0;
+  }
+
+  #statusNow(): PublishedStatus {
+    const core = this.#core;
+    return {
+      id: this.#options.id,
+      role: core.role,
+      term: term(core.term),
+      leaderId: core.leaderId,
+      commitIndex: core.commitIndex,
+      appliedIndex: this.#appliedIndex,
+      voters: this.#configuration.voters,
+      learners: this.#configuration.learners,
+    };
+  }
+
+  /** Called at the end of a turn, when the library knows nothing that is not durable. */
+  #publish(): void {
+    const before = this.#published;
+    const now = this.#statusNow();
+    this.#published = now;
+    const isSame = before.role === now.role && before.term === now.term;
+    if (before.role === 'leader' && !isSame) {
+      this.#proposals.giveUpAppended();
+      this.#errands.leadershipEnded(now.leaderId);
+    }
+    if (now.leaderId !== undefined) this.#errands.leaderIs(now.leaderId);
+    if (
+      !isSame ||
+      before.leaderId !== now.leaderId ||
+      before.voters !== now.voters ||
+      before.learners !== now.learners
+    ) {
+      this.#notify();
+    }
+  }
+
+  #notify(): void {
+    const status = this.status();
+    for (const listener of this.#listeners) {
+      try {
+        listener(status);
+      } catch (error) {
+        this.#options.logger.error('a raft status listener failed', { error: String(error) });
+      }
+    }
+  }
+
+  #scheduleTick(lastDueMs: number): void {
+    if (!this.#isRunning()) return;
+    const { clock } = this.#options;
+    // Why not simply now + tick: timers are late, and heartbeats must not slow down with load.
+    const dueMs = Math.max(lastDueMs + this.#tuning.tickMs, clock.nowMs());
+    this.#tickTimer = clock.setTimer(dueMs - clock.nowMs(), () => {
+      this.#onTick();
+      this.#scheduleTick(Math.max(dueMs, clock.nowMs() - this.#tuning.tickMs));
+    });
+  }
+
+  #onTick(): void {
+    const nowMs = this.#options.clock.nowMs();
+    this.#inbox.addTick();
+    this.#snapshotSends.tick();
+    this.#reads.tick();
+    this.#proposals.expire(nowMs);
+    this.#reads.expire(nowMs);
+    this.#errands.expire(nowMs);
+    this.#checkRemoval();
+    this.#wake();
+  }
+
+  /** A removed member lingers for two election timeouts, so that what it knows gets around. */
+  #checkRemoval(): void {
+    if (this.#appliedIndex === 0 || isMember(this.#configuration, this.#options.id)) return;
+    if (++this.#ticksSinceRemoval < 2 * this.#tuning.electionTicks) return;
+    this.#fail(
+      new RingloadError('peer_refused', `member ${this.#options.id} was removed from the cluster`, {
+        details: { removed: true },
+      }),
+    );
+  }
+
+  #isActive(id: RaftId): boolean {
+    const lastHeardMs = this.#lastHeardMs.get(id);
+    if (lastHeardMs === undefined) return false;
+    const silentMs = this.#options.clock.nowMs() - lastHeardMs;
+    return silentMs <= 2 * this.#tuning.electionTicks * this.#tuning.tickMs;
+  }
+
+  #requireLeader(): void {
+    if (this.#phase !== 'running' || this.#published.role !== 'leader') {
+      throw notLeader(this.#published.leaderId);
+    }
+  }
+
+  #deadlineAt(deadlineMs: number): number {
+    return this.#options.clock.nowMs() + deadlineMs;
+  }
+
+  #isRunning(): boolean {
+    return this.#phase === 'running';
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#phase === 'stopped') return;
+    this.#end();
+    const error = thrown instanceof Error ? thrown : new InvariantError(String(thrown));
+    this.#options.logger.error('raft stopped for good', { error: error.message });
+    this.#reportFailure(error);
+  }
+
+  #end(): void {
+    this.#phase = 'stopped';
+    this.#tickTimer?.cancel();
+    this.#proposals.refuseQueued(undefined);
+    this.#proposals.giveUpAppended();
+    this.#reads.refuseAll(notLeader(undefined));
+    this.#errands.stop();
+    this.#published = { ...this.#published, role: 'follower', leaderId: undefined };
+  }
+}

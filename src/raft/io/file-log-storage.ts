@@ -1,0 +1,110 @@
+/**
+ * The Raft log in a real directory: one directory for one member, held by one process.
+ *
+ * Every operation goes through the thread pool; nothing is retried after a failed sync, because
+ * the kernel marks the pages clean and a second sync would lie.
+ */
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '../../base/logger.ts';
+import type { LogFile, LogFiles } from '../log-files.ts';
+import { WalLogStorage } from '../wal-log-storage.ts';
+
+/** @param directory is created when it is missing; its parent has to exist. */
+export async function openFileLogStorage(
+  directory: string,
+  logger: Logger,
+): Promise<WalLogStorage> {
+  await mkdir(directory, { recursive: true });
+  return new WalLogStorage(new DirectoryLogFiles(directory), logger);
+}
+
+export class DirectoryLogFiles implements LogFiles {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  describe(name: string): string {
+    return this.#path(name);
+  }
+
+  list(): Promise<readonly string[]> {
+    return readdir(this.#directory);
+  }
+
+  read(name: string): Promise<Uint8Array> {
+    return readFile(this.#path(name));
+  }
+
+  async create(name: string): Promise<LogFile> {
+    return new HandleLogFile(await open(this.#path(name), 'w', 0o600), 0);
+  }
+
+  async openAt(name: string, sizeBytes: number): Promise<LogFile> {
+    const handle = await open(this.#path(name), constants.O_RDWR);
+    try {
+      const { size } = await handle.stat();
+      if (size > sizeBytes) {
+        await handle.truncate(sizeBytes);
+        await handle.sync();
+      }
+      return new HandleLogFile(handle, sizeBytes);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return rename(this.#path(from), this.#path(to));
+  }
+
+  remove(name: string): Promise<void> {
+    return rm(this.#path(name), { force: true });
+  }
+
+  async syncDirectory(): Promise<void> {
+    const handle = await open(this.#directory, constants.O_RDONLY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, name);
+  }
+}
+
+class HandleLogFile implements LogFile {
+  readonly #handle: FileHandle;
+  #sizeBytes: number;
+
+  constructor(handle: FileHandle, sizeBytes: number) {
+    this.#handle = handle;
+    this.#sizeBytes = sizeBytes;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    let written = 0;
+    while (written < bytes.length) {
+      const rest = bytes.length - written;
+      const result = await this.#handle.write(bytes, written, rest, this.#sizeBytes);
+      written += result.bytesWritten;
+      this.#sizeBytes += result.bytesWritten;
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.#handle.datasync();
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * Files of the whole cluster, from any peer: metadata, listings, placement, and byte ranges that
+ * are stitched together from segments.
+ *
+ * A range belongs to exactly one version. What was loaded is served as it was loaded, without the
+ * under store and without a quorum; what was never loaded is looked up and read through.
+ */
+import { RingloadError, toRingloadError } from '../base/errors.ts';
+import type { PeerId } from '../base/ids.ts';
+import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
+import { comparePaths } from '../ufs/path.ts';
+import type { UnderStores } from '../ufs/under-store.ts';
+import type { ReadNetwork, ReadPlacement } from './read-network.ts';
+import { keyOf, type SegmentSlice, type SegmentSources } from './segment-sources.ts';
+
+export interface FileReaderOptions {
+  readonly catalog: FileCatalog;
+  readonly stores: UnderStores;
+  readonly sources: SegmentSources;
+  readonly network: ReadNetwork;
+  readonly placement: () => ReadPlacement;
+  /** For files that were never loaded. */
+  readonly segmentSizeBytes: number;
+  readonly statTimeoutMs: number;
+}
+
+export interface FoundFile extends FileRecord {
+  readonly source: 'catalog' | 'ufs';
+}
+
+export interface OpenRange {
+  readonly record: FileRecord;
+  readonly offset: number;
+  readonly length: number;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface SegmentLocation {
+  readonly index: number;
+  readonly lengthBytes: number;
+  readonly owners: readonly PeerId[];
+  readonly residentOn: readonly PeerId[];
+}
+
+/** Homes that are asked for a record: the most replicas that are usual, and former owners. */
+const HOME_MAX_COUNT = 5;
+/** Segments that `placement` describes; a larger file is cut off there. */
+const PLACEMENT_MAX_COUNT = 10_000;
+
+export class FileReader {
+  readonly #options: FileReaderOptions;
+
+  constructor(options: FileReaderOptions) {
+    this.#options = options;
+  }
+
+  /** @throws path_not_mounted, ufs_not_found, ufs_* */
+  async stat(path: string): Promise<FoundFile> {
+    const store = this.#options.stores.storeOf(path);
+    const record = await this.#cachedRecord(path);
+    if (record) return { ...record, source: 'catalog' };
+    const object = await store.stat(path, AbortSignal.timeout(this.#options.statTimeoutMs));
+    const { segmentSizeBytes } = this.#options;
+    return { ...object, segmentSizeBytes, segmented: true, replicaCount: 1, source: 'ufs' };
+  }
+
+  /**
+   * Opens a range; resolves once its first bytes are at hand, so that an error is an answer.
+   * @throws range_not_satisfiable, and as `stat`.
+   */
+  async read(
+    path: string,
+    range?: { readonly offset: number; readonly length?: number },
+  ): Promise<OpenRange> {
+    const found = await this.stat(path);
+    try {
+      return await this.#open(found, range);
+    } catch (thrown) {
+      const error = toRingloadError(thrown);
+      if (error.code !== 'ufs_changed' || found.source === 'ufs') throw error;
+      // What was loaded is gone from the caches, and the under store has another version by now.
+      const signal = AbortSignal.timeout(this.#options.statTimeoutMs);
+      const object = await this.#options.stores.storeOf(path).stat(path, signal);
+      return this.#open({ ...found, ...object }, range);
+    }
+  }
+
+  /** Cached files of the cluster at or below `root`, in order of UTF-8 bytes. */
+  async list(request: {
+    root: string;
+    after?: string;
+    limit: number;
+  }): Promise<{ readonly files: readonly FileRecord[]; readonly next?: string }> {
+    const { network, catalog } = this.#options;
+    const { members, self, isReachable } = this.#options.placement();
+    const pages = await Promise.all(
+      members
+        .filter((peer) => peer === self || isReachable(peer))
+        .map((peer) => (peer === self ? catalog.scan(request) : network.listAt(peer, request))),
+    );
+    const byPath = new Map<string, FileRecord>();
+    for (const record of pages.flat()) byPath.set(record.path, record);
+    const merged = [...byPath.values()].sort((a, b) => comparePaths(a.path, b.path));
+    const files = merged.slice(0, request.limit);
+    const last = files.at(-1);
+    const more = merged.length > files.length || pages.some((page) => page.length >= request.limit);
+    return more && last ? { files, next: last.path } : { files };
+  }
+
+  /** Where each segment should be, and where it is. */
+  async placement(
+    path: string,
+  ): Promise<{ readonly record: FileRecord; readonly segments: readonly SegmentLocation[] }> {
+    const { source: _, ...record } = await this.stat(path);
+    const placement = this.#options.placement();
+    const count = Math.min(
+      PLACEMENT_MAX_COUNT,
+      Math.ceil(record.sizeBytes / record.segmentSizeBytes),
+    );
+    const slices = Array.from({ length: count }, (_unused, index) => sliceOf(record, index));
+    const keys = slices.map(keyOf);
+    const peers = placement.members.filter(
+      (peer) => peer === placement.self || placement.isReachable(peer),
+    );
+    const held = new Map<PeerId, readonly boolean[]>();
+    await Promise.all(
+      peers.map(async (peer) => {
+        held.set(peer, await this.#options.network.holds(peer, keys).catch(() => []));
+      }),
+    );
+    const segments = slices.map((slice, position) => ({
+      index: slice.index,
+      lengthBytes: slice.length,
+      owners: placement.ownersOf(
+        { path, index: slice.index, segmented: record.segmented },
+        record.replicaCount,
+      ),
+      residentOn: peers.filter((peer) => held.get(peer)?.[position] === true),
+    }));
+    return { record, segments };
+  }
+
+  async #cachedRecord(path: string): Promise<FileRecord | undefined> {
+    const { catalog, network } = this.#options;
+    const here = await catalog.get(path);
+    if (here) return here;
+    const placement = this.#options.placement();
+    const homes = placement.ownersOf({ path, index: 0, segmented: true }, HOME_MAX_COUNT);
+    for (const peer of homes) {
+      if (peer === placement.self || !placement.isReachable(peer)) continue;
+      const record = await network.recordAt(peer, path).catch(() => undefined);
+      if (record) return record;
+    }
+    return undefined;
+  }
+
+  async #open(
+    record: FileRecord,
+    range?: { readonly offset: number; readonly length?: number },
+  ): Promise<OpenRange> {
+    const offset = range?.offset ?? 0;
+    const length = Math.min(range?.length ?? Infinity, record.sizeBytes - offset);
+    if (offset > record.sizeBytes || (range && length <= 0)) {
+      throw new RingloadError(
+        'range_not_satisfiable',
+        `the file has ${String(record.sizeBytes)} bytes`,
+        {
+          details: { sizeBytes: record.sizeBytes },
+        },
+      );
+    }
+    const controller = new AbortController();
+    const chunks = this.#stitch(record, offset, length, controller.signal);
+    const first = await chunks.next();
+    return { record, offset, length, body: resume(first, chunks, controller) };
+  }
+
+  /** Segments in order, the next one opened while the one before it is read. */
+  async *#stitch(
+    record: FileRecord,
+    offset: number,
+    length: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const slices = slicesOf(record, offset, length);
+    let current = this.#begin(slices, signal);
+    let following: BegunSegment | undefined;
+    try {
+      while (current) {
+        let next = await current.first;
+        following = this.#begin(slices, signal);
+        for (; !next.done; next = await current.chunks.next()) yield next.value;
+        current = following;
+        following = undefined;
+      }
+    } finally {
+      await Promise.all([current, following].map((begun) => begun?.chunks.return(undefined)));
+    }
+  }
+
+  #begin(slices: Generator<SegmentSlice>, signal: AbortSignal): BegunSegment | undefined {
+    const next = slices.next();
+    if (next.done) return undefined;
+    const chunks = this.#options.sources.read(next.value, signal);
+    const first = chunks.next();
+    // Why: a failure is seen when the segment's turn comes; until then it is not unhandled.
+    first.catch(() => undefined);
+    return { chunks, first };
+  }
+}
+
+interface BegunSegment {
+  readonly chunks: AsyncGenerator<Uint8Array>;
+  readonly first: Promise<IteratorResult<Uint8Array>>;
+}
+
+function sliceOf(record: FileRecord, index: number): SegmentSlice {
+  const start = index * record.segmentSizeBytes;
+  return {
+    record,
+    index,
+    offset: 0,
+    length: Math.min(record.segmentSizeBytes, record.sizeBytes - start),
+  };
+}
+
+function* slicesOf(record: FileRecord, offset: number, length: number): Generator<SegmentSlice> {
+  const end = offset + length;
+  for (let at = offset; at < end;) {
+    const index = Math.floor(at / record.segmentSizeBytes);
+    const start = index * record.segmentSizeBytes;
+    const until = Math.min(end, start + record.segmentSizeBytes);
+    yield { record, index, offset: at - start, length: until - at };
+    at = until;
+  }
+}
+
+/** The rest of an iteration whose first step was taken; leaving it early aborts the sources. */
+async function* resume(
+  first: IteratorResult<Uint8Array>,
+  rest: AsyncGenerator<Uint8Array>,
+  controller: AbortController,
+): AsyncGenerator<Uint8Array> {
+  try {
+    if (first.done) return;
+    yield first.value;
+    yield* rest;
+  } finally {
+    controller.abort(new RingloadError('cancelled', 'the reader stopped'));
+    await rest.return(undefined);
+  }
+}

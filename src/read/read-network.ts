@@ -1,0 +1,41 @@
+/** How a reader reaches the other peers; the node implements it over links and data endpoints. */
+import type { PeerId } from '../base/ids.ts';
+import type { FileRecord } from '../cache/file-catalog.ts';
+import type { SegmentKey } from '../cache/segment-store.ts';
+
+export interface ReadNetwork {
+  /** The record of a file at one of its homes. @throws peer_unreachable, deadline_exceeded */
+  recordAt(peer: PeerId, path: string): Promise<FileRecord | undefined>;
+  listAt(
+    peer: PeerId,
+    request: { root: string; after?: string; limit: number },
+  ): Promise<readonly FileRecord[]>;
+  /** Which of the segments the peer holds, in the order asked. */
+  holds(peer: PeerId, keys: readonly SegmentKey[]): Promise<readonly boolean[]>;
+  /**
+   * Bytes `[offset, offset + length)` of a segment from that peer; with `fill` the peer reads it
+   * through first. @throws not_found, peer_unreachable, ufs_*
+   */
+  openSegment(
+    peer: PeerId,
+    request: {
+      readonly key: SegmentKey;
+      readonly offset: number;
+      readonly length: number;
+      readonly fill?: { readonly lengthBytes: number; readonly fileSizeBytes: number };
+    },
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** The ring as readers see it. */
+export interface ReadPlacement {
+  readonly self: PeerId;
+  /** Members whose catalogues together list every cached file. */
+  readonly members: readonly PeerId[];
+  ownersOf(
+    segment: { path: string; index: number; segmented: boolean },
+    count: number,
+  ): readonly PeerId[];
+  isReachable(peer: PeerId): boolean;
+}

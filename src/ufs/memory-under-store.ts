@@ -1,0 +1,132 @@
+/**
+ * The in-memory twin of an under store, for tests and simulators.
+ *
+ * Objects are kept in path order; every `put` gives a new version. A hook runs before each call
+ * and may wait or throw, which is how tests script faults without a network.
+ */
+import { RingloadError } from '../base/errors.ts';
+import { throwIfCancelled } from './cancel.ts';
+import { comparePaths, isAtOrBelow } from './path.ts';
+import type { ListPage, ListRequest, RangeRequest, UfsObject, UnderStore } from './under-store.ts';
+
+interface StoredObject extends UfsObject {
+  readonly bytes: Uint8Array;
+}
+
+export interface MemoryCall {
+  readonly operation: 'list' | 'stat' | 'readRange';
+  readonly path: string;
+  /** Set for readRange. */
+  readonly offset?: number;
+  readonly length?: number;
+}
+
+const CHUNK_BYTES = 64 * 1024;
+
+export class MemoryUnderStore implements UnderStore {
+  /** Runs before each call takes effect; a rejection is the call's result. */
+  onCall: ((call: MemoryCall) => Promise<void> | void) | undefined;
+  #objects: StoredObject[] = [];
+  #versionCount = 0;
+  #readBytes = 0;
+
+  /** Bytes yielded by readRange so far. */
+  get readBytes(): number {
+    return this.#readBytes;
+  }
+
+  /** Stores `bytes` (not copied: do not change them) as a new version. */
+  put(path: string, bytes: Uint8Array, mtimeMs = 0): UfsObject {
+    const version = `v${++this.#versionCount}`;
+    const object = { path, sizeBytes: bytes.length, version, mtimeMs, bytes };
+    const index = this.#indexAtOrAfter(path);
+    this.#objects.splice(index, this.#objects[index]?.path === path ? 1 : 0, object);
+    return describe(object);
+  }
+
+  /** False when there was no such object. */
+  delete(path: string): boolean {
+    const index = this.#indexAtOrAfter(path);
+    if (this.#objects[index]?.path !== path) return false;
+    this.#objects.splice(index, 1);
+    return true;
+  }
+
+  async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
+    await this.#called({ operation: 'list', path: request.root }, signal);
+    const objects: UfsObject[] = [];
+    let index = this.#indexAtOrAfter(request.root);
+    if (request.after !== undefined && comparePaths(request.after, request.root) >= 0) {
+      index = this.#indexAtOrAfter(request.after);
+      if (this.#objects[index]?.path === request.after) index++;
+    }
+    // Between `a` and `a/b` there may be `a-b`, which lies outside: skipped, not the end.
+    const end = this.#indexAtOrAfter(`${request.root}0`);
+    for (; index < end && objects.length < request.limit; index++) {
+      const object = this.#objects[index];
+      if (object && isAtOrBelow(request.root, object.path)) objects.push(describe(object));
+    }
+    const cursor = objects.at(-1)?.path ?? request.after;
+    const page = { objects, done: index >= end };
+    return cursor === undefined ? page : { ...page, cursor };
+  }
+
+  async stat(path: string, signal: AbortSignal): Promise<UfsObject> {
+    await this.#called({ operation: 'stat', path }, signal);
+    return describe(this.#find(path));
+  }
+
+  async *readRange(request: RangeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const { path, offset, length } = request;
+    await this.#called({ operation: 'readRange', path, offset, length }, signal);
+    const object = this.#find(path);
+    if (object.version !== request.version || object.sizeBytes !== request.sizeBytes) {
+      throw new RingloadError(
+        'ufs_changed',
+        `${path} is version ${object.version} now, not ${request.version}`,
+      );
+    }
+    for (let done = 0; done < length;) {
+      throwIfCancelled(signal);
+      const chunk = object.bytes.subarray(
+        offset + done,
+        offset + Math.min(length, done + CHUNK_BYTES),
+      );
+      done += chunk.length;
+      this.#readBytes += chunk.length;
+      yield chunk;
+    }
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async #called(call: MemoryCall, signal: AbortSignal): Promise<void> {
+    throwIfCancelled(signal);
+    await this.onCall?.(call);
+    throwIfCancelled(signal);
+  }
+
+  #find(path: string): StoredObject {
+    const object = this.#objects[this.#indexAtOrAfter(path)];
+    if (object?.path === path) return object;
+    throw new RingloadError('ufs_not_found', `${path} does not exist`);
+  }
+
+  #indexAtOrAfter(path: string): number {
+    let low = 0;
+    let high = this.#objects.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const object = this.#objects[middle];
+      if (object && comparePaths(object.path, path) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function describe({ path, sizeBytes, version, mtimeMs }: StoredObject): UfsObject {
+  return { path, sizeBytes, version, mtimeMs };
+}

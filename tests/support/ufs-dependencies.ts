@@ -1,0 +1,22 @@
+/** Real time, seeded chance and an empty environment for stores under test. */
+import type { Clock } from '../../src/base/clock.ts';
+import { silentLogger } from '../../src/base/logger.ts';
+import { SeededRandom } from '../../src/base/random.ts';
+import type { UnderStoreDependencies } from '../../src/ufs/io/dependencies.ts';
+
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  setTimer: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs);
+    return {
+      cancel: () => {
+        clearTimeout(timer);
+      },
+    };
+  },
+};
+
+export function ufsDependencies(env: Record<string, string> = {}): UnderStoreDependencies {
+  return { clock: systemClock, random: new SeededRandom(1), logger: silentLogger, env };
+}
