@@ -4,7 +4,7 @@
  * Compiled files whose source is gone are removed first: a deleted test must not go on running.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const target = process.argv[2] === 'test' ? 'test' : 'build';
@@ -22,6 +22,8 @@ process.exitCode = tsc.status ?? 1;
 if (existsSync('web')) cpSync('web', join(outDir, 'web'), { recursive: true });
 const main = join(outDir, target === 'test' ? 'src' : '.', 'cli/main.js');
 if (existsSync(main)) chmodSync(main, 0o755);
+// Younger than every source: what local-cluster.sh goes by.
+if (tsc.status === 0) writeFileSync(join(outDir, '.built'), '');
 
 function prune(directory, source) {
   if (!existsSync(directory)) return;

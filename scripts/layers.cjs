@@ -22,6 +22,14 @@ const INTERFACES = [
   'ufs/under-store.ts',
 ];
 
+/** How jobs are asked for and reported, for whoever talks to people. */
+const JOB_FORMS = [
+  'job/canonical-path.ts',
+  'job/parse-spec.ts',
+  'job/report.ts',
+  'job/report-json.ts',
+];
+
 /**
  * `core` groups are pure outside `io/`: no Node module except assert and crypto, no package except
  * those named. The other groups may use any Node module and the packages named. An `io/` file may
@@ -35,23 +43,31 @@ const GROUPS = {
   ufs: { core: true, imports: ['base'] },
   data: {
     core: true,
-    imports: ['base', 'cache/segment-store.ts', 'cache/file-catalog.ts', 'ufs/under-store.ts'],
+    imports: [
+      'base',
+      'cache/segment-store.ts',
+      'cache/file-catalog.ts',
+      'cache/single-flight.ts',
+      'ufs/under-store.ts',
+    ],
   },
   cluster: { core: true, imports: ['base', 'ring', 'types:raft', 'types:cache', 'types:ufs'] },
   job: {
     core: true,
-    imports: ['base', 'ring', 'cache', 'ufs', 'cluster', 'data/data-plane.ts'],
+    imports: ['base', 'ring', 'cache', 'ufs', 'cluster', 'data'],
     packages: ['re2js'],
   },
+  read: { core: true, imports: ['base', 'ring', 'cache', 'ufs', 'data', 'http/services.ts'] },
   config: { imports: ['base'], packages: ['zod', 'yaml'] },
   obs: { imports: ['base'], packages: ['pino', 'prom-client'] },
-  sample: { imports: ['base'], packages: [] },
+  // Keys are ordered and encoded there as they are in the stores that it stands for.
+  sample: { imports: ['base', 'ufs/path.ts'], packages: [] },
   peer: {
     imports: ['base', 'cluster', 'obs', ...INTERFACES],
     packages: ['ws'],
   },
   http: {
-    imports: ['base', 'obs', 'types:cluster', 'job/parse-spec.ts', 'job/report.ts', ...INTERFACES],
+    imports: ['base', 'obs', 'types:cluster', ...JOB_FORMS, ...INTERFACES],
     packages: ['koa', '@koa/router', 'zod'],
   },
   node: {
@@ -64,6 +80,7 @@ const GROUPS = {
       'data',
       'cluster',
       'job',
+      'read',
       'config',
       'obs',
       'peer',
@@ -71,7 +88,10 @@ const GROUPS = {
     ],
     packages: ['undici'],
   },
-  cli: { imports: ['base', 'config', 'obs', ...INTERFACES], packages: ['commander', 'undici'] },
+  cli: {
+    imports: ['base', 'config', 'obs', ...JOB_FORMS, ...INTERFACES],
+    packages: ['commander', 'undici'],
+  },
 };
 
 /** Groups that may be reached by dynamic import only, and from where. */

@@ -17,7 +17,7 @@ export async function freePort(offsets: readonly number[] = []): Promise<number>
   throw new Error(`found no free port between ${LOWEST} and ${HIGHEST}`);
 }
 
-export async function isFree(port: number): Promise<boolean> {
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   try {
     server.listen(port, '127.0.0.1');

@@ -12,7 +12,7 @@ export interface SubmitRequest {
 }
 
 /** An answer other than 2xx, with what the peer said. */
-export class PeerAnswerError extends Error {
+class PeerAnswerError extends Error {
   readonly status: number;
   readonly body: string;
 
