@@ -157,11 +157,9 @@ function jsonError(error: RingloadError, exitCode: number): string {
 
 /** The request id helps only where somebody has to look into a log. */
 function textError(error: RingloadError): string {
-  const { requestId, httpStatus } = error.details;
+  const { requestId } = error.details;
   const request =
-    requestId !== undefined && typeof httpStatus === 'number' && httpStatus >= 500
-      ? ` (request ${String(requestId)})`
-      : '';
+    error.code === 'internal' && requestId !== undefined ? ` (request ${String(requestId)})` : '';
   const lines = error.message.split('\n').map(printable);
   return `ringload: ${lines.join('\n')}${request}`;
 }
