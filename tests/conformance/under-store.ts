@@ -89,9 +89,8 @@ export function testUnderStore({ name, open, oddKeys, isNesting }: UnderStoreSui
     t.deepEqual(await listed('a/nothing/below'), []);
   });
 
-  (isNesting ? test : test.skip)(
-    `${name}: a file and what lies below its name are both at that root`,
-    async (t) => {
+  if (isNesting) {
+    test(`${name}: a file and what lies below its name are both at that root`, async (t) => {
       await using fixture = await open();
       for (const key of ['a', 'a-', 'a/', 'a//', 'a/b', 'ab']) await fixture.put(key, 1);
       for (const limit of [1, 2, 3, 1_000]) {
@@ -99,8 +98,8 @@ export function testUnderStore({ name, open, oddKeys, isNesting }: UnderStoreSui
         const keys = objects.map(({ path }) => path.slice(fixture.root.length + 1));
         t.deepEqual(keys, ['a', 'a/', 'a//', 'a/b'], `pages of ${limit}`);
       }
-    },
-  );
+    });
+  }
 
   test(`${name}: a cursor goes on exactly behind it, whatever the page size`, async (t) => {
     await using fixture = await open();
