@@ -103,7 +103,19 @@ export function testUnderStore({ name, open, oddKeys, isNesting }: UnderStoreSui
 
   test(`${name}: a cursor goes on exactly behind it, whatever the page size`, async (t) => {
     await using fixture = await open();
-    const keys = ['d-/x', 'd.txt', 'd/1', 'd/1/2', 'd/10', 'd/2', 'd/e-/y', 'd/e/f', 'd/e0', 'd0', 'é'];
+    const keys = [
+      'd-/x',
+      'd.txt',
+      'd/1',
+      'd/1/2',
+      'd/10',
+      'd/2',
+      'd/e-/y',
+      'd/e/f',
+      'd/e0',
+      'd0',
+      'é',
+    ];
     const kept = keys.filter((key) => key !== 'd/1');
     for (const key of kept) await fixture.put(key, 1);
     const all = (await listAll(fixture.store, fixture.root, 1_000)).map(({ path }) => path);
@@ -115,7 +127,11 @@ export function testUnderStore({ name, open, oddKeys, isNesting }: UnderStoreSui
     for (const [index, after] of all.entries()) {
       const request = { root: fixture.root, after, limit: 1_000 };
       const page = await fixture.store.list(request, never);
-      t.deepEqual(page.objects.map(({ path }) => path), all.slice(index + 1), `after ${after}`);
+      t.deepEqual(
+        page.objects.map(({ path }) => path),
+        all.slice(index + 1),
+        `after ${after}`,
+      );
       t.true(page.done);
     }
     const between = { root: fixture.root, after: `${fixture.root}/d/10zzz`, limit: 1_000 };

@@ -96,7 +96,8 @@ export async function failureOf(call: Promise<unknown>): Promise<RingloadError> 
     thrown = caught;
   }
   if (!(thrown instanceof RingloadError)) throw new Error(`not classed: ${inspect(thrown)}`);
-  const told = inspect(thrown, { depth: 10, showHidden: true }) + JSON.stringify(toWireError(thrown));
+  const told =
+    inspect(thrown, { depth: 10, showHidden: true }) + JSON.stringify(toWireError(thrown));
   for (const secret of [CANARY_KEY, CANARY_SECRET, 'AWS4-HMAC', 'Signature=']) {
     if (told.includes(secret)) throw new Error(`an error tells ${secret}`);
   }

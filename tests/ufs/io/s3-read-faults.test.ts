@@ -18,6 +18,7 @@ import { ufsDependencies } from '../../support/ufs-dependencies.ts';
 
 const SIZE = 512 * 1024;
 const KEY = 'dir/object';
+/** With fewer sockets than rounds, one lost in each would be missed. */
 const ROUNDS = 3;
 
 interface Case {
@@ -166,7 +167,12 @@ const cases: readonly Case[] = [
     expect: 'ufs_changed',
     requestMaxCount: 1,
   },
-  { fault: 'changed, same size', action: { kind: 'change' }, expect: 'ufs_changed', requestMaxCount: 1 },
+  {
+    fault: 'changed, same size',
+    action: { kind: 'change' },
+    expect: 'ufs_changed',
+    requestMaxCount: 1,
+  },
   { fault: 'shrunk', action: { kind: 'change', sizeBytes: 10 }, expect: 'ufs_changed' },
   { fault: 'grown', action: { kind: 'change', sizeBytes: 2 * SIZE }, expect: 'ufs_changed' },
   {
@@ -189,11 +195,20 @@ const cases: readonly Case[] = [
     expect: 'ufs_not_found',
     message: /NoSuchBucket.*the bucket does not exist/,
   },
-  { fault: '403', action: status(403, 'AccessDenied'), expect: 'ufs_forbidden', requestMaxCount: 1 },
+  {
+    fault: '403',
+    action: status(403, 'AccessDenied'),
+    expect: 'ufs_forbidden',
+    requestMaxCount: 1,
+  },
   { fault: 'archived', action: status(403, 'InvalidObjectState'), expect: 'ufs_forbidden' },
   { fault: 'SSE-C needed', action: status(400, 'InvalidRequest'), expect: 'ufs_forbidden' },
   { fault: 'unknown key id', action: status(403, 'InvalidAccessKeyId'), expect: 'ufs_credentials' },
-  { fault: 'bad signature', action: status(403, 'SignatureDoesNotMatch'), expect: 'ufs_credentials' },
+  {
+    fault: 'bad signature',
+    action: status(403, 'SignatureDoesNotMatch'),
+    expect: 'ufs_credentials',
+  },
   { fault: 'token expired', action: status(400, 'ExpiredToken'), expect: 'ufs_credentials' },
   { fault: '401', action: status(401), expect: 'ufs_credentials' },
   {
@@ -211,7 +226,12 @@ const cases: readonly Case[] = [
   { fault: '503 once', action: status(503, 'SlowDown'), times: 1, expect: 'bytes' },
   { fault: '503', action: status(503, 'SlowDown'), expect: 'ufs_throttled', requestMaxCount: 4 },
   { fault: '429', action: status(429), expect: 'ufs_throttled', requestMaxCount: 4 },
-  { fault: '500', action: status(500, 'InternalError'), expect: 'ufs_unavailable', requestMaxCount: 4 },
+  {
+    fault: '500',
+    action: status(500, 'InternalError'),
+    expect: 'ufs_unavailable',
+    requestMaxCount: 4,
+  },
   { fault: '500 twice', action: status(500, 'InternalError'), times: 2, expect: 'bytes' },
   { fault: '502 with HTML', action: status(502), expect: 'ufs_unavailable' },
   { fault: '504', action: status(504), expect: 'ufs_unavailable' },
@@ -251,7 +271,8 @@ for (const { name, offset, length } of reads) {
     declare(`s3 read of the ${name}: ${fault} gives ${expect}`, async (t) => {
       t.timeout(30_000);
       await using fixture = await S3Fixture.open({ [KEY]: SIZE }, { limits });
-      for (let round = 0; round < ROUNDS; round++) {
+      const roundCount = needsDeadline === true && times === undefined ? 1 : ROUNDS;
+      for (let round = 0; round < roundCount; round++) {
         fixture.origin.script();
         fixture.origin.objects.put(KEY, SIZE);
         const object = await fixture.stat(KEY);
