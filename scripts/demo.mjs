@@ -139,14 +139,14 @@ async function newestJob(peers) {
   return undefined;
 }
 
+/** The peer that leads; waits while none does, as after a death or on a busy machine. */
 async function leaderOf(peers) {
-  const addresses = peers.map(({ address }) => address).join(',');
-  const { code, stdout, stderr } = await runCli([
-    ...['cluster', 'leader', '--json', '--peer', addresses],
-  ]).ended;
-  if (code !== 0) throw new Error(`ask for the leader: ${stderr}`);
-  const answer = JSON.parse(stdout);
-  const address = (answer.leader ?? answer).address;
+  const addresses = peers.map((peer) => peer.address).join(',');
+  const address = await until('a leader', async () => {
+    const { code, stdout } = await runCli(['cluster', 'leader', '--json', '--peer', addresses])
+      .ended;
+    return code === 0 ? JSON.parse(stdout).leader.address : undefined;
+  });
   const leader = peers.find((peer) => peer.address === address);
   if (!leader) throw new Error(`the leader is ${address}, which is none of the peers that run`);
   return leader;
