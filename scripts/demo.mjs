@@ -192,7 +192,9 @@ async function readBack(key, peer, expected) {
   }
 }
 
-const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+function sha256(bytes) {
+  return createHash('sha256').update(bytes).digest('hex');
+}
 
 // --- Processes --------------------------------------------------------------
 
