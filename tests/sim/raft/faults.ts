@@ -1,15 +1,30 @@
 /** Bad weather: draws one fault after the other until it is told to stop. */
 import type { RaftId } from '../../../src/base/ids.ts';
 import type { Chance } from './chance.ts';
+import { CALM } from './sim-network.ts';
 import type { SimNode, SimWorld } from './sim-node.ts';
+
+export interface FaultPace {
+  /** Longest time between two faults. */
+  readonly pauseMs: number;
+  /** Of most messages, at most. */
+  readonly latencyMs: number;
+}
 
 export class Faults {
   readonly #world: SimWorld;
   readonly #chance: Chance;
   readonly #nodes: ReadonlyMap<number, SimNode>;
+  readonly #pace: FaultPace;
   #isOver = false;
 
-  constructor(world: SimWorld, chance: Chance, nodes: ReadonlyMap<number, SimNode>) {
+  constructor(
+    world: SimWorld,
+    chance: Chance,
+    nodes: ReadonlyMap<number, SimNode>,
+    pace: FaultPace,
+  ) {
+    this.#pace = pace;
     this.#world = world;
     this.#chance = chance;
     this.#nodes = nodes;
@@ -18,7 +33,7 @@ export class Faults {
   run(): void {
     if (this.#isOver) return;
     this.#strike();
-    this.#later(this.#chance.between(10, 250), () => {
+    this.#later(this.#chance.between(10, this.#pace.pauseMs), () => {
       this.run();
     });
   }
@@ -28,7 +43,7 @@ export class Faults {
     this.#isOver = true;
     const { network, disk } = this.#world;
     network.heal();
-    network.weather = { loss: 0, duplication: 0, delays: 0 };
+    network.weather = CALM;
     disk.syncMaxMs = 3;
     disk.failSyncs = 0;
     for (const node of this.#nodes.values()) node.resume();
@@ -113,6 +128,7 @@ export class Faults {
     this.#world.network.weather = {
       loss: isBad ? chance.between(0, 0.4) : chance.between(0, 0.03),
       duplication: chance.between(0, 0.2),
+      latencyMs: this.#pace.latencyMs,
       delays: isBad ? chance.between(0, 0.3) : chance.between(0, 0.02),
     };
   }

@@ -21,6 +21,8 @@ const HEALING_MS = 10_000;
 
 export interface RunOptions {
   readonly bug?: PlantedBug;
+  /** Leaders that hardly last, among five voters; default for every fourth seed. */
+  readonly churn?: boolean;
   readonly stormMs?: number;
 }
 
@@ -41,6 +43,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
 class Run {
   readonly #seed: number;
   readonly #stormMs: number;
+  readonly #isChurn: boolean;
   readonly #time = new VirtualTime();
   readonly #history = new History();
   readonly #nodes = new Map<number, SimNode>();
@@ -56,6 +59,7 @@ class Run {
   constructor(seed: number, options: RunOptions) {
     this.#seed = seed;
     this.#stormMs = options.stormMs ?? STORM_MS;
+    this.#isChurn = options.churn ?? seed % 4 === 0;
     const chance = new Chance(seed, 1);
     this.#chance = chance;
     this.#world = {
@@ -66,8 +70,8 @@ class Run {
       disk: { syncMaxMs: 3, failSyncs: 0 },
       tuning: {
         tickMs: TICK_MS,
-        electionTicks: 10,
-        heartbeatTicks: chance.whole(1, 3),
+        electionTicks: this.#isChurn ? 3 : 10,
+        heartbeatTicks: this.#isChurn ? 1 : chance.whole(1, 3),
         snapshotEveryEntries: chance.whole(5, 80),
         keepTailEntries: chance.whole(0, 30),
         maxMessageBytes: chance.whole(100, 2_000),
@@ -84,7 +88,10 @@ class Run {
       },
     };
     this.#workload = new Workload(this.#world, new Chance(seed, 4), this.#nodes);
-    this.#faults = new Faults(this.#world, new Chance(seed, 5), this.#nodes);
+    this.#faults = new Faults(this.#world, new Chance(seed, 5), this.#nodes, {
+      pauseMs: this.#isChurn ? 40 : 250,
+      latencyMs: this.#isChurn ? 40 : 3,
+    });
     this.#administrator = new Administrator({
       world: this.#world,
       chance: new Chance(seed, 6),
@@ -95,14 +102,14 @@ class Run {
   }
 
   async run(): Promise<RunResult> {
-    const size = this.#chance.pick([1, 2, 3, 3, 3, 4, 5, 5]) ?? 3;
+    const size = this.#isChurn ? 5 : (this.#chance.pick([1, 2, 3, 3, 3, 4, 5, 5]) ?? 3);
     const voters = Array.from({ length: size }, (_, at) => raftId(at + 1));
     for (let count = 0; count < size; count++) this.#addNode({ kind: 'bootstrap', voters });
     this.#workload.run();
     this.#time.after(300, () => {
       this.#faults.run();
     });
-    if (this.#chance.hit(0.7)) {
+    if (!this.#isChurn && this.#chance.hit(0.7)) {
       this.#time.after(400, () => {
         this.#administrator.run();
       });

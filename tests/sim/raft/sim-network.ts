@@ -9,11 +9,13 @@ import type { VirtualTime } from './virtual-time.ts';
 export interface NetworkWeather {
   readonly loss: number;
   readonly duplication: number;
+  /** Of most messages, at most. */
+  readonly latencyMs: number;
   /** Share of messages that take long. */
   readonly delays: number;
 }
 
-export const CALM: NetworkWeather = { loss: 0, duplication: 0, delays: 0 };
+export const CALM: NetworkWeather = { loss: 0, duplication: 0, latencyMs: 3, delays: 0 };
 
 export interface Endpoint {
   receive(message: string): void;
@@ -94,7 +96,8 @@ export class SimNetwork {
   }
 
   #latencyMs(): number {
-    if (!this.#chance.hit(this.weather.delays)) return this.#chance.between(0.2, 3);
+    if (!this.#chance.hit(this.weather.delays))
+      return this.#chance.between(0.2, this.weather.latencyMs);
     this.counts.delayed++;
     return this.#chance.between(3, 400);
   }

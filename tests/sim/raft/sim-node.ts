@@ -30,6 +30,10 @@ export interface PlantedBug {
   readonly createCore?: (options: RaftCoreOptions) => RaftCore;
   /** A disk that says synced and is not. */
   readonly liesAboutSync?: boolean;
+  /** Shows only where leaders hardly last. */
+  readonly needsChurn?: boolean;
+  /** So rare by chance that a directed test looks for it. */
+  readonly isDirected?: boolean;
 }
 
 export interface DiskWeather {
