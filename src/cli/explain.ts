@@ -32,10 +32,10 @@ export function explainFile(
 ): Explanation {
   const segments = placement?.segments ?? [];
   const counts = countCopies(segments);
-  const cached = placement ? extentOf(segments, counts) : 'not';
+  const cached = placement ? extentOf(placement, counts) : 'not';
   const reasons = [
     ...(placement ? [] : ['no peer has a record of this file']),
-    ...(placement && segments.length === 0 ? ['the file is empty: there is no data to cache'] : []),
+    ...(placement && segments.length === 0 ? [noSegmentsReason(placement)] : []),
     ...missingReasons(segments, cluster),
     ...(cached === 'fully' ? [] : jobReasons(path, jobs)),
     ...strayReasons(segments),
@@ -62,7 +62,14 @@ function countCopies(segments: readonly SegmentPlacement[]): CopyCounts {
   return { residentSegmentCount, wantedCopyCount, residentCopyCount };
 }
 
-function extentOf(segments: readonly SegmentPlacement[], counts: CopyCounts): CachedExtent {
+function noSegmentsReason({ record }: Placement): string {
+  return record.sizeBytes === 0
+    ? 'the file is empty: there is no data to cache'
+    : 'the ring names no owner for it at the moment';
+}
+
+function extentOf({ record, segments }: Placement, counts: CopyCounts): CachedExtent {
+  if (segments.length === 0) return record.sizeBytes === 0 ? 'fully' : 'not';
   if (counts.residentCopyCount === counts.wantedCopyCount) return 'fully';
   if (counts.residentSegmentCount === segments.length) return 'readable';
   return counts.residentSegmentCount > 0 ? 'partly' : 'not';

@@ -77,14 +77,14 @@ function filesText({ counters, listingDone }: JobStatus): string {
     `${formatCount(counters.failedFiles)} failed`,
     `${formatCount(counters.filteredFiles)} filtered`,
   ];
-  const listed = `${formatCount(counters.listedFiles)}${listingDone ? '' : ' so far'}`;
-  return `${listed} listed: ${parts.join(', ')}`;
+  const soFar = listingDone ? '' : ' so far';
+  return `${formatCount(counters.listedFiles)} listed${soFar}: ${parts.join(', ')}`;
 }
 
 function bytesText({ counters, listingDone }: JobStatus): string {
-  const listed = `${formatSize(counters.listedBytes)}${listingDone ? '' : ' so far'}`;
+  const listed = `${formatSize(counters.listedBytes)} listed${listingDone ? '' : ' so far'}`;
   const failed = counters.failedBytes === 0 ? '' : `, ${formatSize(counters.failedBytes)} failed`;
-  return `${listed} listed: ${formatSize(counters.loadedBytes)} loaded, ${formatSize(counters.skippedBytes)} skipped${failed}`;
+  return `${listed}: ${formatSize(counters.loadedBytes)} loaded, ${formatSize(counters.skippedBytes)} skipped${failed}`;
 }
 
 function averageBps({ counters, elapsedMs }: JobStatus): number | undefined {
@@ -93,8 +93,8 @@ function averageBps({ counters, elapsedMs }: JobStatus): number | undefined {
 }
 
 function ufsText({ counters, amplification }: JobStatus): string {
-  const times = amplification === undefined ? '-' : amplification.toFixed(3);
-  return `${formatSize(counters.ufsBytes)}, amplification ${times}`;
+  const times = amplification === undefined ? '' : `, amplification ${amplification.toFixed(3)}`;
+  return `${formatSize(counters.ufsBytes)}${times}`;
 }
 
 function tasksText(counters: JobCounters, retryQueueLength: number): string {

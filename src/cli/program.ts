@@ -4,8 +4,10 @@
  */
 import { Command, CommanderError } from 'commander';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
-import { CommandInput, type CommandSpec } from './command.ts';
-import { CliContext, OUTPUT_OPTIONS, PEER_OPTIONS } from './context.ts';
+import { CommandInput } from './input.ts';
+import type { CommandSpec } from './command.ts';
+import { CliContext } from './context.ts';
+import { OUTPUT_OPTIONS, PEER_OPTIONS } from './options.ts';
 import { printable } from './format.ts';
 import { commonOptions, helpText } from './help.ts';
 import { type OutputStream, Terminal } from './terminal.ts';
@@ -157,11 +159,9 @@ function jsonError(error: RingloadError, exitCode: number): string {
 
 /** The request id helps only where somebody has to look into a log. */
 function textError(error: RingloadError): string {
-  const { requestId, httpStatus } = error.details;
+  const { requestId } = error.details;
   const request =
-    requestId !== undefined && typeof httpStatus === 'number' && httpStatus >= 500
-      ? ` (request ${String(requestId)})`
-      : '';
+    error.code === 'internal' && requestId !== undefined ? ` (request ${String(requestId)})` : '';
   const lines = error.message.split('\n').map(printable);
   return `ringload: ${lines.join('\n')}${request}`;
 }

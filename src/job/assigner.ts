@@ -104,8 +104,10 @@ export class Assigner {
 
   /** A new ring, or a change of who can be reached. */
   setPlacement(placement: Placement): void {
-    const ringChanged = placement.epoch !== this.#placement.epoch;
+    const before = this.#placement;
+    const ringChanged = placement.epoch !== before.epoch;
     this.#placement = placement;
+    if (!ringChanged && !this.#reachabilityChanged(before)) return;
     for (const queue of this.#queues.values()) {
       if (!placement.isReachable(queue.owner)) this.#forgetTasks(queue);
     }
@@ -115,7 +117,14 @@ export class Assigner {
     }
   }
 
-  /** The link to `peer` broke: whatever was out there may or may not have been done. */
+  #reachabilityChanged(before: Placement): boolean {
+    for (const peer of this.#queues.keys()) {
+      if (before.isReachable(peer) !== this.#placement.isReachable(peer)) return true;
+    }
+    return before.reachableCount !== this.#placement.reachableCount;
+  }
+
+  /** The process of `peer` ended: whatever was out there may or may not have been done. */
   losePeer(peer: PeerId): void {
     const queue = this.#queues.get(peer);
     if (!queue) return;

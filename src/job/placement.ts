@@ -5,6 +5,8 @@ export interface Placement {
   readonly epoch: Epoch;
   /** Peers on the ring. */
   readonly memberCount: number;
+  /** Peers on the ring that are reachable. */
+  readonly reachableCount: number;
   /** Bytes that all caches together can hold. */
   readonly capacityBytes: number;
   /** First `count` distinct owners of a segment, fewer on a smaller ring. */
@@ -14,6 +16,9 @@ export interface Placement {
   ): readonly PeerId[];
   /** Whether the peer owns keys, alive or suspect. */
   isOnRing(peer: PeerId): boolean;
-  /** Whether a link to the peer is up. */
+  /**
+   * Whether the peer was heard lately. Why not whether its link is up this instant: what it works
+   * on would be fetched a second time elsewhere for each link that breaks for a moment.
+   */
   isReachable(peer: PeerId): boolean;
 }

@@ -5,6 +5,7 @@ import { RingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { isPresent, type Announcement } from '../cluster/member.ts';
+import type { LivenessConfig } from '../config/schema.ts';
 import { advertisedHost } from '../config/trust.ts';
 import { answerClientError, SERVER_OPTIONS } from '../http/server.ts';
 import { createPeerNetwork, type WsPeerNetwork } from '../peer/ws-peer-network.ts';
@@ -16,11 +17,11 @@ import { writeIdentity, type Identity } from './identity.ts';
 import { closeServer, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
 import { AddressBook, found, join, JOIN, type JoinReply } from './membership.ts';
-import type { NodeOptions } from './node.ts';
+import type { NodeOptions } from './node-options.ts';
 import { Proposer } from './proposer.ts';
 import { RaftLink } from './raft-link.ts';
 import { ReplicatedState } from './replicated-state.ts';
-import { RingView } from './ring-view.ts';
+import { RingView, type LinkView } from './ring-view.ts';
 import { systemClock, systemRandom } from './system.ts';
 
 export interface ClusterParts {
@@ -90,8 +91,6 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
   };
   const proposer = new Proposer({ consensus, network, clock: systemClock, leader, self });
   admitJoiners(network, proposer, state);
-  const isConnected = (peer: PeerId): boolean =>
-    network.links().some((link) => link.peerId === peer && link.connected);
   return {
     self,
     membership,
@@ -101,9 +100,20 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
     state,
     consensus,
     proposer,
-    ring: new RingView(self, () => state.current, isConnected),
+    ring: new RingView(self, () => state.current, linkView(network, config.liveness)),
     leader,
     endpointOf: (peer) => state.current.members.get(peer)?.dataEndpoint ?? undefined,
+  };
+}
+
+function linkView(network: WsPeerNetwork, { suspectAfterMs }: LivenessConfig): LinkView {
+  const linkTo = (peer: PeerId) => network.links().find((link) => link.peerId === peer);
+  return {
+    isConnected: (peer) => linkTo(peer)?.connected === true,
+    wasHeardLately: (peer) => {
+      const heardMs = linkTo(peer)?.lastHeardMs;
+      return heardMs !== undefined && systemClock.nowMs() - heardMs < suspectAfterMs;
+    },
   };
 }
 

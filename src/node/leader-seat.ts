@@ -2,14 +2,14 @@
  * Takes the leader's seat and leaves it: follows Raft's status, and starts coordinator and duties
  * only after this peer has applied everything that was committed before its term.
  */
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
-import type { ClusterId, Term } from '../base/ids.ts';
+import type { ClusterId, PeerId, Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Command } from '../cluster/commands.ts';
 import type { Announcement } from '../cluster/member.ts';
 import type { Coordinator } from '../job/coordinator.ts';
-import type { PeerNetwork } from '../peer/peer-network.ts';
+import type { LinkStatus, PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus, RaftStatus } from '../raft/consensus.ts';
 import type { LeaderDuties } from './leader-duties.ts';
 import type { ReplicatedState } from './replicated-state.ts';
@@ -31,12 +31,15 @@ export interface LeaderSeatOptions {
   readonly onElected: () => void;
 }
 
+const REACHABILITY_MS = 250;
 const BARRIER_DEADLINE_MS = 2000;
 const HAND_OVER_DEADLINE_MS = 3000;
 
 export class LeaderSeat {
   readonly #options: LeaderSeatOptions;
   readonly #unsubscribe: (() => void)[];
+  readonly #generations = new Map<PeerId, number>();
+  #watch: Timer | undefined;
   #term: Term | undefined;
   #closed = false;
 
@@ -52,16 +55,37 @@ export class LeaderSeat {
         coordinator.reconcile(current);
       }),
       network.onLinkChange((link) => {
-        if (!link.connected) coordinator.losePeer(link.peerId);
-        coordinator.setPlacement(ring.placement());
+        this.#noteLink(link);
       }),
     ];
+    this.#watchReachability();
     this.#follow(consensus.status());
+  }
+
+  /** A peer whose process is another one than before has lost all that it was working on. */
+  #noteLink({ peerId, connected, generation }: LinkStatus): void {
+    const { coordinator, ring } = this.#options;
+    if (connected && generation !== undefined) {
+      const before = this.#generations.get(peerId);
+      this.#generations.set(peerId, generation);
+      if (before !== undefined && before !== generation) coordinator.losePeer(peerId);
+    }
+    coordinator.setPlacement(ring.placement());
+  }
+
+  /** Peers fall silent without an event: look a few times a second while this peer leads. */
+  #watchReachability(): void {
+    this.#watch = this.#options.clock.setTimer(REACHABILITY_MS, () => {
+      if (this.#term !== undefined)
+        this.#options.coordinator.setPlacement(this.#options.ring.placement());
+      this.#watchReachability();
+    });
   }
 
   /** Hands leadership over when there is somebody to take it. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#watch?.cancel();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     const wasLeading = this.#term !== undefined;
     this.#leave();

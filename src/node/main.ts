@@ -12,10 +12,13 @@ const FAILED_EXIT_CODE = 70;
 
 /** Runs a peer until it is told to stop or fails. @throws what keeps it from starting. */
 export async function runNode(loaded: LoadedConfig): Promise<number> {
+  // Why: the SDK would print a notice about Node versions into the output of the peer.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const version = await packageVersion();
   const { level, format } = loaded.config.log;
   const logger = createLogger({ level, format, secrets: loaded.secrets.values() });
   const metrics = createMetrics({ version });
+  metrics.watch({ log: () => logger });
   const stopped = stopSignal();
   try {
     await using node = await createNode({ loaded, logger, metrics, env: readEnv(), version });

@@ -7,27 +7,17 @@
  * not wait for a timeout.
  */
 import type { ClusterId, JobId, PeerId } from '../base/ids.ts';
-import type { Logger } from '../base/logger.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { isActiveState } from '../cluster/job-record.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import type { Metrics } from '../obs/metrics.ts';
 import { Announcer } from './announcer.ts';
 import { Closer } from './closer.ts';
 import { openClusterParts } from './cluster-parts.ts';
 import { openJobParts } from './job-parts.ts';
 import { openLocalParts } from './local-parts.ts';
+import type { NodeOptions } from './node-options.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { openServices } from './service-parts.ts';
 import { systemClock } from './system.ts';
-
-export interface NodeOptions {
-  readonly loaded: LoadedConfig;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-}
 
 export interface Node extends AsyncDisposable {
   readonly peerId: PeerId;

@@ -7,16 +7,23 @@ import type { ReadPlacement } from '../read/read-network.ts';
 import { placementKey } from '../ring/keys.ts';
 import { Ring } from '../ring/ring.ts';
 
+/** What links tell about other peers. */
+export interface LinkView {
+  isConnected(peer: PeerId): boolean;
+  /** Connected now, or until a moment ago. */
+  wasHeardLately(peer: PeerId): boolean;
+}
+
 export class RingView {
   readonly #self: PeerId;
   readonly #state: () => ClusterState;
-  readonly #isConnected: (peer: PeerId) => boolean;
+  readonly #links: LinkView;
   #ring: Ring | undefined;
 
-  constructor(self: PeerId, state: () => ClusterState, isConnected: (peer: PeerId) => boolean) {
+  constructor(self: PeerId, state: () => ClusterState, links: LinkView) {
     this.#self = self;
     this.#state = state;
-    this.#isConnected = isConnected;
+    this.#links = links;
   }
 
   /** The ring of the state's epoch; rebuilt only when the epoch changed. */
@@ -38,10 +45,13 @@ export class RingView {
     const ring = this.ring();
     const owners = [...this.#state().members.values()].filter(isOnRing);
     const ids = new Set(owners.map(({ id }) => id));
-    const reachable = new Set([...ids].filter((id) => this.#isReachable(id)));
+    const reachable = new Set(
+      [...ids].filter((id) => id === this.#self || this.#links.wasHeardLately(id)),
+    );
     return {
       epoch: ring.epoch,
       memberCount: owners.length,
+      reachableCount: reachable.size,
       capacityBytes: owners.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),
       ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
       isOnRing: (peer) => ids.has(peer),
@@ -56,11 +66,7 @@ export class RingView {
       self: this.#self,
       members,
       ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
-      isReachable: (peer) => this.#isReachable(peer),
+      isReachable: (peer) => peer === this.#self || this.#links.isConnected(peer),
     };
-  }
-
-  #isReachable(peer: PeerId): boolean {
-    return peer === this.#self || this.#isConnected(peer);
   }
 }

@@ -10,7 +10,7 @@ import { NodeClusterService } from './cluster-service.ts';
 import { NodeHealthService } from './health-service.ts';
 import { NodeJobService } from './job-service.ts';
 import type { LocalParts } from './local-parts.ts';
-import type { NodeOptions } from './node.ts';
+import type { NodeOptions } from './node-options.ts';
 import { ReadLink } from './read-link.ts';
 import { systemClock } from './system.ts';
 
@@ -50,7 +50,13 @@ export function openServices(context: Context): void {
         defaultSegmentSizeBytes: load.segmentSizeBytes,
       },
     },
-    { logger, version: context.version },
+    {
+      logger,
+      version: context.version,
+      onExchange: (exchange) => {
+        metrics.httpRequest(exchange);
+      },
+    },
   );
   const answer = app.callback();
   cluster.rest.on('request', (request, response) => void answer(request, response));

@@ -393,7 +393,7 @@ export class PeerLinks implements PeerNetwork, Admission {
     if (slot.current !== session) return;
     slot.current = undefined;
     this.#linkClosed(slot, session, reason);
-    if (slot.address === undefined && !slot.current) this.#slots.delete(slot.id);
+    if (slot.address === undefined) this.#forget(slot);
     else this.#planDial(slot);
   }
 
@@ -408,7 +408,12 @@ export class PeerLinks implements PeerNetwork, Admission {
     stopDialling(slot);
     slot.draining?.close('closed');
     slot.current?.close('closed');
-    this.#slots.delete(slot.id);
+    this.#forget(slot);
+  }
+
+  /** Unless a listener of the closing link has asked for the peer again. */
+  #forget(slot: PeerSlot): void {
+    if (this.#slots.get(slot.id) === slot) this.#slots.delete(slot.id);
   }
 
   // --- Helpers ------------------------------------------------------------------------------

@@ -93,4 +93,9 @@ const anyKeys: readonly string[] = [...ODD_KEYS, ...S3_ONLY_ODD_KEYS];
 testUnderStore({ name: 'memory', open: openMemory, oddKeys: anyKeys, isNesting: true });
 testUnderStore({ name: 'file', open: openFile, oddKeys: ODD_KEYS, isNesting: false });
 testUnderStore({ name: 's3 bucket', open: openS3(''), oddKeys: anyKeys, isNesting: true });
-testUnderStore({ name: 's3 prefix', open: openS3('some/root/'), oddKeys: anyKeys, isNesting: true });
+testUnderStore({
+  name: 's3 prefix',
+  open: openS3('some/root/'),
+  oddKeys: anyKeys,
+  isNesting: true,
+});

@@ -89,9 +89,8 @@ export function testUnderStore({ name, open, oddKeys, isNesting }: UnderStoreSui
     t.deepEqual(await listed('a/nothing/below'), []);
   });
 
-  (isNesting ? test : test.skip)(
-    `${name}: a file and what lies below its name are both at that root`,
-    async (t) => {
+  if (isNesting) {
+    test(`${name}: a file and what lies below its name are both at that root`, async (t) => {
       await using fixture = await open();
       for (const key of ['a', 'a-', 'a/', 'a//', 'a/b', 'ab']) await fixture.put(key, 1);
       for (const limit of [1, 2, 3, 1_000]) {
@@ -99,12 +98,24 @@ export function testUnderStore({ name, open, oddKeys, isNesting }: UnderStoreSui
         const keys = objects.map(({ path }) => path.slice(fixture.root.length + 1));
         t.deepEqual(keys, ['a', 'a/', 'a//', 'a/b'], `pages of ${limit}`);
       }
-    },
-  );
+    });
+  }
 
   test(`${name}: a cursor goes on exactly behind it, whatever the page size`, async (t) => {
     await using fixture = await open();
-    const keys = ['d-/x', 'd.txt', 'd/1', 'd/1/2', 'd/10', 'd/2', 'd/e-/y', 'd/e/f', 'd/e0', 'd0', 'é'];
+    const keys = [
+      'd-/x',
+      'd.txt',
+      'd/1',
+      'd/1/2',
+      'd/10',
+      'd/2',
+      'd/e-/y',
+      'd/e/f',
+      'd/e0',
+      'd0',
+      'é',
+    ];
     const kept = keys.filter((key) => key !== 'd/1');
     for (const key of kept) await fixture.put(key, 1);
     const all = (await listAll(fixture.store, fixture.root, 1_000)).map(({ path }) => path);
@@ -116,7 +127,11 @@ export function testUnderStore({ name, open, oddKeys, isNesting }: UnderStoreSui
     for (const [index, after] of all.entries()) {
       const request = { root: fixture.root, after, limit: 1_000 };
       const page = await fixture.store.list(request, never);
-      t.deepEqual(page.objects.map(({ path }) => path), all.slice(index + 1), `after ${after}`);
+      t.deepEqual(
+        page.objects.map(({ path }) => path),
+        all.slice(index + 1),
+        `after ${after}`,
+      );
       t.true(page.done);
     }
     const between = { root: fixture.root, after: `${fixture.root}/d/10zzz`, limit: 1_000 };

@@ -42,7 +42,7 @@ const OPTIONAL = ['x-ringload-cluster', 'x-ringload-target'];
 test('handshake: each missing header but the optional ones is noticed', (t) => {
   for (const name of Object.keys(full)) {
     const { [name]: _, ...rest } = full as Record<string, string>;
-    t.is(readAsk(rest) !== undefined, OPTIONAL.includes(name), name);
+    t.is(readAsk(rest) !== undefined, OPTIONAL.includes(name), `${name} left out`);
   }
 });
 
@@ -51,7 +51,8 @@ test('handshake: each malformed header is noticed', (t) => {
     const wrong: HeaderMap[string][] = ['', 'a\tb', 'é', 'x'.repeat(200), ['a', 'b']];
     if (name === 'x-ringload-generation') wrong.push('-1', '1.5', 'NaN', '9007199254740992');
     if (name === 'x-ringload-proof') wrong.push('a b c');
-    for (const value of wrong) t.is(readAsk({ ...full, [name]: value }), undefined, name);
+    for (const value of wrong)
+      t.is(readAsk({ ...full, [name]: value }), undefined, `${name} malformed`);
   }
 });
 

@@ -75,6 +75,8 @@ export class FaultyOrigin implements AsyncDisposable {
   #rules: ActiveRule[] = [];
   #store: SampleStore | undefined;
   readonly requests: SampleRequest[] = [];
+  /** As some servers do: a listing starts at its token or at the beginning. */
+  ignoresStartAfter = false;
   readonly #running = new Map<string, number>();
   readonly #peaks = new Map<string, number>();
   readonly #sentBytes = new Map<string, number>();
@@ -146,12 +148,13 @@ export class FaultyOrigin implements AsyncDisposable {
     return object;
   }
 
-  readonly #intercept: Interceptor = async (request, proceed, gone) => {
+  readonly #intercept: Interceptor = async (incoming, proceed, gone) => {
+    const request = this.ignoresStartAfter ? withoutStartAfter(incoming) : incoming;
     this.requests.push(request);
     const action = this.#actionFor(request);
     const reply = action
       ? await applyFault(action, { request, proceed, gone, objects: this.objects })
-      : proceed();
+      : proceed(request);
     return request.operation === 'get' ? { ...reply, body: this.#counted(request, reply) } : reply;
   };
 
@@ -186,6 +189,12 @@ export class FaultyOrigin implements AsyncDisposable {
     }
     return undefined;
   }
+}
+
+function withoutStartAfter(request: SampleRequest): SampleRequest {
+  const query = new Map(request.query);
+  query.delete('start-after');
+  return { ...request, query };
 }
 
 function matchesKey(wanted: string | RegExp | undefined, key: string): boolean {

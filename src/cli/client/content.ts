@@ -7,7 +7,7 @@
  */
 import { RingloadError } from '../../base/errors.ts';
 import type { RingloadClient } from './client.ts';
-import type { PeerReply } from './exchange.ts';
+import { discard, type PeerReply } from './exchange.ts';
 import { addressOf } from './peer-list.ts';
 
 export interface ByteRange {
@@ -80,7 +80,7 @@ async function* readThrough(
         throw error;
       }
     } finally {
-      reply.body.destroy();
+      discard(reply.body);
     }
     reply = await resume(client, path, { offset, end, etag });
   }
@@ -100,7 +100,7 @@ async function resume(
       ? positionOfPart(reply, { firstByte: offset, lastByte: end - 1 })
       : undefined;
   if (resumed?.etag !== etag || resumed?.end !== end) {
-    reply.body.destroy();
+    discard(reply.body);
     throw new RingloadError(
       'ufs_changed',
       `read ${path}: it became another version after ${offset} bytes`,
@@ -148,7 +148,7 @@ function etagOf(reply: OpenReply): string | undefined {
 }
 
 function refuse(reply: OpenReply, what: string): RingloadError {
-  reply.body.destroy();
+  discard(reply.body);
   return new RingloadError('peer_refused', `${addressOf(reply.origin)} answered with ${what}`);
 }
 

@@ -112,6 +112,13 @@ export class Exchanger {
   }
 }
 
+/** Drops the rest of a body, and with it the connection. */
+export function discard(body: Readable): void {
+  // Why a listener: undici reports our own abort as an error of the stream.
+  body.on('error', () => undefined);
+  body.destroy();
+}
+
 /** A failure of the connection as an error that says what happened in plain words. */
 export function transportError(
   origin: string,

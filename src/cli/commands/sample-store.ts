@@ -1,29 +1,24 @@
 /** `sample-store`: an S3-compatible store with sample data on this machine, until ^C. */
 import { once } from 'node:events';
-import { RingloadError } from '../../base/errors.ts';
 import { parseBytes } from '../../base/units.ts';
-import { type CommandInput, usageError } from '../command.ts';
+import { type CommandInput, usageError } from '../input.ts';
 import type { CliContext } from '../context.ts';
 
 const PORT_DEFAULT = 9000;
 const BUCKET_DEFAULT = 'demo';
 
-interface SampleStore {
-  readonly endpoint: string;
-  close(): Promise<void>;
-}
-
-interface SampleStoreOptions {
+interface StoreOptions {
   readonly port: number;
   readonly bucket: string;
-  readonly throttleBps?: number;
+  readonly bytesPerSecond?: number;
 }
 
 export async function runSampleStore(context: CliContext, input: CommandInput): Promise<number> {
   const options = optionsOf(input);
   const stopped = context.interrupt();
-  const startSampleStore = await loadStarter();
-  const store = await startSampleStore(options);
+  const { startSampleStore } = await import('../../sample/sample-store.ts');
+  const { demoObjects } = await import('../../sample/object-set.ts');
+  const store = await startSampleStore({ ...options, objects: demoObjects() });
   try {
     const path = `s3://${options.bucket}`;
     if (context.json) await context.terminal.writeJson({ endpoint: store.endpoint, path });
@@ -35,7 +30,7 @@ export async function runSampleStore(context: CliContext, input: CommandInput): 
   return 0;
 }
 
-function optionsOf(input: CommandInput): SampleStoreOptions {
+function optionsOf(input: CommandInput): StoreOptions {
   const port = input.integer('port', { min: 0, max: 65_535 }) ?? PORT_DEFAULT;
   const bucket = input.text('bucket') ?? BUCKET_DEFAULT;
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) {
@@ -45,16 +40,12 @@ function optionsOf(input: CommandInput): SampleStoreOptions {
   return {
     port,
     bucket,
-    ...(throttle === undefined ? {} : { throttleBps: parseBytes(throttle) }),
+    ...(throttle === undefined ? {} : { bytesPerSecond: rateOf(throttle) }),
   };
 }
 
-/** Loaded by name, so that no other command pays for it. */
-async function loadStarter(): Promise<(options: SampleStoreOptions) => Promise<SampleStore>> {
-  const specifier: string = '../../sample/sample-store.ts';
-  const module = (await import(specifier)) as { readonly startSampleStore?: unknown };
-  if (typeof module.startSampleStore !== 'function') {
-    throw new RingloadError('internal', 'this installation has no sample store');
-  }
-  return module.startSampleStore as (options: SampleStoreOptions) => Promise<SampleStore>;
+function rateOf(text: string): number {
+  const bytesPerSecond = parseBytes(text);
+  if (bytesPerSecond >= 1) return bytesPerSecond;
+  throw usageError(`--throttle must be at least one byte per second, not '${text}'`);
 }

@@ -49,8 +49,10 @@ export function createS3Client(
 ): S3Client {
   const endpoint = mount.endpoint ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'];
   if (endpoint !== undefined) checkEndpointAddress(checkMount({ ...mount, endpoint }), endpoint);
+  // Why once: the SDK asks for the region with every request, and the chain costs milliseconds.
+  let region: Promise<string> | undefined;
   const config: S3ClientConfig = {
-    region: mount.region ?? (() => regionOfChain(env)),
+    region: mount.region ?? (() => (region ??= regionOfChain(env))),
     forcePathStyle: mount.forcePathStyle ?? endpoint !== undefined,
     maxAttempts: 1,
     followRegionRedirects: false,
