@@ -16,7 +16,7 @@ import type { Closer } from './closer.ts';
 import { writeIdentity, type Identity } from './identity.ts';
 import { closeServer, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
-import { AddressBook, found, join, JOIN, type JoinReply } from './membership.ts';
+import { AddressBook, checkSameCluster, found, join, JOIN, type JoinReply } from './membership.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Proposer } from './proposer.ts';
 import { RaftLink } from './raft-link.ts';

@@ -29,13 +29,14 @@ export async function runNode(loaded: LoadedConfig): Promise<number> {
       data: node.dataEndpoint,
       version,
     });
-    const end = await Promise.race([stopped, node.failed]);
+    const removed = node.removed.then(() => 'removed from the cluster');
+    const end = await Promise.race([stopped, node.failed, removed]);
     if (end instanceof Error) {
       const { code, message } = toRingloadError(end);
       logger.error('stopping after a failure', { code, reason: message });
       return FAILED_EXIT_CODE;
     }
-    logger.info('stopping', { signal: end });
+    logger.info('stopping', { reason: end });
     return 0;
   } finally {
     metrics.close();
