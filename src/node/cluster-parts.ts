@@ -60,8 +60,9 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
   const rest = await openRestPort(context, network);
   const announcement = announcementOf(context, rest);
   const isFounder = local.identity.membership === undefined && config.peer.join.length === 0;
-  const membership =
-    local.identity.membership ?? (await enter(context, network, announcement, told));
+  const known = local.identity.membership;
+  if (known) await checkSameCluster(network, config.peer.join, known.clusterId);
+  const membership = known ?? (await enter(context, network, announcement, told));
   local.cluster.id = membership.clusterId;
 
   const raftLink = new RaftLink({ self: membership.raftId, network, state: () => state.current });
