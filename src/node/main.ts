@@ -1,6 +1,6 @@
 /** `ringload serve`: one peer in one process, from signal to exit code. */
 import { toRingloadError } from '../base/errors.ts';
-import { readEnv } from '../config/env-source.ts';
+import { readMountEnv } from '../config/env-source.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../obs/logger.ts';
 import { createMetrics } from '../obs/metrics.ts';
@@ -19,7 +19,8 @@ export async function runNode(loaded: LoadedConfig, version: string): Promise<nu
   metrics.watch({ log: () => logger });
   const stopped = stopSignal();
   try {
-    await using node = await createNode({ loaded, logger, metrics, env: readEnv(), version });
+    const env = readMountEnv(loaded.config.ufs.mounts);
+    await using node = await createNode({ loaded, logger, metrics, env, version });
     logger.info('ready to serve', {
       peer: node.peerId,
       cluster: node.clusterId,
