@@ -14,7 +14,7 @@ import { createConsensus } from '../raft/create-consensus.ts';
 import { openFileLogStorage } from '../raft/io/file-log-storage.ts';
 import type { Closer } from './closer.ts';
 import { writeIdentity, type Identity } from './identity.ts';
-import { closeServer, listen, portOf } from './listen.ts';
+import { closerOf, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
 import { AddressBook, checkSameCluster, found, join, JOIN, type JoinReply } from './membership.ts';
 import type { NodeOptions } from './node-options.ts';
@@ -157,8 +157,9 @@ async function openRestPort(context: Context, network: WsPeerNetwork): Promise<S
   });
   rest.on('clientError', answerClientError);
   network.attach(rest);
+  const close = closerOf(rest, DRAIN_GRACE_MS);
   await listen(rest, peer.host, peer.restPort);
-  context.closer.add('REST port', () => closeServer(rest, DRAIN_GRACE_MS));
+  context.closer.add('REST port', close);
   return rest;
 }
 
