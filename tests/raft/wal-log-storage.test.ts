@@ -163,7 +163,7 @@ test('wal: a record that appears twice, or out of its place, refuses to start', 
   t.is((await load(new Uint8Array(swapped))).error?.details['offset'], second);
 });
 
-test('wal: a record of several sectors with any of them unwritten is torn', async (t) => {
+test('wal: a record of several sectors with any of them unwritten is torn', (t) => {
   const base = encodeRecord(0, JSON.stringify({ text: 'x'.repeat(700) }));
   const last = encodeRecord(1, JSON.stringify({ text: 'y'.repeat(2_000) }));
   const whole = Buffer.concat([base, last]);
