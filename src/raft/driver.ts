@@ -149,7 +149,9 @@ export class RaftDriver implements Consensus {
       logger.warn('dropped a raft message that is malformed or for another member');
       return;
     }
-    this.#lastHeardMs.set(decoded.from, clock.nowMs());
+    if (isMember(this.#configuration, decoded.from)) {
+      this.#lastHeardMs.set(decoded.from, clock.nowMs());
+    }
     if (!this.#inbox.addMessage(decoded, message.length)) {
       logger.debug('dropped a raft message: too many are waiting', { from: decoded.from });
     }
