@@ -6,6 +6,7 @@ import { Coordinator } from '../job/coordinator.ts';
 import { Executor } from '../job/executor.ts';
 import { FailureFile } from '../job/io/failure-file.ts';
 import type { Metrics } from '../obs/metrics.ts';
+import type { Repairer } from '../repair/repairer.ts';
 import type { Closer } from './closer.ts';
 import type { ClusterParts } from './cluster-parts.ts';
 import { LeaderDuties } from './leader-duties.ts';
@@ -19,6 +20,7 @@ import { systemClock, systemRandom } from './system.ts';
 type Context = NodeOptions & {
   readonly local: LocalParts;
   readonly cluster: ClusterParts;
+  readonly repairer: Repairer;
   readonly closer: Closer;
   readonly logger: Logger;
 };
@@ -51,6 +53,7 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
     network,
     state: () => state.current,
     commit,
+    repairStatus: () => context.repairer.status,
     limits: {
       suspectAfterMs: config.liveness.suspectAfterMs,
       downAfterMs: config.liveness.downAfterMs,
