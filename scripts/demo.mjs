@@ -26,8 +26,7 @@ const READY_DEADLINE_MS = 30_000;
 const LOAD_DEADLINE_MS = 180_000;
 /** Share of the bytes after which the leader is killed. */
 const KILL_AT = 0.5;
-/** One of each kind: large, middle, small, empty, and a name that needs care. */
-const FILES_READ_BACK = 8;
+const FILES_READ_BACK = 10;
 
 const basePort = Number(process.argv[2] ?? 19_998);
 const children = new Set();
@@ -139,14 +138,14 @@ async function newestJob(peers) {
   return undefined;
 }
 
+/** The peer that leads; waits while none does, as after a death or on a busy machine. */
 async function leaderOf(peers) {
-  const addresses = peers.map(({ address }) => address).join(',');
-  const { code, stdout, stderr } = await runCli([
-    ...['cluster', 'leader', '--json', '--peer', addresses],
-  ]).ended;
-  if (code !== 0) throw new Error(`ask for the leader: ${stderr}`);
-  const answer = JSON.parse(stdout);
-  const address = (answer.leader ?? answer).address;
+  const addresses = peers.map((peer) => peer.address).join(',');
+  const address = await until('a leader', async () => {
+    const { code, stdout } = await runCli(['cluster', 'leader', '--json', '--peer', addresses])
+      .ended;
+    return code === 0 ? JSON.parse(stdout).leader.address : undefined;
+  });
   const leader = peers.find((peer) => peer.address === address);
   if (!leader) throw new Error(`the leader is ${address}, which is none of the peers that run`);
   return leader;
@@ -154,7 +153,7 @@ async function leaderOf(peers) {
 
 // --- Reading back -----------------------------------------------------------
 
-/** Spread over the listing's sizes, odd names first. */
+/** Odd names first, then one of each size. */
 async function chooseFiles(store) {
   const response = await fetch(`${store.endpoint}/${BUCKET}?list-type=2&encoding-type=url`);
   const xml = await response.text();
@@ -165,12 +164,8 @@ async function chooseFiles(store) {
   if (files.length === 0) throw new Error('the store lists nothing');
   files.sort((a, b) => a.sizeBytes - b.sizeBytes);
   const odd = files.filter(({ key }) => /[^\w./-]/.test(key)).slice(0, 2);
-  const rest = files.filter((file) => !odd.includes(file));
-  const count = Math.min(rest.length, FILES_READ_BACK - odd.length);
-  const spread = Array.from({ length: count }, (_, index) => {
-    return rest[Math.round((index * (rest.length - 1)) / Math.max(1, count - 1))];
-  });
-  return [...new Set([...odd, ...spread])];
+  const sizes = new Map(files.map((file) => [file.sizeBytes, file]));
+  return [...new Set([...odd, ...sizes.values()])].slice(0, FILES_READ_BACK);
 }
 
 async function fetchBytes(store, key) {
@@ -192,7 +187,9 @@ async function readBack(key, peer, expected) {
   }
 }
 
-const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+function sha256(bytes) {
+  return createHash('sha256').update(bytes).digest('hex');
+}
 
 // --- Processes --------------------------------------------------------------
 

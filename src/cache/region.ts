@@ -1,6 +1,6 @@
 /**
  * One region of a cache directory as bookkeeping: how far it is filled, which holes aborted
- * reservations left, and how many users forbid to reclaim it. No I/O.
+ * reservations and alignment left, and how many users forbid to reclaim it. No I/O.
  *
  * Invariant: extents handed out never overlap, except that one that was given back may be handed
  * out again.
@@ -64,6 +64,7 @@ export class Region {
     if (fromHole !== undefined) return fromHole;
     const offset = placeAfter(this.#tail, lengthBytes);
     if (offset + space > this.sizeBytes) return undefined;
+    this.#addHole({ offset: this.#tail, space: offset - this.#tail });
     this.#tail = offset + space;
     return offset;
   }
@@ -76,8 +77,8 @@ export class Region {
     if (offset + space === this.#tail) {
       this.#tail = offset;
       this.#mergeTail();
-    } else if (this.#holes.length < HOLE_MAX_COUNT) {
-      this.#holes.push({ offset, space });
+    } else {
+      this.#addHole({ offset, space });
     }
   }
 
@@ -108,6 +109,10 @@ export class Region {
       return offset;
     }
     return undefined;
+  }
+
+  #addHole(hole: Hole): void {
+    if (hole.space > 0 && this.#holes.length < HOLE_MAX_COUNT) this.#holes.push(hole);
   }
 
   /** A hole that touches the tail joins it. */

@@ -35,7 +35,7 @@ export class TenureTable {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     const number = this.#freeNumbers.pop() ?? this.#tenures.length;
-    this.#tenures[number] = newTenure(loadedBy, leases);
+    this.#tenures[number] = newTenure(loadedBy, new Set(leases));
     this.#byName.set(name, number);
     return number;
   }

@@ -8,8 +8,7 @@ import { RingloadError } from '../base/errors.ts';
 import { parseDurationMs } from '../base/units.ts';
 import type { ClientOptions, RingloadClient } from './client/client.ts';
 import { DEFAULT_PEER, parsePeers } from './client/peer-list.ts';
-import type { CommandInput, OptionSpec } from './command.ts';
-import { usageError } from './command.ts';
+import { type CommandInput, usageError } from './input.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Most calls take milliseconds; this leaves room for an election and a busy leader. */
@@ -19,29 +18,6 @@ const OUTAGE_MAX_DEFAULT_MS = 300_000;
 const TIMER_MAX_MS = 2_147_483_647;
 const TOKEN_MAX_LENGTH = 4096;
 const INTERRUPT_LISTENERS_MAX = 64;
-
-/** Options of every command. */
-export const OUTPUT_OPTIONS: readonly OptionSpec[] = [
-  { flags: '--json', description: 'print one JSON document on stdout' },
-  { flags: '-q, --quiet', description: 'print results and errors only' },
-  { flags: '--no-color', description: 'print without colours (also: NO_COLOR)' },
-];
-
-/** Options of every command that talks to a cluster. */
-export const PEER_OPTIONS: readonly OptionSpec[] = [
-  {
-    flags: '--peer <addresses>',
-    description: `host:port[,host:port…] of peers to ask (RINGLOAD_PEER, default ${DEFAULT_PEER})`,
-  },
-  {
-    flags: '--timeout <duration>',
-    description: 'give up when nobody answers for so long (default 15s, with --wait 5m)',
-  },
-  {
-    flags: '--token-file <file>',
-    description: 'file with the bearer token (also: RINGLOAD_TOKEN)',
-  },
-];
 
 /** Signals that end a command, with the exit code that each stands for. */
 const INTERRUPTS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;

@@ -8,7 +8,7 @@ import { basename, dirname, join } from 'node:path';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { RingloadClient } from './client/client.ts';
 import { openContent } from './client/content.ts';
-import { usageError } from './command.ts';
+import { usageError } from './input.ts';
 import { systemWords } from './context.ts';
 
 /** Leaves room for the suffix of the temporary name within what file systems take. */

@@ -1,6 +1,6 @@
 /** Help texts, made from the command values alone: what it does, examples, then every detail. */
-import type { ArgumentSpec, CommandSpec, OptionSpec } from './command.ts';
-import { OUTPUT_OPTIONS, PEER_OPTIONS } from './context.ts';
+import type { ArgumentSpec, CommandSpec } from './command.ts';
+import { type OptionSpec, OUTPUT_OPTIONS, PEER_OPTIONS } from './options.ts';
 
 const WIDTH_MIN = 40;
 const WIDTH_MAX = 100;

@@ -1,6 +1,7 @@
 /** Between our command values and commander: options in, values and messages out. */
 import { type Command, Option } from 'commander';
-import type { CommandSpec, OptionSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
+import type { OptionSpec } from './options.ts';
 
 /** A flag with a value, as Go's flag parser (and so Alluxio's launcher) takes it. */
 const FLAG_WITH_VALUE = /^(--[a-z][a-z-]*)=(true|false|t|f|1|0)$/i;

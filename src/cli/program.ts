@@ -4,8 +4,10 @@
  */
 import { Command, CommanderError } from 'commander';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
-import { CommandInput, type CommandSpec } from './command.ts';
-import { CliContext, OUTPUT_OPTIONS, PEER_OPTIONS } from './context.ts';
+import { CommandInput } from './input.ts';
+import type { CommandSpec } from './command.ts';
+import { CliContext } from './context.ts';
+import { OUTPUT_OPTIONS, PEER_OPTIONS } from './options.ts';
 import { printable } from './format.ts';
 import { commonOptions, helpText } from './help.ts';
 import { type OutputStream, Terminal } from './terminal.ts';

@@ -1,5 +1,6 @@
 /** Every command of the program, as one value. */
-import type { CommandSpec, OptionSpec } from './command.ts';
+import type { CommandSpec } from './command.ts';
+import type { OptionSpec } from './options.ts';
 import { ALLUXIO_LOAD_OPTIONS, OWN_LOAD_OPTIONS } from './commands/load-request.ts';
 
 const JOB_ARGUMENT = {

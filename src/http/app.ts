@@ -9,7 +9,7 @@ import { METHODS } from 'node:http';
 import Koa from 'koa';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import type { HttpDeps, HttpState } from './context.ts';
+import type { HttpDeps, HttpExchange, HttpState } from './context.ts';
 import { mountLoad, type PortRole } from './load-routes.ts';
 import { mountMaster } from './master/jobs.ts';
 import { answerErrors, checkRequest, refuseUnrouted } from './middleware.ts';
@@ -31,6 +31,7 @@ export interface HttpAppOptions {
   readonly port?: PortRole;
   /** What `/version` tells. */
   readonly version?: string;
+  readonly onExchange?: (exchange: HttpExchange) => void;
 }
 
 /** Mount with `http.createServer(SERVER_OPTIONS, createHttpApp(…).callback())`. */
@@ -40,6 +41,7 @@ export function createHttpApp(services: HttpServices, options: HttpAppOptions): 
     logger: options.logger,
     clock: options.clock ?? systemClock,
     version: options.version ?? 'unknown',
+    onExchange: options.onExchange ?? (() => undefined),
   };
   const router = createRouter(deps, options.port ?? 'rest');
   const app = new Koa<HttpState>();
@@ -56,7 +58,8 @@ export function createHttpApp(services: HttpServices, options: HttpAppOptions): 
 /** Every route as `METHOD /path`, for tests and the API document. */
 export function routesOf(services: HttpServices, options: HttpAppOptions): readonly string[] {
   const clock = options.clock ?? systemClock;
-  const deps = { services, logger: options.logger, clock, version: '' };
+  const onExchange = (): void => undefined;
+  const deps = { services, logger: options.logger, clock, version: '', onExchange };
   return createRouter(deps, options.port ?? 'rest').stack.flatMap((layer) =>
     layer.methods.map((method) => `${method} ${String(layer.path)}`),
   );

@@ -23,4 +23,14 @@ export interface HttpDeps {
   readonly clock: Clock;
   /** Ringload's version, as `/version` tells it. */
   readonly version: string;
+  /** Told of each answer, for metrics. */
+  readonly onExchange: (exchange: HttpExchange) => void;
+}
+
+export interface HttpExchange {
+  /** The route's pattern; what no route answers is `other`. */
+  readonly route: string;
+  readonly method: string;
+  readonly status: number;
+  readonly seconds: number;
 }

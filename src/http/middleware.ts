@@ -21,6 +21,12 @@ export function answerErrors(deps: HttpDeps): HttpMiddleware {
     ctx.set('X-Content-Type-Options', 'nosniff');
     const startedMs = deps.clock.nowMs();
     ctx.res.once('close', () => {
+      deps.onExchange({
+        route: routeOf(ctx),
+        method: ctx.method,
+        status: ctx.res.statusCode,
+        seconds: (deps.clock.nowMs() - startedMs) / 1000,
+      });
       deps.logger.debug('answered', {
         requestId: ctx.state.requestId,
         method: ctx.method,
@@ -36,6 +42,12 @@ export function answerErrors(deps: HttpDeps): HttpMiddleware {
       if (problem.status >= 500) logFault(deps, ctx.state.requestId, thrown);
     }
   };
+}
+
+/** The pattern that the router matched, which has no keys or paths in it. */
+function routeOf(ctx: object): string {
+  const { _matchedRoute: route } = ctx as { readonly _matchedRoute?: unknown };
+  return typeof route === 'string' ? route : 'other';
 }
 
 /** Refuses what is malformed or oversized before any route sees it. */

@@ -17,7 +17,7 @@ import { writeIdentity, type Identity } from './identity.ts';
 import { closeServer, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
 import { AddressBook, found, join, JOIN, type JoinReply } from './membership.ts';
-import type { NodeOptions } from './node.ts';
+import type { NodeOptions } from './node-options.ts';
 import { Proposer } from './proposer.ts';
 import { RaftLink } from './raft-link.ts';
 import { ReplicatedState } from './replicated-state.ts';

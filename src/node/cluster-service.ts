@@ -98,10 +98,8 @@ export class NodeClusterService implements ClusterService {
     const { proposer, state, clock } = this.#options;
     const member = state().members.get(id);
     if (!member) throw new RingloadError('not_found', `no member has the id ${id}`);
-    if (!options.force && member.state !== 'draining' && member.state !== 'down') {
-      await proposer.commit({ kind: 'member.drain', id, atMs: clock.wallMs() }, COMMIT_DEADLINE_MS);
-    }
-    await proposer.commit({ kind: 'member.remove', id, atMs: clock.wallMs() }, COMMIT_DEADLINE_MS);
+    const kind = options.force ? 'member.remove' : 'member.drain';
+    await proposer.commit({ kind, id, atMs: clock.wallMs() }, COMMIT_DEADLINE_MS);
   }
 
   /** Waits until this peer has applied what the leader knew to be committed when asked. */

@@ -1,22 +1,26 @@
 /** Load jobs on this peer: the owner's executor, and what runs while it leads. */
 import type { Logger } from '../base/logger.ts';
+import type { Command } from '../cluster/commands.ts';
 import { isActiveState } from '../cluster/job-record.ts';
 import { Coordinator } from '../job/coordinator.ts';
 import { Executor } from '../job/executor.ts';
 import { FailureFile } from '../job/io/failure-file.ts';
+import type { Metrics } from '../obs/metrics.ts';
+import type { Repairer } from '../repair/repairer.ts';
 import type { Closer } from './closer.ts';
 import type { ClusterParts } from './cluster-parts.ts';
 import { LeaderDuties } from './leader-duties.ts';
 import { LeaderSeat } from './leader-seat.ts';
 import { ownerLimits, runLimits } from './limits.ts';
 import type { LocalParts } from './local-parts.ts';
-import type { NodeOptions } from './node.ts';
+import type { NodeOptions } from './node-options.ts';
 import { OwnerLink } from './owner-link.ts';
 import { systemClock, systemRandom } from './system.ts';
 
 type Context = NodeOptions & {
   readonly local: LocalParts;
   readonly cluster: ClusterParts;
+  readonly repairer: Repairer;
   readonly closer: Closer;
   readonly logger: Logger;
 };
@@ -26,8 +30,10 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
   const { self, network, state, consensus, ring, proposer } = cluster;
   const { config } = context.loaded;
   const { logger } = context;
-  const commit = (command: Parameters<typeof proposer.commitAsLeader>[0]): Promise<void> =>
-    proposer.commitAsLeader(command);
+  const commit = async (command: Command): Promise<void> => {
+    await proposer.commitAsLeader(command);
+    if (command.kind === 'job.finish') countFiles(metrics, command.checkpoint.counters);
+  };
   const link = new OwnerLink(self, network);
   const executor = openExecutor(context, link);
   const coordinator = new Coordinator({
@@ -47,6 +53,7 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
     network,
     state: () => state.current,
     commit,
+    repairStatus: () => context.repairer.status,
     limits: {
       suspectAfterMs: config.liveness.suspectAfterMs,
       downAfterMs: config.liveness.downAfterMs,
@@ -75,6 +82,12 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
   });
   closer.add('leadership', () => seat.close());
   return { coordinator };
+}
+
+function countFiles(metrics: Metrics, counters: Readonly<Record<string, number>>): void {
+  for (const outcome of ['loaded', 'skipped', 'failed', 'filtered'] as const) {
+    metrics.loadFiles(outcome, counters[`${outcome}Files`] ?? 0);
+  }
 }
 
 function openExecutor(

@@ -4,7 +4,7 @@
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
-import type { PeerId } from '../base/ids.ts';
+import type { PeerId, RaftId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import type { Command } from '../cluster/commands.ts';
@@ -13,7 +13,9 @@ import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus, MembershipChange } from '../raft/consensus.ts';
 import { DEFAULT_TUNING } from '../raft/options.ts';
 import { planMembership, type MemberHealth } from '../raft/membership-policy.ts';
+import type { RepairStatus } from '../repair/repairer.ts';
 import { LivenessJudge, type LivenessLimits } from './liveness-judge.ts';
+import { REPAIR_STATUS } from './repair-parts.ts';
 
 export interface DutyLimits extends LivenessLimits {
   readonly maxVoters: number;
@@ -28,6 +30,7 @@ export interface LeaderDutiesOptions {
   readonly state: () => ClusterState;
   readonly commit: (command: Command) => Promise<void>;
   readonly limits: DutyLimits;
+  readonly repairStatus: () => RepairStatus;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -37,6 +40,7 @@ const ROUND_MS = 200;
 const STALL_MS = 1000;
 const PRUNE_INTERVAL_MS = 60_000;
 const CHANGE_DEADLINE_MS = 10_000;
+const STATUS_DEADLINE_MS = 2000;
 
 export class LeaderDuties {
   readonly #options: LeaderDutiesOptions;
@@ -79,6 +83,8 @@ export class LeaderDuties {
     if (nowMs - this.#roundMs > ROUND_MS + STALL_MS) this.#judge.restart(nowMs);
     try {
       await this.#judgeMembers(nowMs);
+      if (await this.#handOverWhenLeaving()) return;
+      await this.#removeDrained();
       await this.#keepVoters(nowMs);
       await this.#prune(nowMs);
     } catch (thrown) {
@@ -96,6 +102,42 @@ export class LeaderDuties {
       logger.info('member judged', { member: command.id, verdict: command.verdict });
       await commit(command);
     }
+  }
+
+  /** A leader that leaves lets another one take its vote away. */
+  async #handOverWhenLeaving(): Promise<boolean> {
+    const { self, state, consensus } = this.#options;
+    const own = state().members.get(self)?.state;
+    if (own !== 'draining' && own !== 'left') return false;
+    const { id, voters, matchIndex } = consensus.status();
+    const lag = (voter: RaftId): number => matchIndex.get(voter) ?? 0;
+    const best = voters.filter((voter) => voter !== id).sort((a, b) => lag(b) - lag(a))[0];
+    if (best === undefined) return false;
+    await consensus.transferLeadership(best, CHANGE_DEADLINE_MS);
+    return true;
+  }
+
+  /** A draining member goes when every live peer has brought placement in order without it. */
+  async #removeDrained(): Promise<void> {
+    const { state, network, self, repairStatus, commit, clock } = this.#options;
+    const { members, epoch } = state();
+    const draining = [...members.values()].filter((member) => member.state === 'draining');
+    if (draining.length === 0) return;
+    for (const member of members.values()) {
+      if (member.state !== 'up' && member.state !== 'draining') continue;
+      const status =
+        member.id === self
+          ? repairStatus()
+          : ((await network.request(
+              member.id,
+              REPAIR_STATUS,
+              null,
+              STATUS_DEADLINE_MS,
+            )) as RepairStatus);
+      if (!status.idle || status.epoch !== epoch) return;
+    }
+    for (const { id } of draining)
+      await commit({ kind: 'member.remove', id, atMs: clock.wallMs() });
   }
 
   async #keepVoters(nowMs: number): Promise<void> {

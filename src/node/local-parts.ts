@@ -13,20 +13,21 @@ import { startSegmentServer, type SegmentServer } from '../data/io/segment-serve
 import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
 import { SegmentLoader } from '../data/segment-loader.ts';
 import type { SegmentRequest } from '../data/segment-request.ts';
-import type { MountTable } from '../ufs/mounts.ts';
+import type { UnderStores } from '../ufs/under-store.ts';
 import { openUnderStores } from '../ufs/io/open-under-stores.ts';
 import type { Closer } from './closer.ts';
 import { dataToken } from './data-token.ts';
 import { startIdentity, type Identity } from './identity.ts';
 import { mountConfigs } from './limits.ts';
-import type { NodeOptions } from './node.ts';
+import { meterStores } from './metered-stores.ts';
+import type { NodeOptions } from './node-options.ts';
 import { systemClock, systemRandom } from './system.ts';
 
 export interface LocalParts {
   readonly identity: Identity;
   readonly catalog: FileCatalog;
   readonly store: FileSegmentStore;
-  readonly stores: MountTable;
+  readonly stores: UnderStores;
   readonly client: SegmentClient;
   readonly loader: SegmentLoader;
   readonly dataServer: SegmentServer;
@@ -55,13 +56,14 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
     logger,
   });
   closer.add('segment cache', () => store.close());
-  const stores = openUnderStores(mountConfigs(config.ufs), {
+  const mounted = openUnderStores(mountConfigs(config.ufs), {
     clock: systemClock,
     random: systemRandom(),
     logger,
     env,
   });
-  closer.add('under stores', () => stores.close());
+  closer.add('under stores', () => mounted.close());
+  const stores = meterStores(mounted, options.metrics, systemClock);
   const cluster: LocalParts['cluster'] = { id: identity.membership?.clusterId };
   const token = tokenOf(options, cluster);
   const client = new SegmentClient({

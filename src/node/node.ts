@@ -7,27 +7,19 @@
  * not wait for a timeout.
  */
 import type { ClusterId, JobId, PeerId } from '../base/ids.ts';
-import type { Logger } from '../base/logger.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { isActiveState } from '../cluster/job-record.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import type { Metrics } from '../obs/metrics.ts';
 import { Announcer } from './announcer.ts';
 import { Closer } from './closer.ts';
 import { openClusterParts } from './cluster-parts.ts';
 import { openJobParts } from './job-parts.ts';
 import { openLocalParts } from './local-parts.ts';
+import type { NodeOptions } from './node-options.ts';
+import { ReadLink } from './read-link.ts';
+import { openRepairParts } from './repair-parts.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { openServices } from './service-parts.ts';
 import { systemClock } from './system.ts';
-
-export interface NodeOptions {
-  readonly loaded: LoadedConfig;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly version: string;
-}
 
 export interface Node extends AsyncDisposable {
   readonly peerId: PeerId;
@@ -55,8 +47,10 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
   const local = await openLocalParts(options, closer);
   const logger = options.logger.child({ peer: local.identity.peerId });
   const cluster = await openClusterParts({ ...options, local, closer, logger });
-  const { coordinator } = openJobParts({ ...options, local, cluster, closer, logger });
-  openServices({ ...options, local, cluster, coordinator, logger });
+  const readLink = new ReadLink({ ...local, ...cluster });
+  const repairer = openRepairParts({ local, cluster, readLink, closer, logger });
+  const { coordinator } = openJobParts({ ...options, local, cluster, repairer, closer, logger });
+  openServices({ ...options, local, cluster, coordinator, readLink, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
   releaseGoneLeases(local.store, state);
   const announcer = new Announcer({ announcement, proposer, state, clock: systemClock, logger });

@@ -4,6 +4,7 @@ import { isOnRing, isPresent } from '../cluster/member.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import type { Placement } from '../job/placement.ts';
 import type { ReadPlacement } from '../read/read-network.ts';
+import type { RepairPlacement } from '../repair/repair-network.ts';
 import { placementKey } from '../ring/keys.ts';
 import { Ring } from '../ring/ring.ts';
 
@@ -19,6 +20,7 @@ export class RingView {
   readonly #state: () => ClusterState;
   readonly #links: LinkView;
   #ring: Ring | undefined;
+  #formerRing: Ring | undefined;
 
   constructor(self: PeerId, state: () => ClusterState, links: LinkView) {
     this.#self = self;
@@ -35,6 +37,7 @@ export class RingView {
         epoch,
         members: owners.map(({ id, weight, zone }) => ({ id, weight, zone })),
       };
+      this.#formerRing = this.#ring;
       this.#ring = Ring.from(spec, this.#ring);
     }
     return this.#ring;
@@ -56,6 +59,17 @@ export class RingView {
       ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
       isOnRing: (peer) => ids.has(peer),
       isReachable: (peer) => reachable.has(peer),
+    };
+  }
+
+  repairPlacement(): RepairPlacement {
+    const ring = this.ring();
+    const former = this.#formerRing;
+    return {
+      epoch: ring.epoch,
+      ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
+      formerOwnersOf: (segment, count) => former?.ownersOf(placementKey(segment), count) ?? [],
+      isReachable: (peer) => peer === this.#self || this.#links.isConnected(peer),
     };
   }
 

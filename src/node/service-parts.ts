@@ -10,14 +10,15 @@ import { NodeClusterService } from './cluster-service.ts';
 import { NodeHealthService } from './health-service.ts';
 import { NodeJobService } from './job-service.ts';
 import type { LocalParts } from './local-parts.ts';
-import type { NodeOptions } from './node.ts';
-import { ReadLink } from './read-link.ts';
+import type { NodeOptions } from './node-options.ts';
+import type { ReadLink } from './read-link.ts';
 import { systemClock } from './system.ts';
 
 type Context = NodeOptions & {
   readonly local: LocalParts;
   readonly cluster: ClusterParts;
   readonly coordinator: Coordinator;
+  readonly readLink: ReadLink;
   readonly logger: Logger;
 };
 
@@ -50,7 +51,13 @@ export function openServices(context: Context): void {
         defaultSegmentSizeBytes: load.segmentSizeBytes,
       },
     },
-    { logger, version: context.version },
+    {
+      logger,
+      version: context.version,
+      onExchange: (exchange) => {
+        metrics.httpRequest(exchange);
+      },
+    },
   );
   const answer = app.callback();
   cluster.rest.on('request', (request, response) => void answer(request, response));
@@ -78,16 +85,22 @@ function openJobService({ local, cluster, coordinator, loaded }: Context): NodeJ
   });
 }
 
-function openFileReader({ local, cluster, loaded, metrics, logger }: Context): FileReader {
-  const { catalog, store, client, loader, stores } = local;
-  const { self, network, endpointOf, ring } = cluster;
-  const readNetwork = new ReadLink({ self, network, catalog, store, client, endpointOf });
+function openFileReader({
+  local,
+  cluster,
+  readLink,
+  loaded,
+  metrics,
+  logger,
+}: Context): FileReader {
+  const { catalog, store, loader, stores } = local;
+  const { ring } = cluster;
   const placement = () => ring.readPlacement();
   const sources = new SegmentSources({
     store,
     loader,
     stores,
-    network: readNetwork,
+    network: readLink,
     placement,
     logger,
     onServed: (from) => {
@@ -99,7 +112,7 @@ function openFileReader({ local, cluster, loaded, metrics, logger }: Context): F
     catalog,
     stores,
     sources,
-    network: readNetwork,
+    network: readLink,
     placement,
     segmentSizeBytes: load.segmentSizeBytes,
     statTimeoutMs: ufs.listTimeoutMs,

@@ -13,7 +13,6 @@ export class Heartbeat {
   readonly #counters: PeerCounters;
   readonly #sessions = new Set<LinkSession>();
   #timer: Timer | undefined;
-  #dueMs = 0;
 
   constructor(options: { clock: Clock; limits: PeerLimits; counters: PeerCounters }) {
     this.#clock = options.clock;
@@ -40,7 +39,6 @@ export class Heartbeat {
   #plan(): void {
     if (this.#timer || this.#sessions.size === 0) return;
     const { pingIntervalMs } = this.#limits;
-    this.#dueMs = this.#clock.nowMs() + pingIntervalMs;
     this.#timer = this.#clock.setTimer(pingIntervalMs, () => {
       this.#timer = undefined;
       this.#beat();
@@ -50,10 +48,8 @@ export class Heartbeat {
 
   #beat(): void {
     const nowMs = this.#clock.nowMs();
-    // Why: after a stall of this process the frames of the others wait unread in the kernel.
-    const stalled = nowMs - this.#dueMs > this.#limits.pingIntervalMs;
     for (const session of this.sessions()) {
-      const overdue = stalled ? undefined : session.overdueAs(nowMs);
+      const overdue = session.overdueAs(nowMs);
       if (overdue === undefined) session.ping();
       else {
         if (overdue === 'silent') this.#counters.silentLinks++;

@@ -60,6 +60,7 @@ export class LinkSession {
   readonly #handling = new Set<number>();
   #nextId = 1;
   #lastHeardMs: number;
+  #suspectedMs: number | undefined;
   #roundTripMs: number | undefined;
   #ping: { readonly sequence: number; readonly sentMs: number } | undefined;
   #pingSequence = 0;
@@ -141,10 +142,19 @@ export class LinkSession {
     this.#sendUrgent({ kind: 'ping', sequence });
   }
 
-  /** Why the link has to end now; undefined: it has not. */
+  /**
+   * Why the link has to end now; undefined: it has not. Asked once per ping interval.
+   *
+   * Silence counts only when the last asking has already found it: after a stall of this process
+   * what the other side said meanwhile is still unread, and must not be held against it.
+   */
   overdueAs(nowMs: number): WireEnd | undefined {
-    const { deadAfterMs, callMaxMs, drainMaxMs } = this.#context.limits;
-    if (nowMs - this.#lastHeardMs > deadAfterMs) return 'silent';
+    const { deadAfterMs, pingIntervalMs, callMaxMs, drainMaxMs } = this.#context.limits;
+    const silentMs = nowMs - this.#lastHeardMs;
+    const suspectedBefore =
+      this.#suspectedMs !== undefined && this.#suspectedMs > this.#lastHeardMs;
+    if (silentMs > deadAfterMs && suspectedBefore) return 'silent';
+    this.#suspectedMs = silentMs > deadAfterMs - pingIntervalMs ? nowMs : undefined;
     if (this.purpose === 'call' && nowMs - this.openedMs > callMaxMs) return 'closed';
     if (nowMs - (this.#retiringSinceMs ?? nowMs) > drainMaxMs) return 'drained';
     return undefined;

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 
 import { invariant } from '../base/invariant.ts';
 import { KIB, MIB } from '../base/units.ts';
-import { comparePaths } from '../ufs/path.ts';
+import { compareKeys } from './key-order.ts';
 import { virtualBytes } from './virtual-bytes.ts';
 
 export interface VirtualObject {
@@ -60,13 +60,13 @@ export class ObjectSet implements ObjectSource {
   }
 
   *following(after: string): Generator<VirtualObject> {
-    this.#sortedKeys ??= [...this.#objects.keys()].sort(comparePaths);
+    this.#sortedKeys ??= [...this.#objects.keys()].sort(compareKeys);
     const keys = this.#sortedKeys;
     let low = 0;
     let high = keys.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (comparePaths(keys[middle] ?? '', after) <= 0) low = middle + 1;
+      if (compareKeys(keys[middle] ?? '', after) <= 0) low = middle + 1;
       else high = middle;
     }
     for (; low < keys.length; low++) {
@@ -101,7 +101,7 @@ export class NumberedObjects implements ObjectSource {
     let high = this.#count;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      if (comparePaths(this.#key(middle), after) <= 0) low = middle + 1;
+      if (compareKeys(this.#key(middle), after) <= 0) low = middle + 1;
       else high = middle;
     }
     for (; low < this.#count; low++) yield this.#object(low);

@@ -4,7 +4,7 @@
  * The subset that readers use, with S3's rules where they matter to a client: conditional
  * requests, ranges, listing order and pagination. Credentials and signatures are not looked at.
  */
-import { comparePaths } from '../ufs/path.ts';
+import { compareKeys } from './key-order.ts';
 import { etagOf, type ObjectSource, type VirtualObject } from './object-set.ts';
 import type { SampleRequest } from './s3-request.ts';
 import { bucketsXml, errorXml, listingXml, locationXml } from './s3-xml.ts';
@@ -224,7 +224,7 @@ function* startingAt(
   prefix: string,
   after: string,
 ): Generator<VirtualObject, undefined> {
-  const isBefore = comparePaths(after, prefix) < 0;
+  const isBefore = compareKeys(after, prefix) < 0;
   const exact = isBefore ? source.find(prefix) : undefined;
   if (exact) yield exact;
   yield* source.following(isBefore ? prefix : after);

@@ -100,7 +100,6 @@ const NAMED: Readonly<Record<string, string>> = {
 /** Control characters as references, as S3 does, although XML 1.0 forbids most of them. */
 function escapeXml(text: string): string {
   return text.replace(
-    // eslint-disable-next-line no-control-regex -- exactly these have to be escaped
     /[&<>"\u0000-\u001f\u007f]/g,
     (character) => NAMED[character] ?? `&#x${character.charCodeAt(0).toString(16)};`,
   );

@@ -6,6 +6,7 @@
  */
 import { RingloadError } from '../base/errors.ts';
 import { throwIfCancelled } from './cancel.ts';
+import { checkRange } from './check-range.ts';
 import { comparePaths, isAtOrBelow } from './path.ts';
 import type { ListPage, ListRequest, RangeRequest, UfsObject, UnderStore } from './under-store.ts';
 
@@ -77,6 +78,7 @@ export class MemoryUnderStore implements UnderStore {
   }
 
   async *readRange(request: RangeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    checkRange(request);
     const { path, offset, length } = request;
     await this.#called({ operation: 'readRange', path, offset, length }, signal);
     const object = this.#find(path);

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { runCli } from './support/run-cli.ts';
+import { runInside } from './support/run-inside.ts';
 import { sampleWorld } from './support/sample-world.ts';
 import { TestPeer } from './support/test-peer.ts';
 
@@ -195,10 +196,10 @@ const OWN: readonly BadInput[] = [
   },
 ];
 
-test('bad input: is refused in one line, before any request is sent', async (t) => {
+test.serial('bad input: is refused in one line, before any request is sent', async (t) => {
   await using peer = await TestPeer.start(sampleWorld());
   for (const { words, exitCode, says } of [...ALLUXIO, ...OWN]) {
-    const result = await runCli(words, { env: { RINGLOAD_PEER: peer.address } });
+    const result = await runInside(words, { env: { RINGLOAD_PEER: peer.address } });
     const name = words.join(' ').slice(0, 120);
     t.is(result.stderr, `ringload: ${says}\n`, name);
     t.is(result.stdout, '', name);
@@ -207,7 +208,7 @@ test('bad input: is refused in one line, before any request is sent', async (t) 
   t.deepEqual(peer.seen, []);
 });
 
-test('bad input: with --json the refusal is a JSON line on stderr', async (t) => {
+test.serial('bad input: with --json the refusal is a JSON line on stderr', async (t) => {
   const result = await runCli(['job', 'list', '--job-state', 'x', '--json']);
   const { error } = JSON.parse(result.stderr) as { error: Record<string, unknown> };
   t.is(error['code'], 'invalid_argument');
@@ -216,7 +217,7 @@ test('bad input: with --json the refusal is a JSON line on stderr', async (t) =>
   t.is(result.stdout, '');
 });
 
-test('bad input: a token that could add a header is refused', async (t) => {
+test.serial('bad input: a token that could add a header is refused', async (t) => {
   await using peer = await TestPeer.start(sampleWorld());
   const env = { RINGLOAD_PEER: peer.address, RINGLOAD_TOKEN: 'abc\r\nx-evil: 1' };
   const result = await runCli(['job', 'list'], { env });

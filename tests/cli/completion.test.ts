@@ -37,7 +37,7 @@ async function runShell(program: string, folder: string, peer: string | undefine
   return { status, stdout, stderr };
 }
 
-test('completion: bash offers commands, subcommands, options and choices', async (t) => {
+test.serial('completion: bash offers commands, subcommands, options and choices', async (t) => {
   t.deepEqual(await completionsOf(['comp']), ['completion']);
   t.true((await completionsOf([''])).includes('cluster'));
   t.deepEqual(await completionsOf(['job', 'st']), ['status', 'stop']);
@@ -47,16 +47,19 @@ test('completion: bash offers commands, subcommands, options and choices', async
   t.true((await completionsOf(['serve', '--data-d'])).includes('--data-dir'));
 });
 
-test('completion: bash offers the ids of jobs, and nothing when no peer answers', async (t) => {
-  await using peer = await TestPeer.start(sampleWorld());
-  const ids = await completionsOf(['job', 'stop', '0000'], peer.address);
-  t.is(ids.length, 3);
-  t.true(ids.includes('00000000-0000-4000-8000-000000000002'));
-  t.deepEqual(await completionsOf(['job', 'stop', '0000'], '127.0.0.1:1'), []);
-});
+test.serial(
+  'completion: bash offers the ids of jobs, and nothing when no peer answers',
+  async (t) => {
+    await using peer = await TestPeer.start(sampleWorld());
+    const ids = await completionsOf(['job', 'stop', '0000'], peer.address);
+    t.is(ids.length, 3);
+    t.true(ids.includes('00000000-0000-4000-8000-000000000002'));
+    t.deepEqual(await completionsOf(['job', 'stop', '0000'], '127.0.0.1:1'), []);
+  },
+);
 
 for (const shell of ['bash', 'zsh', 'fish'] as const) {
-  test(`completion: the ${shell} script is complete and well-formed`, async (t) => {
+  test.serial(`completion: the ${shell} script is complete and well-formed`, async (t) => {
     const { stdout, stderr, exitCode } = await runCli(['completion', shell]);
     t.is(exitCode, 0, stderr);
     for (const word of ['load', 'transfer', 'file-filter-regx', 'data-dir']) {

@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SeededRandom } from '../../src/base/random.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from './support/patient-wait.ts';
 import { runCli, RunningCli } from './support/run-cli.ts';
 import { TestPeer } from './support/test-peer.ts';
 import { World } from './support/world.ts';
@@ -26,7 +26,7 @@ function sendPart(response: ServerResponse, bytes: Buffer, partBytes: number, et
   return true;
 }
 
-test('cat: writes exactly the bytes of the file, and of a range', async (t) => {
+test.serial('cat: writes exactly the bytes of the file, and of a range', async (t) => {
   const world = new World();
   const bytes = randomBytes(300_000);
   world.addFile('s3://b/odd ?#&+%41 name', bytes);
@@ -46,7 +46,7 @@ test('cat: writes exactly the bytes of the file, and of a range', async (t) => {
   }
 });
 
-test('cat: a reader that closes early ends it quietly, exit 0', async (t) => {
+test.serial('cat: a reader that closes early ends it quietly, exit 0', async (t) => {
   const world = new World();
   world.addFile('s3://b/f', randomBytes(5_000_000));
   await using peer = await TestPeer.start(world);
@@ -59,7 +59,7 @@ test('cat: a reader that closes early ends it quietly, exit 0', async (t) => {
   await t.throwsAsync(cli.result);
 });
 
-test('get: writes the file complete and leaves nothing else behind', async (t) => {
+test.serial('get: writes the file complete and leaves nothing else behind', async (t) => {
   const world = new World();
   const bytes = randomBytes(200_000);
   world.addFile('s3://b/d/file', bytes);
@@ -83,25 +83,30 @@ test('get: writes the file complete and leaves nothing else behind', async (t) =
   t.true((await readFile(join(inside, 'file'))).equals(bytes));
 });
 
-test('get: a peer that dies in the middle is replaced, the rest comes from another', async (t) => {
-  const world = new World();
-  const bytes = randomBytes(400_000);
-  world.addFile('s3://b/f', bytes);
-  await using broken = await TestPeer.start(world);
-  await using whole = await TestPeer.start(world);
-  broken.fault = ({ url }, response) =>
-    url?.startsWith(CONTENT) === true && sendPart(response, bytes, 100_000, etagOfV1);
-  const etagOfV1 = await etagOf(whole);
-  await using folder = await tempFolder('get');
-  const peers = `${broken.address},${whole.address}`;
-  const result = await runCli(['get', 's3://b/f', 'out', '--peer', peers], { cwd: folder.path });
-  t.is(result.exitCode, 0, result.stderr);
-  t.true((await readFile(join(folder.path, 'out'))).equals(bytes));
-  const resumed = whole.seen.find(({ url }) => url.startsWith(CONTENT) && url.includes('path=s3'));
-  t.regex(whole.seen.at(-1)?.headers.range ?? '', /^bytes=\d+-399999$/);
-  t.is(whole.seen.at(-1)?.headers['if-range'], etagOfV1);
-  t.truthy(resumed);
-});
+test.serial(
+  'get: a peer that dies in the middle is replaced, the rest comes from another',
+  async (t) => {
+    const world = new World();
+    const bytes = randomBytes(400_000);
+    world.addFile('s3://b/f', bytes);
+    await using broken = await TestPeer.start(world);
+    await using whole = await TestPeer.start(world);
+    broken.fault = ({ url }, response) =>
+      url?.startsWith(CONTENT) === true && sendPart(response, bytes, 100_000, etagOfV1);
+    const etagOfV1 = await etagOf(whole);
+    await using folder = await tempFolder('get');
+    const peers = `${broken.address},${whole.address}`;
+    const result = await runCli(['get', 's3://b/f', 'out', '--peer', peers], { cwd: folder.path });
+    t.is(result.exitCode, 0, result.stderr);
+    t.true((await readFile(join(folder.path, 'out'))).equals(bytes));
+    const resumed = whole.seen.find(
+      ({ url }) => url.startsWith(CONTENT) && url.includes('path=s3'),
+    );
+    t.regex(whole.seen.at(-1)?.headers.range ?? '', /^bytes=\d+-399999$/);
+    t.is(whole.seen.at(-1)?.headers['if-range'], etagOfV1);
+    t.truthy(resumed);
+  },
+);
 
 async function etagOf(peer: TestPeer): Promise<string> {
   const response = await fetch(`http://${peer.address}${CONTENT}?path=s3%3A%2F%2Fb%2Ff`);
@@ -109,24 +114,27 @@ async function etagOf(peer: TestPeer): Promise<string> {
   return response.headers.get('etag') ?? '';
 }
 
-test('get: a file that becomes another version in the middle is not patched together', async (t) => {
-  const world = new World();
-  const bytes = randomBytes(400_000);
-  world.addFile('s3://b/f', bytes);
-  await using peer = await TestPeer.start(world);
-  peer.fault = ({ url, headers }, response) =>
-    url?.startsWith(CONTENT) === true &&
-    headers.range === undefined &&
-    sendPart(response, bytes, 100_000, '"older"');
-  await using folder = await tempFolder('get');
-  const words = ['get', 's3://b/f', 'out', '--peer', peer.address];
-  const result = await runCli(words, { cwd: folder.path });
-  t.is(result.exitCode, 1);
-  t.regex(result.stderr, /read s3:\/\/b\/f: it became another version after \d+ bytes/);
-  t.deepEqual(await readdir(folder.path), []);
-});
+test.serial(
+  'get: a file that becomes another version in the middle is not patched together',
+  async (t) => {
+    const world = new World();
+    const bytes = randomBytes(400_000);
+    world.addFile('s3://b/f', bytes);
+    await using peer = await TestPeer.start(world);
+    peer.fault = ({ url, headers }, response) =>
+      url?.startsWith(CONTENT) === true &&
+      headers.range === undefined &&
+      sendPart(response, bytes, 100_000, '"older"');
+    await using folder = await tempFolder('get');
+    const words = ['get', 's3://b/f', 'out', '--peer', peer.address];
+    const result = await runCli(words, { cwd: folder.path });
+    t.is(result.exitCode, 1);
+    t.regex(result.stderr, /read s3:\/\/b\/f: it became another version after \d+ bytes/);
+    t.deepEqual(await readdir(folder.path), []);
+  },
+);
 
-test('get: an answer that stays short is an error, and the old file stays', async (t) => {
+test.serial('get: an answer that stays short is an error, and the old file stays', async (t) => {
   const world = new World();
   const bytes = randomBytes(10_000);
   world.addFile('s3://b/f', bytes);
@@ -147,7 +155,7 @@ test('get: an answer that stays short is an error, and the old file stays', asyn
   t.is(await readFile(join(folder.path, 'out'), 'utf8'), 'old');
 });
 
-test('get: an answer without a length is refused', async (t) => {
+test.serial('get: an answer without a length is refused', async (t) => {
   await using peer = await TestPeer.start(new World());
   peer.fault = (_request, response) => {
     response.write('some');
@@ -160,7 +168,7 @@ test('get: an answer without a length is refused', async (t) => {
   t.is(result.stdout, '');
 });
 
-test('get: ^C leaves no temporary file', async (t) => {
+test.serial('get: ^C leaves no temporary file', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
   peer.fault = (_request, response) => {
@@ -177,7 +185,7 @@ test('get: ^C leaves no temporary file', async (t) => {
   t.deepEqual(await readdir(folder.path), []);
 });
 
-test('get: a place that cannot be written is named', async (t) => {
+test.serial('get: a place that cannot be written is named', async (t) => {
   const world = new World();
   world.addFile('s3://b/f', 'x');
   await using peer = await TestPeer.start(world);
@@ -187,32 +195,35 @@ test('get: a place that cannot be written is named', async (t) => {
   t.is(result.exitCode, 1);
 });
 
-test('get -r: copies the tree; keys that would leave it are refused, the others arrive', async (t) => {
-  const world = new World();
-  const names = ['a', 'sub/b', 'sub/c', 'sub/deep/d', 'e'];
-  for (const name of names) world.addFile(`s3://b/tree/${name}`, `content of ${name}`);
-  for (const evil of ['../outside', 'x/../../outside', '/absolute', 'sub//double', 'end/']) {
-    world.addFile(`s3://b/tree/${evil}`, 'evil');
-  }
-  world.addFile('s3://b/tree-of-others/f', 'not below');
-  await using peer = await TestPeer.start(world);
-  await using folder = await tempFolder('get');
-  await mkdir(join(folder.path, 'inner'));
-  const words = ['get', '-r', 's3://b/tree/', './inner/copy', '--json', '--peer', peer.address];
-  const result = await runCli(words, { cwd: folder.path });
-  t.is(result.exitCode, 1);
-  const summary = JSON.parse(result.stdout) as { files: number; failed: unknown[] };
-  t.is(summary.files, names.length);
-  t.is(summary.failed.length, 5);
-  for (const name of names) {
-    t.is(await readFile(join(folder.path, 'inner/copy', name), 'utf8'), `content of ${name}`);
-  }
-  t.deepEqual(await readdir(folder.path), ['inner']);
-  t.deepEqual(await readdir(join(folder.path, 'inner')), ['copy']);
-  t.deepEqual((await readdir(join(folder.path, 'inner/copy'))).sort(), ['a', 'e', 'sub']);
-});
+test.serial(
+  'get -r: copies the tree; keys that would leave it are refused, the others arrive',
+  async (t) => {
+    const world = new World();
+    const names = ['a', 'sub/b', 'sub/c', 'sub/deep/d', 'e'];
+    for (const name of names) world.addFile(`s3://b/tree/${name}`, `content of ${name}`);
+    for (const evil of ['../outside', 'x/../../outside', '/absolute', 'sub//double', 'end/']) {
+      world.addFile(`s3://b/tree/${evil}`, 'evil');
+    }
+    world.addFile('s3://b/tree-of-others/f', 'not below');
+    await using peer = await TestPeer.start(world);
+    await using folder = await tempFolder('get');
+    await mkdir(join(folder.path, 'inner'));
+    const words = ['get', '-r', 's3://b/tree/', './inner/copy', '--json', '--peer', peer.address];
+    const result = await runCli(words, { cwd: folder.path });
+    t.is(result.exitCode, 1);
+    const summary = JSON.parse(result.stdout) as { files: number; failed: unknown[] };
+    t.is(summary.files, names.length);
+    t.is(summary.failed.length, 5);
+    for (const name of names) {
+      t.is(await readFile(join(folder.path, 'inner/copy', name), 'utf8'), `content of ${name}`);
+    }
+    t.deepEqual(await readdir(folder.path), ['inner']);
+    t.deepEqual(await readdir(join(folder.path, 'inner')), ['copy']);
+    t.deepEqual((await readdir(join(folder.path, 'inner/copy'))).sort(), ['a', 'e', 'sub']);
+  },
+);
 
-test('get: replaces a symbolic link instead of writing through it', async (t) => {
+test.serial('get: replaces a symbolic link instead of writing through it', async (t) => {
   const world = new World();
   world.addFile('s3://b/f', 'new');
   await using peer = await TestPeer.start(world);

@@ -5,7 +5,7 @@ import { sampleWorld } from './support/sample-world.ts';
 import { TestPeer } from './support/test-peer.ts';
 
 for (const name of ['load', 'jobs', 'files', 'cluster', 'local']) {
-  test(`golden: ${name} prints what the script says`, async (t) => {
+  test.serial(`golden: ${name} prints what the script says`, async (t) => {
     await using peer = await TestPeer.start(sampleWorld());
     const runs = await readGolden(name);
     t.true(runs.length > 0);

@@ -3,7 +3,7 @@ import { runCli } from './support/run-cli.ts';
 import { TestPeer, problem } from './support/test-peer.ts';
 import { jobNumber, World } from './support/world.ts';
 
-test('job load: every flag arrives in the spec of the job', async (t) => {
+test.serial('job load: every flag arrives in the spec of the job', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
   const words = [
@@ -46,28 +46,34 @@ test('job load: every flag arrives in the spec of the job', async (t) => {
   ]);
 });
 
-test('job load: without flags nothing is asked for, no skip report and no reload either', async (t) => {
-  const world = new World();
-  await using peer = await TestPeer.start(world);
-  await runCli(['job', 'load', 's3://b/p', '--submit', '--peer', peer.address]);
-  t.like(world.submitted[0], {
-    skipIfExists: false,
-    reload: false,
-    verify: false,
-    replicaCount: 1,
-  });
-});
+test.serial(
+  'job load: without flags nothing is asked for, no skip report and no reload either',
+  async (t) => {
+    const world = new World();
+    await using peer = await TestPeer.start(world);
+    await runCli(['job', 'load', 's3://b/p', '--submit', '--peer', peer.address]);
+    t.like(world.submitted[0], {
+      skipIfExists: false,
+      reload: false,
+      verify: false,
+      replicaCount: 1,
+    });
+  },
+);
 
-test('job load: both spellings of the regex, and a flag with =false, are understood', async (t) => {
-  const world = new World();
-  await using peer = await TestPeer.start(world);
-  const words = ['fs', 'load', 's3://b/p', '--submit', '--file-filter-regex', 'x+'];
-  const result = await runCli([...words, '--verify=false', '--peer', peer.address]);
-  t.is(result.exitCode, 0, result.stderr);
-  t.like(world.submitted[0], { fileFilterRegex: 'x+', verify: false });
-});
+test.serial(
+  'job load: both spellings of the regex, and a flag with =false, are understood',
+  async (t) => {
+    const world = new World();
+    await using peer = await TestPeer.start(world);
+    const words = ['fs', 'load', 's3://b/p', '--submit', '--file-filter-regex', 'x+'];
+    const result = await runCli([...words, '--verify=false', '--peer', peer.address]);
+    t.is(result.exitCode, 0, result.stderr);
+    t.like(world.submitted[0], { fileFilterRegex: 'x+', verify: false });
+  },
+);
 
-test('load: without flags resident versions are skipped', async (t) => {
+test.serial('load: without flags resident versions are skipped', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
   const result = await runCli(['load', 's3://b/p', '-d', '--peer', peer.address]);
@@ -75,7 +81,7 @@ test('load: without flags resident versions are skipped', async (t) => {
   t.like(world.submitted[0], { skipIfExists: true, reload: false });
 });
 
-test('job load: a failure of the cluster is told on stdout with exit 1', async (t) => {
+test.serial('job load: a failure of the cluster is told on stdout with exit 1', async (t) => {
   await using peer = await TestPeer.start(new World());
   peer.fault = (_request, response) => problem(response, 401, 'unauthenticated');
   for (const [flag, words] of [
@@ -89,7 +95,7 @@ test('job load: a failure of the cluster is told on stdout with exit 1', async (
   }
 });
 
-test('load: a failure of the cluster ends with the exit code of its error', async (t) => {
+test.serial('load: a failure of the cluster ends with the exit code of its error', async (t) => {
   await using peer = await TestPeer.start(new World());
   const table = [
     [401, 'unauthenticated', 5],
@@ -112,27 +118,33 @@ test('load: a failure of the cluster ends with the exit code of its error', asyn
   }
 });
 
-test('load: an answer that is no Ringload answer is told apart from a failure', async (t) => {
-  await using peer = await TestPeer.start(new World());
-  for (const [body, words] of [
-    ['<html>hello</html>', 'did not answer POST /v1/jobs with JSON'],
-    ['{"jobId":7}', 'answered POST /v1/jobs in an unknown form (jobId is not a text)'],
-    ['[]', 'answered POST /v1/jobs in an unknown form (the answer is not an object)'],
-  ] as const) {
-    peer.fault = (_request, response) => {
-      response.end(body);
-      return true;
-    };
-    const result = await runCli(['load', 's3://b/p', '-d', '--peer', peer.address]);
-    t.true(result.stderr.startsWith(`ringload: ${peer.address} ${words}`), result.stderr);
-    t.is(result.exitCode, 78);
-  }
-});
+test.serial(
+  'load: an answer that is no Ringload answer is told apart from a failure',
+  async (t) => {
+    await using peer = await TestPeer.start(new World());
+    for (const [body, words] of [
+      ['<html>hello</html>', 'did not answer POST /v1/jobs with JSON'],
+      ['{"jobId":7}', 'answered POST /v1/jobs in an unknown form (jobId is not a text)'],
+      ['[]', 'answered POST /v1/jobs in an unknown form (the answer is not an object)'],
+    ] as const) {
+      peer.fault = (_request, response) => {
+        response.end(body);
+        return true;
+      };
+      const result = await runCli(['load', 's3://b/p', '-d', '--peer', peer.address]);
+      t.true(result.stderr.startsWith(`ringload: ${peer.address} ${words}`), result.stderr);
+      t.is(result.exitCode, 78);
+    }
+  },
+);
 
-test('client: the token of the environment or of a file goes into the header alone', async (t) => {
-  await using peer = await TestPeer.start(new World());
-  const env = { RINGLOAD_PEER: peer.address, RINGLOAD_TOKEN: 'secret-token' };
-  const result = await runCli(['job', 'list'], { env });
-  t.is(peer.seen[0]?.headers.authorization, 'Bearer secret-token');
-  t.false(`${result.stdout}${result.stderr}${peer.seen[0]?.url}`.includes('secret-token'));
-});
+test.serial(
+  'client: the token of the environment or of a file goes into the header alone',
+  async (t) => {
+    await using peer = await TestPeer.start(new World());
+    const env = { RINGLOAD_PEER: peer.address, RINGLOAD_TOKEN: 'secret-token' };
+    const result = await runCli(['job', 'list'], { env });
+    t.is(peer.seen[0]?.headers.authorization, 'Bearer secret-token');
+    t.false(`${result.stdout}${result.stderr}${peer.seen[0]?.url}`.includes('secret-token'));
+  },
+);

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { ROOT } from '../../src/cli/tree.ts';
 import type { CommandSpec } from '../../src/cli/command.ts';
 import { MAIN, runCli } from './support/run-cli.ts';
+import { runInside } from './support/run-inside.ts';
 
 /** Every file that Node loads for a command line, by its own account. */
 function loadedFiles(words: readonly string[]): string {
@@ -12,7 +13,7 @@ function loadedFiles(words: readonly string[]): string {
   return `${result.stderr}${result.stdout}`;
 }
 
-test('start-up: --help loads neither undici nor koa nor zod', (t) => {
+test.serial('start-up: --help loads neither undici nor koa nor zod', (t) => {
   const loaded = loadedFiles(['--help']);
   t.true(loaded.includes('commander'), 'the check sees what is loaded');
   for (const name of ['undici', 'koa', 'zod', 'yaml', 'pino', 'client.js']) {
@@ -23,10 +24,10 @@ test('start-up: --help loads neither undici nor koa nor zod', (t) => {
   }
 });
 
-test('help: every command has a summary, examples and help with exit 0', async (t) => {
+test.serial('help: every command has a summary, examples and help with exit 0', async (t) => {
   const check = async (spec: CommandSpec, names: readonly string[]): Promise<void> => {
     t.true(spec.summary.length > 0 && spec.examples.length > 0, names.join(' '));
-    const { stdout, stderr, exitCode } = await runCli([...names, '--help']);
+    const { stdout, stderr, exitCode } = await runInside([...names, '--help']);
     t.is(exitCode, 0, names.join(' '));
     t.is(stderr, '');
     t.true(stdout.startsWith(`${spec.summary}\n\nExamples:\n`), names.join(' '));
@@ -36,7 +37,7 @@ test('help: every command has a summary, examples and help with exit 0', async (
   await check(ROOT, []);
 });
 
-test('cli: nothing calls process.exit', (t) => {
+test.serial('cli: nothing calls process.exit', (t) => {
   const folder = new URL('../../src/cli/', import.meta.resolve('./start-up.test.js'));
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   const sources = files.filter((file) => file.endsWith('.js'));
@@ -46,19 +47,19 @@ test('cli: nothing calls process.exit', (t) => {
   }
 });
 
-test('--version: prints the version of the package, as version does', async (t) => {
+test.serial('--version: prints the version of the package, as version does', async (t) => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   t.is((await runCli(['--version'])).stdout, `${version}\n`);
   t.is((await runCli(['version'])).stdout, `ringload ${version}\n`);
 });
 
-test('serve: a wrong setting ends with exit 78 and one line that names it', async (t) => {
+test.serial('serve: a wrong setting ends with exit 78 and one line that names it', async (t) => {
   const { stderr, exitCode } = await runCli(['serve', '--rest-port', 'many']);
   t.is(exitCode, 78, stderr);
   t.regex(stderr, /^ringload: .*'many'.*--rest-port.*\n$/);
 });
 
-test('config: flags, environment and origins come through', async (t) => {
+test.serial('config: flags, environment and origins come through', async (t) => {
   const env = { RINGLOAD_CACHE_READ_AHEAD: '' };
   const checked = await runCli(['config', 'check', '--json'], { env });
   t.deepEqual(JSON.parse(checked.stdout), { valid: true, file: null, preset: 'lan' });

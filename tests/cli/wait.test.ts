@@ -1,6 +1,6 @@
 import test from 'ava';
 import { ZERO_COUNTERS } from '../../src/job/job-status.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { waitFor } from './support/patient-wait.ts';
 import { runCli, RunningCli } from './support/run-cli.ts';
 import { problem, TestPeer } from './support/test-peer.ts';
 import { jobNumber, memberOf, PEER_A, PEER_B, specOf, statusOf, World } from './support/world.ts';
@@ -31,7 +31,7 @@ async function untilPolled(peer: TestPeer, cli: RunningCli): Promise<void> {
   });
 }
 
-test('load: waits for the end and reports, exit 0', async (t) => {
+test.serial('load: waits for the end and reports, exit 0', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
   const cli = new RunningCli(['load', 's3://b/p', '--peer', peer.address]);
@@ -49,19 +49,22 @@ test('load: waits for the end and reports, exit 0', async (t) => {
   t.regex(stderr, /\nSUCCEEDED 100%, 2\.00 KiB\/2\.00 KiB, 2\/2 files/);
 });
 
-test('job load --wait: Alluxio’s line first, then the report; alone it submits', async (t) => {
-  const world = new World();
-  await using peer = await TestPeer.start(world);
-  const cli = new RunningCli(['job', 'load', 's3://b/p', '--wait', '--peer', peer.address]);
-  await untilPolled(peer, cli);
-  world.update(JOB, DONE);
-  const { stdout, exitCode } = await cli.result;
-  t.true(stdout.startsWith(`Load 's3://b/p' is successfully submitted. JobId: ${JOB}\npath  `));
-  t.is(exitCode, 0);
-});
+test.serial(
+  'job load --wait: Alluxio’s line first, then the report; alone it submits',
+  async (t) => {
+    const world = new World();
+    await using peer = await TestPeer.start(world);
+    const cli = new RunningCli(['job', 'load', 's3://b/p', '--wait', '--peer', peer.address]);
+    await untilPolled(peer, cli);
+    world.update(JOB, DONE);
+    const { stdout, exitCode } = await cli.result;
+    t.true(stdout.startsWith(`Load 's3://b/p' is successfully submitted. JobId: ${JOB}\npath  `));
+    t.is(exitCode, 0);
+  },
+);
 
 for (const state of ['FAILED', 'STOPPED'] as const) {
-  test(`load: a job that ends ${state} gives exit 1`, async (t) => {
+  test.serial(`load: a job that ends ${state} gives exit 1`, async (t) => {
     const world = new World();
     await using peer = await TestPeer.start(world);
     const cli = new RunningCli(['load', 's3://b/p', '--json', '--peer', peer.address]);
@@ -73,7 +76,7 @@ for (const state of ['FAILED', 'STOPPED'] as const) {
   });
 }
 
-test('load: ^C leaves the job running, says how to stop it, exit 130', async (t) => {
+test.serial('load: ^C leaves the job running, says how to stop it, exit 130', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
   const cli = new RunningCli(['load', 's3://b/p', '--peer', peer.address]);
@@ -92,7 +95,7 @@ test('load: ^C leaves the job running, says how to stop it, exit 130', async (t)
   t.is(world.jobs[0]?.state, 'RUNNING');
 });
 
-test('load: --max-wait ends the wait with exit 6, the job goes on', async (t) => {
+test.serial('load: --max-wait ends the wait with exit 6, the job goes on', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
   const words = ['load', 's3://b/p', '--max-wait', '300ms', '--peer', peer.address];
@@ -102,7 +105,7 @@ test('load: --max-wait ends the wait with exit 6, the job goes on', async (t) =>
   t.deepEqual(world.stopped, []);
 });
 
-test('load: the death of the contacted peer does not end the wait', async (t) => {
+test.serial('load: the death of the contacted peer does not end the wait', async (t) => {
   const world = new World();
   await using first = await TestPeer.start(world);
   await using second = await TestPeer.start(world);
@@ -119,7 +122,7 @@ test('load: the death of the contacted peer does not end the wait', async (t) =>
   t.regex(stderr, new RegExp(`${first.address}: connection (refused|reset|closed)`));
 });
 
-test('load: a cluster that is silent for a while does not end the wait', async (t) => {
+test.serial('load: a cluster that is silent for a while does not end the wait', async (t) => {
   const world = new World();
   const peer = await TestPeer.start(world);
   const cli = new RunningCli(['load', 's3://b/p', '--peer', peer.address]);
@@ -140,19 +143,22 @@ test('load: a cluster that is silent for a while does not end the wait', async (
   t.true(again.countOf('GET', POLL) > 0);
 });
 
-test('load: a cluster that stays silent ends the wait after --timeout, exit 75', async (t) => {
-  const world = new World();
-  const peer = await TestPeer.start(world);
-  const words = ['load', 's3://b/p', '--timeout', '1s', '--peer', peer.address];
-  const cli = new RunningCli(words);
-  await untilPolled(peer, cli);
-  await peer.die();
-  const { stderr, exitCode } = await cli.result;
-  t.is(exitCode, 75);
-  t.regex(stderr, /no peer answers \(.*connection refused\): the job goes on/);
-});
+test.serial(
+  'load: a cluster that stays silent ends the wait after --timeout, exit 75',
+  async (t) => {
+    const world = new World();
+    const peer = await TestPeer.start(world);
+    const words = ['load', 's3://b/p', '--timeout', '1s', '--peer', peer.address];
+    const cli = new RunningCli(words);
+    await untilPolled(peer, cli);
+    await peer.die();
+    const { stderr, exitCode } = await cli.result;
+    t.is(exitCode, 75);
+    t.regex(stderr, /no peer answers \(.*connection refused\): the job goes on/);
+  },
+);
 
-test('load: an election in the middle is sat out', async (t) => {
+test.serial('load: an election in the middle is sat out', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
   const cli = new RunningCli(['load', 's3://b/p', '--peer', peer.address]);
@@ -166,19 +172,22 @@ test('load: an election in the middle is sat out', async (t) => {
   t.is(exitCode, 0, stderr);
 });
 
-test('load: a follower that has not heard of the job yet does not end the wait', async (t) => {
-  const world = new World();
-  await using peer = await TestPeer.start(world);
-  let unknown = 2;
-  peer.fault = ({ url }, response) =>
-    url === POLL && unknown-- > 0 && problem(response, 404, 'not_found');
-  const cli = new RunningCli(['load', 's3://b/p', '--peer', peer.address]);
-  await waitFor(() => peer.countOf('GET', POLL) > 2, { what: 'a third poll' });
-  world.update(JOB, DONE);
-  t.is((await cli.result).exitCode, 0);
-});
+test.serial(
+  'load: a follower that has not heard of the job yet does not end the wait',
+  async (t) => {
+    const world = new World();
+    await using peer = await TestPeer.start(world);
+    let unknown = 2;
+    peer.fault = ({ url }, response) =>
+      url === POLL && unknown-- > 0 && problem(response, 404, 'not_found');
+    const cli = new RunningCli(['load', 's3://b/p', '--peer', peer.address]);
+    await waitFor(() => peer.countOf('GET', POLL) > 2, { what: 'a third poll' });
+    world.update(JOB, DONE);
+    t.is((await cli.result).exitCode, 0);
+  },
+);
 
-test('load: lost credentials end the wait at once, exit 5', async (t) => {
+test.serial('load: lost credentials end the wait at once, exit 5', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
   const cli = new RunningCli(['load', 's3://b/p', '--peer', peer.address]);
@@ -189,7 +198,7 @@ test('load: lost credentials end the wait at once, exit 5', async (t) => {
   t.regex(stderr, /told unauthenticated: the job goes on/);
 });
 
-test('load: a stale STOPPED of a lagging peer does not end a resumed wait', async (t) => {
+test.serial('load: a stale STOPPED of a lagging peer does not end a resumed wait', async (t) => {
   const world = new World();
   world.jobs = [statusOf(1, 's3://b/p', { state: 'STOPPED', spec: specOf('s3://b/p') })];
   await using peer = await TestPeer.start(world);
@@ -205,7 +214,7 @@ test('load: a stale STOPPED of a lagging peer does not end a resumed wait', asyn
   t.is((await cli.result).exitCode, 0);
 });
 
-test('job retry --wait and job status --wait: follow the job to its end', async (t) => {
+test.serial('job retry --wait and job status --wait: follow the job to its end', async (t) => {
   const world = new World();
   world.jobs = [statusOf(1, 's3://b/p', { state: 'FAILED' })];
   await using peer = await TestPeer.start(world);

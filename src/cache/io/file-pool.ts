@@ -16,6 +16,7 @@ export class FilePool {
   readonly #idleMaxCount: number;
   /** In order of last use. */
   readonly #files = new Map<string, PooledFile>();
+  readonly #closing = new Set<Promise<void>>();
   #isClosed = false;
 
   constructor(disk: Disk, idleMaxCount: number) {
@@ -40,9 +41,8 @@ export class FilePool {
   /** Closes what is idle now and everything else as soon as it is. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const files = [...this.#files.values()];
     this.#closeIdle();
-    await Promise.all(files.map(({ file }) => file.catch(() => undefined)));
+    await Promise.all(this.#closing);
   }
 
   #open(path: string): PooledFile {
@@ -59,7 +59,8 @@ export class FilePool {
       if (this.#files.size <= keepCount) return;
       if (pooled.userCount > 0) continue;
       this.#files.delete(path);
-      void closeQuietly(pooled.file);
+      const closing = closeQuietly(pooled.file).finally(() => this.#closing.delete(closing));
+      this.#closing.add(closing);
     }
   }
 }

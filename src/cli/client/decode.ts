@@ -33,11 +33,17 @@ export function oneOf<const T extends string>(values: readonly T[]): Check<T> {
 
 /** A branded text: checked as a text, typed as the brand. */
 export function brandedText<T extends string>(): Check<T> {
-  return text as Check<string> as Check<T>;
+  return (value, at) => {
+    text(value, at);
+    return value as T;
+  };
 }
 
 export function brandedNumber<T extends number>(): Check<T> {
-  return number as Check<number> as Check<T>;
+  return (value, at) => {
+    number(value, at);
+    return value as T;
+  };
 }
 
 export function listOf<T>(check: Check<T>): Check<readonly T[]> {
@@ -56,7 +62,7 @@ export function optional<T>(check: Check<T>): Check<T | undefined> {
 export function shape<T extends object>(fields: {
   readonly [K in keyof T]-?: Check<T[K]> | Check<T[K] | undefined>;
 }): Check<T> {
-  const checks = Object.entries(fields) as [string, Check<unknown>][];
+  const checks: [string, Check<unknown>][] = Object.entries(fields);
   return (value, at) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw wrong(at, 'an object');

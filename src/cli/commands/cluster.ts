@@ -1,7 +1,7 @@
 /** `cluster status|peers|leader|transfer|remove`. */
 import { RingloadError } from '../../base/errors.ts';
 import type { ClusterView, MemberView } from '../../http/services.ts';
-import { type CommandInput, usageError } from '../command.ts';
+import { type CommandInput, usageError } from '../input.ts';
 import type { CliContext } from '../context.ts';
 import { fieldLines, formatCount, plural, printable, tableLines } from '../format.ts';
 import { nearest } from '../../config/nearest.ts';

@@ -2,7 +2,9 @@
  * `completion bash|zsh|fish`: scripts that complete commands, options and their choices, and the
  * ids of jobs by asking the cluster. Generated from the command tree, so they cannot fall behind.
  */
-import { type CommandInput, type CommandSpec, type OptionSpec, usageError } from '../command.ts';
+import { type CommandInput, usageError } from '../input.ts';
+import type { CommandSpec } from '../command.ts';
+import type { OptionSpec } from '../options.ts';
 import type { CliContext } from '../context.ts';
 import { commonOptions } from '../help.ts';
 import { nearest } from '../../config/nearest.ts';

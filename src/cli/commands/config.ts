@@ -1,7 +1,7 @@
 /** `config check` and `config show`: what a peer would start with, and where it comes from. */
 import { readEnv } from '../../config/env-source.ts';
 import { loadConfig, type LoadedConfig } from '../../config/load.ts';
-import type { CommandInput } from '../command.ts';
+import type { CommandInput } from '../input.ts';
 import type { CliContext } from '../context.ts';
 import { printable, tableLines } from '../format.ts';
 import { serverFlags } from './server-options.ts';

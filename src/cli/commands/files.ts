@@ -6,7 +6,7 @@ import type { FileRecord } from '../../cache/file-catalog.ts';
 import type { RingloadClient } from '../client/client.ts';
 import type { Placement } from '../client/answers.ts';
 import { type ByteRange, openContent } from '../client/content.ts';
-import { type CommandInput, usageError } from '../command.ts';
+import { type CommandInput, usageError } from '../input.ts';
 import type { CliContext } from '../context.ts';
 import { downloadFile, lastComponent, localPathOf, makeParent } from '../download.ts';
 import { explainFile } from '../explain.ts';

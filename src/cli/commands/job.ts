@@ -3,7 +3,7 @@ import { RingloadError } from '../../base/errors.ts';
 import { isUuid } from '../../base/ids.ts';
 import { isActive, JOB_STATES, type JobState, type JobStatus } from '../../job/job-status.ts';
 import type { RingloadClient } from '../client/client.ts';
-import { type CommandInput, usageError } from '../command.ts';
+import { type CommandInput, usageError } from '../input.ts';
 import type { CliContext } from '../context.ts';
 import {
   formatCount,

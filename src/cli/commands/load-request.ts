@@ -6,7 +6,8 @@
 import { parseBytes } from '../../base/units.ts';
 import { JOB_LIMITS } from '../../job/spec.ts';
 import type { SubmitRequest } from '../client/client.ts';
-import { type CommandInput, type OptionSpec, usageError } from '../command.ts';
+import { type CommandInput, usageError } from '../input.ts';
+import type { OptionSpec } from '../options.ts';
 import { parseTimeoutMs } from '../context.ts';
 
 export type LoadOperation = 'submit' | 'progress' | 'stop';

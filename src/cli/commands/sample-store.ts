@@ -1,12 +1,17 @@
 /** `sample-store`: an S3-compatible store with sample data on this machine, until ^C. */
 import { once } from 'node:events';
 import { parseBytes } from '../../base/units.ts';
-import { type CommandInput, usageError } from '../command.ts';
-import type { SampleStoreOptions } from '../../sample/sample-store.ts';
+import { type CommandInput, usageError } from '../input.ts';
 import type { CliContext } from '../context.ts';
 
 const PORT_DEFAULT = 9000;
 const BUCKET_DEFAULT = 'demo';
+
+interface StoreOptions {
+  readonly port: number;
+  readonly bucket: string;
+  readonly bytesPerSecond?: number;
+}
 
 export async function runSampleStore(context: CliContext, input: CommandInput): Promise<number> {
   const options = optionsOf(input);
@@ -25,7 +30,7 @@ export async function runSampleStore(context: CliContext, input: CommandInput): 
   return 0;
 }
 
-function optionsOf(input: CommandInput): Omit<SampleStoreOptions, 'objects'> {
+function optionsOf(input: CommandInput): StoreOptions {
   const port = input.integer('port', { min: 0, max: 65_535 }) ?? PORT_DEFAULT;
   const bucket = input.text('bucket') ?? BUCKET_DEFAULT;
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) {
@@ -35,6 +40,12 @@ function optionsOf(input: CommandInput): Omit<SampleStoreOptions, 'objects'> {
   return {
     port,
     bucket,
-    ...(throttle === undefined ? {} : { bytesPerSecond: parseBytes(throttle) }),
+    ...(throttle === undefined ? {} : { bytesPerSecond: rateOf(throttle) }),
   };
+}
+
+function rateOf(text: string): number {
+  const bytesPerSecond = parseBytes(text);
+  if (bytesPerSecond >= 1) return bytesPerSecond;
+  throw usageError(`--throttle must be at least one byte per second, not '${text}'`);
 }

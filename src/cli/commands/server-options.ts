@@ -2,7 +2,8 @@
 import type { Flags, FlagValue } from '../../config/flag-source.ts';
 import { CONFIG_OPTIONS, type ConfigOption } from '../../config/options.ts';
 import { PRESET_NAMES } from '../../config/presets.ts';
-import type { CommandInput, OptionSpec } from '../command.ts';
+import type { CommandInput } from '../input.ts';
+import type { OptionSpec } from '../options.ts';
 
 const GENERAL_OPTIONS: readonly OptionSpec[] = [
   { flags: '--config <file>', description: 'YAML file with the settings (also: RINGLOAD_CONFIG)' },

@@ -7,17 +7,18 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Logger } from '../../base/logger.ts';
 import type { LogFile, LogFiles } from '../log-files.ts';
 import { WalLogStorage } from '../wal-log-storage.ts';
 
-/** @param directory is created when it is missing; its parent has to exist. */
+/** @param directory is created when it is missing. */
 export async function openFileLogStorage(
   directory: string,
   logger: Logger,
 ): Promise<WalLogStorage> {
-  await mkdir(directory, { recursive: true });
+  const created = await mkdir(directory, { recursive: true });
+  if (created !== undefined) await syncDirectory(dirname(resolve(created)));
   return new WalLogStorage(new DirectoryLogFiles(directory), logger);
 }
 
@@ -67,13 +68,8 @@ export class DirectoryLogFiles implements LogFiles {
     return rm(this.#path(name), { force: true });
   }
 
-  async syncDirectory(): Promise<void> {
-    const handle = await open(this.#directory, constants.O_RDONLY);
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+  syncDirectory(): Promise<void> {
+    return syncDirectory(this.#directory);
   }
 
   #path(name: string): string {
@@ -106,5 +102,14 @@ class HandleLogFile implements LogFile {
 
   close(): Promise<void> {
     return this.#handle.close();
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }

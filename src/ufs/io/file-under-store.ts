@@ -12,6 +12,7 @@ import { constants, lstat, open, realpath, type FileHandle } from 'node:fs/promi
 
 import { RingloadError, type ErrorCode } from '../../base/errors.ts';
 import { Scope, throwIfCancelled } from '../cancel.ts';
+import { checkRange } from '../check-range.ts';
 import { checkMount, UFS_DEFAULT_LIMITS, type MountConfig, type UfsLimits } from '../mounts.ts';
 import { comparePaths, isAtOrBelow, parsePath } from '../path.ts';
 import type { ListPage, ListRequest, RangeRequest, UfsObject, UnderStore } from '../under-store.ts';
@@ -64,6 +65,7 @@ export class FileUnderStore implements UnderStore {
   }
 
   async *readRange(request: RangeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    checkRange(request);
     const { path, offset, length } = request;
     const scope = this.#scope(`read ${path}`, signal);
     let opened: FileHandle | undefined;

@@ -18,6 +18,7 @@ import {
 
 import { RingloadError } from '../../base/errors.ts';
 import { Scope, throwIfCancelled } from '../cancel.ts';
+import { checkRange } from '../check-range.ts';
 import { checkMount, UFS_DEFAULT_LIMITS, type MountConfig, type UfsLimits } from '../mounts.ts';
 import { comparePaths, parsePath } from '../path.ts';
 import { RetryBudget, RetryLoop, type Failure } from '../retry.ts';
@@ -74,7 +75,7 @@ export class S3UnderStore implements UnderStore {
     const objects: UfsObject[] = [];
     if (key !== '' && (afterKey === undefined || comparePaths(afterKey, key) < 0)) {
       // The first key with this prefix is the object `root` itself, if it exists at all.
-      const { objects: first } = await list({ prefix: key, limit: 1 });
+      const { objects: first } = await list({ prefix: key, limit: 1 }).catch(nothingIfForbidden);
       objects.push(...first.filter((object) => object.path === root));
       if (objects.length === limit) return { objects, done: false, cursor: root };
     }
@@ -108,6 +109,7 @@ export class S3UnderStore implements UnderStore {
   }
 
   async *readRange(request: RangeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    checkRange(request);
     // One signal for hundreds of reads of a job is what we expect, not a leak.
     setMaxListeners(0, signal);
     const progress: RangeProgress = { request, receivedBytes: 0, waitedMs: 0 };
@@ -252,6 +254,14 @@ export class S3UnderStore implements UnderStore {
   #createClient(): S3Client {
     return createS3Client(this.#mount, this.#limits, this.#sockets, this.#dependencies);
   }
+}
+
+/** Policies often allow the prefix `root/` alone: then there is no object `root` for us. */
+function nothingIfForbidden(thrown: unknown): KeyPage {
+  if (thrown instanceof RingloadError && thrown.code === 'ufs_forbidden') {
+    return { objects: [], done: true };
+  }
+  throw thrown;
 }
 
 function targetOf(path: string): { Bucket: string; Key: string } {

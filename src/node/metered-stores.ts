@@ -1,0 +1,57 @@
+/** Under stores that count what is asked of them: requests by outcome and time. */
+import { toRingloadError, type ErrorCode } from '../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Metrics, UfsOperation } from '../obs/metrics.ts';
+import type { MountTable } from '../ufs/mounts.ts';
+import type { UnderStore, UnderStores } from '../ufs/under-store.ts';
+
+export function meterStores(stores: MountTable, metrics: Metrics, clock: Clock): UnderStores {
+  const metered = new Map<UnderStore, UnderStore>();
+  return {
+    mounts: stores.mounts,
+    storeOf(path) {
+      const store = stores.storeOf(path);
+      let wrapped = metered.get(store);
+      if (!wrapped) metered.set(store, (wrapped = meterStore(store, metrics, clock)));
+      return wrapped;
+    },
+  };
+}
+
+function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderStore {
+  const begin = (op: UfsOperation): ((code: ErrorCode | 'ok') => void) => {
+    const startedMs = clock.nowMs();
+    return (code) => {
+      metrics.ufsRequest({ op, code, seconds: (clock.nowMs() - startedMs) / 1000 });
+    };
+  };
+  const time = async <T>(op: UfsOperation, call: Promise<T>): Promise<T> => {
+    const end = begin(op);
+    try {
+      const value = await call;
+      end('ok');
+      return value;
+    } catch (error) {
+      end(toRingloadError(error).code);
+      throw error;
+    }
+  };
+  return {
+    list: (request, signal) => time('list', store.list(request, signal)),
+    stat: (path, signal) => time('stat', store.stat(path, signal)),
+    async *readRange(request, signal) {
+      const end = begin('read');
+      let code: ErrorCode | 'ok' = 'cancelled';
+      try {
+        yield* store.readRange(request, signal);
+        code = 'ok';
+      } catch (error) {
+        ({ code } = toRingloadError(error));
+        throw error;
+      } finally {
+        end(code);
+      }
+    },
+    close: () => store.close(),
+  };
+}

@@ -1,0 +1,137 @@
+/** What every file catalog promises, run on each implementation. */
+import type { ExecutionContext, TestFn } from 'ava';
+
+import { jobId } from '../../src/base/ids.ts';
+import type { FileCatalog, FileRecord } from '../../src/cache/file-catalog.ts';
+import { SeededRandom, randomInt } from '../../src/base/random.ts';
+import { testSeed } from './support/fixtures.ts';
+
+export function recordOf(path: string, version = 'v1'): FileRecord {
+  return {
+    path,
+    sizeBytes: 50 * 10 ** 12,
+    version,
+    mtimeMs: 1_700_000_000_123,
+    segmentSizeBytes: 8 * 1024 * 1024,
+    segmented: true,
+    replicaCount: 2,
+  };
+}
+
+const PATHS = [
+  's3://b/a',
+  's3://b/a!',
+  's3://b/a-b',
+  's3://b/a.txt',
+  's3://b/a/',
+  's3://b/a/1',
+  's3://b/a/2/x',
+  's3://b/a//',
+  's3://b/a/\uffee',
+  's3://b/a/\u{1f600}',
+  's3://b/a/é',
+  's3://b/a0',
+  's3://b/__proto__',
+  's3://bb/z',
+  's3://b/\n\u0001?#%41',
+];
+
+const inUtf8Order = (paths: readonly string[]): string[] =>
+  [...paths].sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
+
+export function fileCatalogSuite(
+  test: TestFn,
+  name: string,
+  create: () => Promise<{ catalog: FileCatalog } & AsyncDisposable>,
+): void {
+  const check = (
+    title: string,
+    body: (t: ExecutionContext, catalog: FileCatalog) => Promise<void>,
+  ): void => {
+    test(`${name}: ${title}`, async (t) => {
+      await using under = await create();
+      await body(t, under.catalog);
+    });
+  };
+  const scanPaths = async (
+    catalog: FileCatalog,
+    request: { root: string; after?: string; limit: number },
+  ): Promise<string[]> => (await catalog.scan(request)).map(({ path }) => path);
+
+  check('records come back whole', async (t, catalog) => {
+    const loaded: FileRecord = { ...recordOf('s3://b/x'), loadedBy: jobId('j'), segmented: false };
+    await catalog.putAll([loaded, recordOf('s3://b/y')]);
+    t.deepEqual(await catalog.get('s3://b/x'), loaded);
+    t.deepEqual(await catalog.get('s3://b/y'), recordOf('s3://b/y'));
+    t.is(await catalog.get('s3://b/'), undefined);
+  });
+
+  check('a later record replaces the earlier, also within a batch', async (t, catalog) => {
+    await catalog.putAll([recordOf('a', 'v1'), recordOf('a', 'v2')]);
+    t.is((await catalog.get('a'))?.version, 'v2');
+    await catalog.putAll([recordOf('a', 'v3')]);
+    t.is((await catalog.get('a'))?.version, 'v3');
+    t.is(await catalog.count(), 1);
+  });
+
+  check('a scan covers the root and what is below, in order of bytes', async (t, catalog) => {
+    await catalog.putAll(PATHS.map((path) => recordOf(path)));
+    const below = inUtf8Order(
+      PATHS.filter((path) => path === 's3://b/a' || path.startsWith('s3://b/a/')),
+    );
+    t.deepEqual(await scanPaths(catalog, { root: 's3://b/a', limit: 100 }), below);
+    t.deepEqual(await scanPaths(catalog, { root: '', limit: 100 }), inUtf8Order(PATHS));
+    t.deepEqual(
+      await scanPaths(catalog, { root: 's3://b/a/', limit: 100 }),
+      below.filter((path) => path !== 's3://b/a'),
+    );
+    t.deepEqual(await scanPaths(catalog, { root: 's3://b', limit: 100 }).then((p) => p.length), 14);
+    t.deepEqual(await scanPaths(catalog, { root: 's3://b/a.txt', limit: 9 }), ['s3://b/a.txt']);
+    t.deepEqual(await scanPaths(catalog, { root: 's3://none', limit: 9 }), []);
+  });
+
+  check('pages of any size give the same listing', async (t, catalog) => {
+    await catalog.putAll(PATHS.map((path) => recordOf(path)));
+    for (const root of ['', 's3://b/a', 's3://b/', 's3://b']) {
+      const whole = await scanPaths(catalog, { root, limit: 100 });
+      for (const limit of [1, 2, 5]) {
+        const paged: string[] = [];
+        for (let after: string | undefined; ; after = paged.at(-1)) {
+          const page = await scanPaths(catalog, {
+            root,
+            limit,
+            ...(after === undefined ? {} : { after }),
+          });
+          t.true(page.length <= limit);
+          if (page.length === 0) break;
+          paged.push(...page);
+        }
+        t.deepEqual(paged, whole, `root '${root}', pages of ${limit}`);
+      }
+    }
+    const beyond = { root: 's3://b/a', after: 's3://z', limit: 5 };
+    t.deepEqual(await scanPaths(catalog, beyond), []);
+    t.deepEqual(await scanPaths(catalog, { root: 's3://b/a', after: 'a', limit: 1 }), ['s3://b/a']);
+  });
+
+  check('the count follows every change', async (t, catalog) => {
+    const seed = testSeed(8);
+    const random = new SeededRandom(seed);
+    const model = new Set<string>();
+    const pending: Promise<void>[] = [];
+    for (let step = 0; step < 120; step++) {
+      const path = `p${randomInt(random, 30)}`;
+      if (randomInt(random, 3) === 0) {
+        model.delete(path);
+        pending.push(catalog.delete(path));
+      } else {
+        const other = `p${randomInt(random, 30)}`;
+        model.add(path).add(other);
+        pending.push(catalog.putAll([recordOf(path), recordOf(other)]));
+      }
+    }
+    await Promise.all(pending);
+    t.is(await catalog.count(), model.size, `SEED=${seed}`);
+    t.deepEqual(await scanPaths(catalog, { root: '', limit: 100 }), inUtf8Order([...model]));
+  });
+}
