@@ -131,19 +131,6 @@ export function segmentCountOf(stage: Stage, keys: readonly string[]): number {
   return sum(sizes.map((sizeBytes) => Math.ceil(sizeBytes / SEGMENT_BYTES)));
 }
 
-/** Segments of the files that no peer holds. */
-export async function missingSegmentCount(stage: Stage, files: FileSet): Promise<number> {
-  let missing = 0;
-  const [reader] = stage.cluster.runningPeers;
-  await inTurns(files.keys, 8, async (key) => {
-    const sizeBytes = stage.origin.objects.find(key)?.sizeBytes ?? 0;
-    const placed = await reader?.api.placement(pathOf(key));
-    const held = placed?.segments.filter(({ residentOn }) => residentOn.length > 0).length ?? 0;
-    missing += Math.ceil(sizeBytes / SEGMENT_BYTES) - held;
-  });
-  return missing;
-}
-
 /** Value of a metric without labels. */
 export async function metricOf(peer: Peer, name: string): Promise<number> {
   const line = (await peer.api.metrics()).split('\n').find((text) => text.startsWith(`${name} `));

@@ -15,7 +15,6 @@
  */
 import { type FaultRule, FaultyOrigin } from '../support/faulty-origin.ts';
 import { Cluster, type ClusterOptions } from '../support/cluster.ts';
-import type { Peer } from '../support/peer-process.ts';
 import { KIB } from '../../src/base/units.ts';
 import { Load, type LoadOptions } from './load.ts';
 
@@ -125,13 +124,6 @@ export class Stage implements AsyncDisposable {
     const request = { path: files.path, segmentSize: SEGMENT_BYTES, ...options };
     const id = await this.cluster.submit(request);
     return new Load(this, { id, files, replicaCount: options.replicas ?? 1 });
-  }
-
-  /** Peers that are not the leader, with the leader first out. */
-  async others(leader: Peer): Promise<readonly [Peer, Peer]> {
-    const [first, second] = this.cluster.runningPeers.filter((peer) => peer !== leader);
-    if (first === undefined || second === undefined) throw new Error('three peers are needed');
-    return Promise.resolve([first, second]);
   }
 
   /** Ends what earlier stories did: every peer runs, every member is up, the origin behaves. */

@@ -162,8 +162,9 @@ export class FaultyOrigin implements AsyncDisposable {
     return object;
   }
 
-  readonly #intercept: Interceptor = async (incoming, proceed, gone) => {
+  readonly #intercept: Interceptor = async (incoming, answer, gone) => {
     const request = this.#asServed(incoming);
+    const proceed = (altered = request): SampleReply => answer(altered);
     this.requests.push({ ...request, atMs: performance.now() });
     const action = this.#actionFor(request);
     const reply = action
