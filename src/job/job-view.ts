@@ -1,5 +1,5 @@
 /** Puts together what a job tells about itself, from its record and, on the leader, its run. */
-import type { JobId, PeerId, Epoch, Term } from '../base/ids.ts';
+import type { PeerId, Term } from '../base/ids.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState, type JobRecord, type PeerTally } from '../cluster/job-record.ts';
 import { addTally, countersFrom } from './counters.ts';
@@ -28,7 +28,7 @@ export function viewJob(
   const counters = withTraffic(run?.counters ?? recordedCounters(record), tallies);
   const { leaderId } = context;
   return {
-    id: record.id as JobId,
+    id: record.id,
     spec: record.spec as JobSpec,
     state:
       run && record.state !== 'STOPPED' && isActiveState(record.state) ? run.state : record.state,
@@ -49,7 +49,7 @@ export function viewJob(
     ...(counters.failedFiles > 0 &&
       context.failuresSavedTo !== undefined && { failedFilesSavedTo: context.failuresSavedTo }),
     term: context.term,
-    epoch: context.state.epoch as Epoch,
+    epoch: context.state.epoch,
     ...(leaderId !== undefined && { leaderId }),
     stale: context.stale,
   };

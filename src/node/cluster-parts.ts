@@ -16,7 +16,7 @@ import type { Closer } from './closer.ts';
 import { writeIdentity, type Identity } from './identity.ts';
 import { closeServer, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
-import { AddressBook, found, join, JOIN, type JoinReply } from './membership.ts';
+import { AddressBook, checkSameCluster, found, join, JOIN, type JoinReply } from './membership.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Proposer } from './proposer.ts';
 import { RaftLink } from './raft-link.ts';
@@ -60,8 +60,9 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
   const rest = await openRestPort(context, network);
   const announcement = announcementOf(context, rest);
   const isFounder = local.identity.membership === undefined && config.peer.join.length === 0;
-  const membership =
-    local.identity.membership ?? (await enter(context, network, announcement, told));
+  const known = local.identity.membership;
+  if (known) await checkSameCluster(network, config.peer.join, known.clusterId);
+  const membership = known ?? (await enter(context, network, announcement, told));
   local.cluster.id = membership.clusterId;
 
   const raftLink = new RaftLink({ self: membership.raftId, network, state: () => state.current });
