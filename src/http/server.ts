@@ -2,11 +2,17 @@
  * What `node:http` itself has to be told: time limits, and how to refuse what never becomes a
  * request. The node opens the server; this file only says how.
  */
-import { STATUS_CODES, type ServerOptions } from 'node:http';
+import {
+  STATUS_CODES,
+  type IncomingMessage,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../base/errors.ts';
-import { PROBLEM_TYPE, type Problem } from './problem.ts';
+import { PROBLEM_TYPE, RETRY_AFTER_S, type Problem } from './problem.ts';
+import { JSON_TYPE } from './reply.ts';
 
 /** Slow and oversized requests end here; far above what any client of the API needs. */
 export const SERVER_OPTIONS = {
@@ -41,6 +47,26 @@ export function answerClientError(error: Error & { code?: string }, socket: Dupl
       `Content-Length: ${Buffer.byteLength(body)}\r\n` +
       `Connection: close\r\n\r\n${body}`,
   );
+}
+
+/** Answers while the routes are not there yet: the port is open before the peer is a member. */
+export function answerStarting(request: IncomingMessage, response: ServerResponse): void {
+  const path = request.url?.split('?', 1)[0];
+  request.resume();
+  if (path === '/healthz' || path === '/livez') {
+    response.writeHead(200, { 'Content-Type': JSON_TYPE }).end('{"status":"starting"}');
+    return;
+  }
+  const problem: Problem = {
+    type: 'about:blank',
+    title: STATUS_CODES[503] ?? '',
+    status: 503,
+    detail: 'this peer is starting',
+    code: 'no_leader',
+    requestId: randomUUID(),
+  };
+  const headers = { 'Content-Type': PROBLEM_TYPE, 'Retry-After': RETRY_AFTER_S };
+  response.writeHead(503, headers).end(JSON.stringify(problem));
 }
 
 function refusalOf(code: string | undefined): { status: number; code: ErrorCode; detail: string } {
