@@ -281,6 +281,29 @@ test('driver: a member joins as a learner, gets a vote, and is removed again', a
   await cluster.stop();
 });
 
+test('driver: that a removal is committed is stored before anybody hears of it', async (t) => {
+  const storages = new Map([1, 2].map((id) => [id, new GatedStorage()]));
+  const cluster = new LocalCluster();
+  const voters = [FIRST, raftId(2)];
+  for (const id of voters) {
+    const storage = storages.get(id) ?? new GatedStorage();
+    await cluster.add(id, { start: { kind: 'bootstrap', voters }, storage });
+  }
+  const leader = await cluster.leader();
+  const follower = cluster.followerOf(leader);
+  const storage = storages.get(leader.id);
+  const change = leader.consensus.changeMembership({ kind: 'remove', id: follower.id }, 5_000);
+  await change;
+  const removal = storage?.batches.find(({ entries }) => entries.some(({ type }) => type === 2));
+  const index = removal?.entries.at(-1)?.index ?? Number.NaN;
+  const proofs = storage?.batches.filter(
+    ({ hardState, mustSync }) => mustSync && hardState.commit >= index,
+  );
+  t.is(proofs?.length, 1);
+  t.deepEqual(leader.consensus.status().voters, [leader.id]);
+  await cluster.stop();
+});
+
 test('driver: a change that is done already, or impossible, changes nothing', async (t) => {
   const cluster = await LocalCluster.of(3);
   const leader = await cluster.leader();
