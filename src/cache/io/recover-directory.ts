@@ -120,7 +120,7 @@ class RegionRecovery {
       }
     } catch (error) {
       // Why: records that were not seen forbid to write here; what was seen can be read.
-      this.#region.state = 'abandoned';
+      this.#directory.abandon(this.#region);
       logger.warn('cannot read all of a cache region', {
         region: this.#region.id,
         reason: String(error),
