@@ -22,6 +22,38 @@ export const SERVER_OPTIONS = {
   maxHeaderSize: 16 * 1024,
 } as const satisfies ServerOptions;
 
+/**
+ * For `server.on('request', …)` until the app is there: the port is open while a peer still waits
+ * to join. Without it, requests of that time would never be answered.
+ */
+export function answerWhileStarting(request: IncomingMessage, response: ServerResponse): void {
+  const pathname = request.url?.split('?', 1)[0];
+  const isAlive = pathname === '/healthz' || pathname === '/livez';
+  const detail = 'this peer is starting: it is not a member of a cluster yet';
+  const problem: Problem = {
+    type: 'about:blank',
+    title: STATUS_CODES[503] ?? '',
+    status: 503,
+    detail,
+    code: 'no_leader',
+    requestId: randomUUID(),
+  };
+  const body =
+    pathname === '/readyz'
+      ? { status: 'not ready', check: 'loads', reasons: [detail] }
+      : isAlive
+        ? { status: 'ok' }
+        : problem;
+  const text = JSON.stringify(body);
+  response.writeHead(isAlive ? 200 : 503, {
+    'Content-Type': body === problem ? PROBLEM_TYPE : JSON_TYPE,
+    'Content-Length': Buffer.byteLength(text),
+    ...(isAlive ? {} : { 'Retry-After': RETRY_AFTER_S }),
+  });
+  response.end(request.method === 'HEAD' ? undefined : text);
+  request.resume();
+}
+
 /** For `server.on('clientError', …)`: a problem document instead of Node's empty 400. */
 export function answerClientError(error: Error & { code?: string }, socket: Duplex): void {
   // Why: in the middle of another answer the document would pass for its body.
@@ -47,26 +79,6 @@ export function answerClientError(error: Error & { code?: string }, socket: Dupl
       `Content-Length: ${Buffer.byteLength(body)}\r\n` +
       `Connection: close\r\n\r\n${body}`,
   );
-}
-
-/** Answers while the routes are not there yet: the port is open before the peer is a member. */
-export function answerStarting(request: IncomingMessage, response: ServerResponse): void {
-  const path = request.url?.split('?', 1)[0];
-  request.resume();
-  if (path === '/healthz' || path === '/livez') {
-    response.writeHead(200, { 'Content-Type': JSON_TYPE }).end('{"status":"starting"}');
-    return;
-  }
-  const problem: Problem = {
-    type: 'about:blank',
-    title: STATUS_CODES[503] ?? '',
-    status: 503,
-    detail: 'this peer is starting',
-    code: 'no_leader',
-    requestId: randomUUID(),
-  };
-  const headers = { 'Content-Type': PROBLEM_TYPE, 'Retry-After': RETRY_AFTER_S };
-  response.writeHead(503, headers).end(JSON.stringify(problem));
 }
 
 function refusalOf(code: string | undefined): { status: number; code: ErrorCode; detail: string } {

@@ -634,9 +634,7 @@ export class JobRun implements RunView {
       firstTaskId,
       // Why: a segment of an earlier pass, run or ring may lie where nobody would look for it now.
       askPeersFirst:
-        this.#pass > 1 ||
-        this.#start.ref.run > 1 ||
-        this.#placement.epoch !== this.#passEpoch,
+        this.#pass > 1 || this.#start.ref.run > 1 || this.#placement.epoch !== this.#passEpoch,
       onSettled: (unit) => {
         this.#unitSettled(unit);
       },

@@ -7,7 +7,7 @@ import type { Logger } from '../base/logger.ts';
 import { isPresent, type Announcement } from '../cluster/member.ts';
 import type { LivenessConfig } from '../config/schema.ts';
 import { advertisedHost } from '../config/trust.ts';
-import { answerClientError, answerStarting, SERVER_OPTIONS } from '../http/server.ts';
+import { answerClientError, answerWhileStarting, SERVER_OPTIONS } from '../http/server.ts';
 import { createPeerNetwork, type WsPeerNetwork } from '../peer/ws-peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
 import { createConsensus } from '../raft/create-consensus.ts';
@@ -157,7 +157,7 @@ async function openRestPort(context: Context, network: WsPeerNetwork): Promise<S
   });
   rest.on('clientError', answerClientError);
   network.attach(rest);
-  rest.on('request', answerStarting);
+  rest.on('request', answerWhileStarting);
   const close = closerOf(rest, DRAIN_GRACE_MS);
   await listen(rest, peer.host, peer.restPort);
   context.closer.add('REST port', close);

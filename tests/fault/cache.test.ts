@@ -9,11 +9,12 @@ import {
   expectExactAccounting,
   expectLoaded,
   metricOf,
+  pathOf,
 } from './expect.ts';
 import { SEGMENT_BYTES, Stage } from './stage.ts';
 
-/** Bytes by which a segment is found in a region. */
-const SEARCHED_BYTES = 64;
+/** The origin's contents are windows into one pattern: only at a block's edge is it the segment. */
+const BLOCK_BYTES = 4_096;
 const FLIPPED_AT = 1_000;
 
 let stage: Stage;
@@ -29,7 +30,7 @@ test.after.always(() => stage[Symbol.asyncDispose]());
 
 /** Flips one bit in every copy of the first segment that this peer's disk has; how many it was. */
 async function flipBit(peer: Peer, key: string): Promise<number> {
-  const searched = stage.origin.expectedBytes(key, 0, SEARCHED_BYTES);
+  const searched = stage.origin.expectedBytes(key, 0, SEGMENT_BYTES);
   const folder = join(peer.dataDir, 'cache');
   let flippedCount = 0;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -37,6 +38,7 @@ async function flipBit(peer: Peer, key: string): Promise<number> {
     const path = join(entry.parentPath, entry.name);
     const bytes = await readFile(path);
     for (let at = bytes.indexOf(searched); at >= 0; at = bytes.indexOf(searched, at + 1)) {
+      if (at % BLOCK_BYTES !== 0) continue;
       const position = at + FLIPPED_AT;
       const file = await open(path, 'r+');
       await file.write(Buffer.of((bytes[position] ?? 0) ^ 1), 0, 1, position);
@@ -78,7 +80,9 @@ test.serial('disk: where every copy has a flipped bit, the segment is fetched ag
   const before = stage.origin.countOf('get', key);
   const corruptBefore = await corruptCount();
   for (const peer of stage.cluster.peers) await expectBytes(t, stage, [key], [peer]);
-  t.is(stage.origin.countOf('get', key) - before, 1);
+  const fetches = stage.origin.getsBelow(key).slice(before);
+  const ranges = fetches.map(({ headers }) => headers.range);
+  t.deepEqual(ranges, ['bytes=0-65535'], stage.cluster.logs());
   t.is((await corruptCount()) - corruptBefore, 1);
 });
 
@@ -108,18 +112,25 @@ test.serial('cache: a load that cannot fit fails with cache_full, and peers go o
   await expectLoaded(t, next);
 });
 
-test.serial('cache: a load too large for one peer of the ring tells it', async (t) => {
-  // 46 MiB for 48 MiB of cache: the ring does not divide it that evenly.
-  const data = stage.addFiles({ count: 46, sizeBytes: 16 * SEGMENT_BYTES });
-  const load = await stage.load(data);
-  const status = await load.fails();
-  t.log(`${status.failure?.code}: ${status.failure?.message}`);
-  const failed = status.failedFiles.map(({ path }) => path.slice('s3://origin/'.length));
-  if (status.failure?.code === 'cache_full') return;
-  t.is(status.failure?.code, 'partially_failed');
-  t.deepEqual([...new Set(status.failedFiles.map(({ code }) => code))], ['cache_full']);
-  expectExactAccounting(t, load, status, { failed });
-});
+test.serial(
+  'cache: a load too tight for the ring succeeds or names what found no room',
+  async (t) => {
+    // Of 48 MiB of cache 45 can be used, and a ring never divides 44 MiB evenly.
+    const data = stage.addFiles({ count: 44, sizeBytes: 16 * SEGMENT_BYTES });
+    const load = await stage.load(data);
+    const status = await load.reaches(({ endedAtMs }) => endedAtMs !== undefined, 'its end');
+    t.log(`${status.state}, ${status.counters.failedFiles} files failed`);
+    if (status.state === 'SUCCEEDED') {
+      await expectLoaded(t, load);
+      return;
+    }
+    t.is(status.failure?.code, 'partially_failed');
+    t.deepEqual([...new Set(status.failedFiles.map(({ code }) => code))], ['cache_full']);
+    const failed = status.failedFiles.map(({ path }) => path.slice(pathOf('').length));
+    expectExactAccounting(t, load, status, { failed });
+    await expectBytes(t, stage, data.keys);
+  },
+);
 
 test.serial('cache: a second load evicts what the first one left', async (t) => {
   const sizeBytes = 8 * SEGMENT_BYTES;

@@ -65,7 +65,8 @@ export async function expectResident(
   replicaCount: number,
 ): Promise<void> {
   const { runningPeers } = stage.cluster;
-  const live = new Set((await Promise.all(runningPeers.map(({ api }) => api.self()))).map(byId));
+  const selves = await Promise.all(runningPeers.map(({ api }) => api.self()));
+  const live = new Set(selves.map(({ id }) => id));
   const missing: string[] = [];
   await inTurns(files.keys, 8, async (key, position) => {
     const reader = runningPeers[position % runningPeers.length];
@@ -152,7 +153,6 @@ export async function inTurns<T>(
   await Promise.all(Array.from({ length: parallelCount }, lane));
 }
 
-const byId = ({ id }: { readonly id: string }): string => id;
 const sum = (numbers: readonly number[]): number =>
   numbers.reduce((total, each) => total + each, 0);
 const sizeOf = (load: Load, key: string): number =>

@@ -25,7 +25,7 @@ onLinux('partition: the leader cut off and healed, one outcome stands', async (t
   // The one that was cut off cannot confirm anything, and says so.
   const alone = await leader.api.job(load.id);
   t.true(alone.stale);
-  await t.throwsAsync(leader.api.submit({ path: `${data.path}/empty` }), { message: /503|504/ });
+  t.true((await leader.api.cluster()).stale);
 
   stage.cluster.heal();
   const ended = await load.succeeds();
@@ -47,8 +47,10 @@ onLinux('partition: one way, an owner that cannot answer does not hold the job u
   const leader = await stage.cluster.waitForLeader();
   const mute = stage.cluster.peers.find((peer) => peer !== leader) as Peer;
   await load.isUnderWay();
+  const startMs = performance.now();
   for (const peer of stage.cluster.peers) if (peer !== mute) stage.cluster.cut(mute, peer);
   await load.succeeds();
+  t.log(`ended ${Math.round(performance.now() - startMs)} ms after the owner fell mute`);
   stage.cluster.heal();
   await stage.restore();
   const again = await stage.load(data, { replicas: 2 });

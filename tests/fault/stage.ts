@@ -26,6 +26,7 @@ export const SEGMENT_BYTES = 64 * KIB;
  * most four segments of a peer are fetched at the same time.
  */
 const STORY_SETTINGS = {
+  RINGLOAD_LOAD_SEGMENT_SIZE_BYTES: SEGMENT_BYTES,
   RINGLOAD_LOAD_CONCURRENCY: 1,
   RINGLOAD_LOAD_RETRY_DELAY_MAX_MS: 500,
   RINGLOAD_LIVENESS_SUSPECT_AFTER_MS: 1_200,
@@ -121,8 +122,7 @@ export class Stage implements AsyncDisposable {
 
   /** Submits at a running peer. */
   async load(files: FileSet, options: LoadOptions = {}): Promise<Load> {
-    const request = { path: files.path, segmentSize: SEGMENT_BYTES, ...options };
-    const id = await this.cluster.submit(request);
+    const id = await this.cluster.submit({ path: files.path, ...options });
     return new Load(this, { id, files, replicaCount: options.replicas ?? 1 });
   }
 

@@ -2,7 +2,7 @@
 import test from 'ava';
 import type { Peer } from '../support/peer-process.ts';
 import { expectLoaded, metricOf, segmentCountOf } from './expect.ts';
-import { PARALLEL_FETCHES, SEGMENT_BYTES, Stage } from './stage.ts';
+import { PARALLEL_FETCHES, Stage } from './stage.ts';
 
 /** Fetches that were under way may start their last request so long after the stop. */
 const STOP_GRACE_MS = 2_000;
@@ -19,7 +19,7 @@ test.after.always(() => stage[Symbol.asyncDispose]());
 test.serial('submit: the same path on all peers at once makes one job', async (t) => {
   const data = stage.addFiles({ count: 8 });
   stage.slowReads(100);
-  const request = { path: data.path, segmentSize: SEGMENT_BYTES, replicas: 2 };
+  const request = { path: data.path, replicas: 2 };
   const twice = [...stage.cluster.peers, ...stage.cluster.peers];
   const answers = await Promise.all(twice.map(({ api }) => api.submit(request)));
   t.is(new Set(answers.map(({ jobId }) => jobId)).size, 1);
@@ -62,8 +62,7 @@ test.serial('stop: no fetch begins after it, and a resume fetches what is missin
   t.true(stored > 0 && missing > 0, `${stored} stored, ${missing} missing`);
 
   stage.calm();
-  const request = { path: data.path, segmentSize: SEGMENT_BYTES };
-  t.deepEqual(await peer.api.submit(request), { jobId: load.id, outcome: 'resumed' });
+  t.deepEqual(await peer.api.submit({ path: data.path }), { jobId: load.id, outcome: 'resumed' });
   await load.succeeds();
   t.is(stage.origin.getsBelow(data.prefix).length - gets.length, missing);
   await expectLoaded(t, load);

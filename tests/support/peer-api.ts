@@ -1,5 +1,10 @@
 /** The REST API of one peer as tests call it: thin, typed by the contracts, every call bounded. */
-import type { ClusterView, FileService, SubmitOutcome } from '../../src/http/services.ts';
+import type {
+  ClusterService,
+  ClusterView,
+  FileService,
+  SubmitOutcome,
+} from '../../src/http/services.ts';
 import type { JobStatus } from '../../src/job/job-status.ts';
 
 const CALL_DEADLINE_MS = 10_000;
@@ -71,7 +76,7 @@ export class PeerApi {
     return this.json('GET', `/v1/files/placement?path=${encodeURIComponent(path)}`);
   }
 
-  self(): Promise<{ readonly id: string }> {
+  self(): Promise<Pick<ReturnType<ClusterService['self']>, 'id'>> {
     return this.json('GET', '/v1/self');
   }
 
