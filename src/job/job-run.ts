@@ -174,6 +174,14 @@ export class JobRun implements RunView {
   get passRef(): PassRef {
     return { ...this.#start.ref, pass: this.#pass };
   }
+  /** Listed files in memory, at most `windowFiles`. */
+  get windowFileCount(): number {
+    return this.#window.length;
+  }
+  /** At most `windowUnits`. */
+  get openUnitCount(): number {
+    return this.#assigner.openUnitCount;
+  }
   outCountOf(peer: PeerId): number {
     return this.#assigner.outCountOf(peer);
   }
@@ -634,9 +642,7 @@ export class JobRun implements RunView {
       firstTaskId,
       // Why: a segment of an earlier pass, run or ring may lie where nobody would look for it now.
       askPeersFirst:
-        this.#pass > 1 ||
-        this.#start.ref.run > 1 ||
-        this.#placement.epoch !== this.#passEpoch,
+        this.#pass > 1 || this.#start.ref.run > 1 || this.#placement.epoch !== this.#passEpoch,
       onSettled: (unit) => {
         this.#unitSettled(unit);
       },
