@@ -174,6 +174,14 @@ export class JobRun implements RunView {
   get passRef(): PassRef {
     return { ...this.#start.ref, pass: this.#pass };
   }
+  /** Listed files in memory, at most `windowFiles`. */
+  get windowFileCount(): number {
+    return this.#window.length;
+  }
+  /** At most `windowUnits`. */
+  get openUnitCount(): number {
+    return this.#assigner.openUnitCount;
+  }
   outCountOf(peer: PeerId): number {
     return this.#assigner.outCountOf(peer);
   }

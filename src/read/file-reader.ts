@@ -175,7 +175,7 @@ export class FileReader {
       );
     }
     const controller = new AbortController();
-    const chunks = this.#stitch(record, offset, length, controller.signal);
+    const chunks = this.#stitch(record, offset, length, controller);
     const first = await chunks.next();
     return { record, offset, length, body: new RangeBody(first, chunks, controller) };
   }
@@ -185,8 +185,9 @@ export class FileReader {
     record: FileRecord,
     offset: number,
     length: number,
-    signal: AbortSignal,
+    controller: AbortController,
   ): AsyncGenerator<Uint8Array> {
+    const { signal } = controller;
     const slices = slicesOf(record, offset, length);
     let current = this.#begin(slices, signal);
     let following: BegunSegment | undefined;
@@ -199,6 +200,8 @@ export class FileReader {
         following = undefined;
       }
     } finally {
+      // Why before the returns: they wait for a step under way, which may wait for the network.
+      controller.abort(new RingloadError('cancelled', 'the range is over'));
       await Promise.all([current, following].map((begun) => begun?.chunks.return(undefined)));
     }
   }
