@@ -27,7 +27,7 @@ export const SERVER_OPTIONS = {
  * to join. Without it, requests of that time would never be answered.
  */
 export function answerWhileStarting(request: IncomingMessage, response: ServerResponse): void {
-  const { pathname } = new URL(request.url ?? '/', 'http://peer');
+  const pathname = request.url?.split('?', 1)[0];
   const isAlive = pathname === '/healthz' || pathname === '/livez';
   const detail = 'this peer is starting: it is not a member of a cluster yet';
   const problem: Problem = {

@@ -11,13 +11,17 @@ export interface Unit {
   readonly length: number;
   /** The peers that the ring makes responsible, in ring order. */
   owners: readonly PeerId[];
-  /** Peers that acknowledged storing it. */
+  /** Peers that acknowledged storing it and still are on the ring: sources of copies. */
   readonly holders: Set<PeerId>;
+  /** Peers whose acknowledgement is in the sums of this pass. */
+  readonly acknowledged: Set<PeerId>;
+  /** Peers that were told to get it and never answered: they may hold it all the same. */
+  readonly tried: Set<PeerId>;
   readonly tasks: Map<PeerId, TaskRun>;
   attempts: number;
-  /** Not to be tried again before this time; 0 when it may go on. */
+  /** Not to be tried again before this time; 0 when it may go on, Infinity while it is parked. */
   dueMs: number;
-  /** How many owners to pass over when the next fetcher is chosen: those before it failed. */
+  /** Position in `owners` from which the next fetcher is chosen: those before it failed. */
   fetcherOffset: number;
   /** Settled or given up: tasks of it that still wait are dropped. */
   closed: boolean;
@@ -32,6 +36,8 @@ export function openUnit(file: FileRun, index: number, length: number): Unit {
     length,
     owners: [],
     holders: new Set(),
+    acknowledged: new Set(),
+    tried: new Set(),
     tasks: new Map(),
     attempts: 0,
     dueMs: 0,

@@ -14,7 +14,7 @@ import { createConsensus } from '../raft/create-consensus.ts';
 import { openFileLogStorage } from '../raft/io/file-log-storage.ts';
 import type { Closer } from './closer.ts';
 import { writeIdentity, type Identity } from './identity.ts';
-import { closeServer, listen, portOf } from './listen.ts';
+import { closerOf, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
 import { AddressBook, checkSameCluster, found, join, JOIN, type JoinReply } from './membership.ts';
 import type { NodeOptions } from './node-options.ts';
@@ -156,10 +156,11 @@ async function openRestPort(context: Context, network: WsPeerNetwork): Promise<S
     requestTimeout: http.requestTimeoutMs,
   });
   rest.on('clientError', answerClientError);
-  rest.on('request', answerWhileStarting);
   network.attach(rest);
+  rest.on('request', answerWhileStarting);
+  const close = closerOf(rest, DRAIN_GRACE_MS);
   await listen(rest, peer.host, peer.restPort);
-  context.closer.add('REST port', () => closeServer(rest, DRAIN_GRACE_MS));
+  context.closer.add('REST port', close);
   return rest;
 }
 

@@ -8,6 +8,8 @@ import type {
 import type { JobStatus } from '../../src/job/job-status.ts';
 
 const CALL_DEADLINE_MS = 10_000;
+/** Asked again and again, so a probe that hangs must not hold up the next. */
+const READY_DEADLINE_MS = 1_000;
 
 export interface SubmitRequest {
   readonly path: string;
@@ -37,7 +39,7 @@ export class PeerApi {
   }
 
   async ready(): Promise<boolean> {
-    return (await this.#fetch('/readyz')).ok;
+    return (await this.#fetch('/readyz', {}, READY_DEADLINE_MS)).ok;
   }
 
   cluster(): Promise<ClusterView> {
