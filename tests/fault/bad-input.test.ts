@@ -13,7 +13,9 @@ test.before(async () => {
   stage = await Stage.open({ peers: 2, moreMounts: ['nowhere'] });
   path = stage.addFiles({ count: 2 }).path;
 });
-test.after.always(() => stage[Symbol.asyncDispose]());
+test.after.always(() => {
+  stage[Symbol.asyncDispose]();
+});
 
 interface BadRequest {
   readonly title: string;

@@ -111,7 +111,7 @@ test('start: a data directory of another cluster is refused', async (t) => {
   await cp(place('foreign'), place('copied'), { recursive: true });
   const copied = await newPeerArgs('copied');
   const attempt = await serve(t, ...copied, '--join', onlyPeer().advertisedAddress);
-  expectRefusal(t, attempt, /another cluster/);
+  expectRefusal(t, attempt, /data directory belongs to cluster .* to another one/);
   const { members } = await onlyPeer().api.cluster();
   t.is(members.length, 1);
 });
