@@ -185,22 +185,17 @@ async function enter(
   announcement: Announcement,
   told: { book: AddressBook },
 ): Promise<NonNullable<Identity['membership']>> {
-  const { local, loaded, logger, closer } = context;
+  const { local, loaded, logger, giveUp } = context;
   const { join: addresses, dataDir } = loaded.config.peer;
-  const giveUp = new AbortController();
-  closer.add('join', () => {
-    giveUp.abort(new RingloadError('cancelled', 'this peer is shutting down'));
-  });
   let membership = found();
   if (addresses.length > 0) {
-    const { signal } = giveUp;
     const reply = await join({
       network,
       addresses,
       announcement,
       clock: systemClock,
       logger,
-      signal,
+      signal: giveUp,
     });
     membership = { clusterId: reply.clusterId, raftId: reply.raftId };
     told.book = new AddressBook(local.identity.peerId, reply.members);

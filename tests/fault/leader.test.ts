@@ -9,15 +9,19 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => stage.restore());
-test.after.always(() => stage[Symbol.asyncDispose]());
+test.serial.beforeEach(() => {
+  stage.restore();
+});
+test.after.always(() => {
+  stage[Symbol.asyncDispose]();
+});
 
 /** The leader is gone; tells how long until another one leads and until the job goes on. */
 async function measureOutage(
   t: ExecutionContext,
   load: Load,
   leader: Peer,
-  fell: () => Promise<unknown> | void,
+  fell: () => unknown,
 ): Promise<void> {
   const before = await load.status();
   const startMs = performance.now();

@@ -15,8 +15,12 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => stage.restore());
-test.after.always(() => stage[Symbol.asyncDispose]());
+test.serial.beforeEach(() => {
+  stage.restore();
+});
+test.after.always(() => {
+  stage[Symbol.asyncDispose]();
+});
 
 const below = ({ prefix }: FileSet): RegExp => new RegExp(`^${prefix}`);
 const gets = (data: FileSet, rest: Omit<FaultRule, 'operation' | 'key'>): FaultRule => ({

@@ -14,8 +14,12 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => stage.restore());
-test.after.always(() => stage[Symbol.asyncDispose]());
+test.serial.beforeEach(() => {
+  stage.restore();
+});
+test.after.always(() => {
+  stage[Symbol.asyncDispose]();
+});
 
 test.serial('owner: kill -9 in the middle of its segments moves its work', async (t) => {
   const data = stage.addFiles({ count: 24 });

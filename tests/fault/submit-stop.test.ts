@@ -13,8 +13,12 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => stage.restore());
-test.after.always(() => stage[Symbol.asyncDispose]());
+test.serial.beforeEach(() => {
+  stage.restore();
+});
+test.after.always(() => {
+  stage[Symbol.asyncDispose]();
+});
 
 test.serial('submit: the same path on all peers at once makes one job', async (t) => {
   const data = stage.addFiles({ count: 8 });
