@@ -150,7 +150,7 @@ export class JobDriver {
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (signal.aborted) return;
+        if (this.#isStopped()) return;
         this.#options.logger.warn('listing failed', {
           code: error.code,
           reason: error.message,
@@ -173,7 +173,7 @@ export class JobDriver {
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (signal.aborted) return;
+        if (this.#isStopped()) return;
         if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) {
           this.#dispatch({ kind: 'stat', path, found: toWireError(error) });
           return;
@@ -231,6 +231,11 @@ export class JobDriver {
         await this.#rest(attempt);
       }
     }
+  }
+
+  /** A call, so that the compiler does not take the answer of before an await for the one after. */
+  #isStopped(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   async #rest(attempt: number): Promise<void> {

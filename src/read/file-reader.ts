@@ -202,7 +202,8 @@ export class FileReader {
     } finally {
       // Why before the returns: they wait for a step under way, which may wait for the network.
       controller.abort(new RingloadError('cancelled', 'the range is over'));
-      await Promise.all([current, following].map((begun) => begun?.chunks.return(undefined)));
+      await current?.chunks.return(undefined);
+      await following?.chunks.return(undefined);
     }
   }
 
