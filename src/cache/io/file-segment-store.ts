@@ -244,7 +244,8 @@ export class FileSegmentStore implements SegmentStore {
     if (serving.length === 0) {
       throw new RingloadError('cache_io', 'reserve space: every cache directory failed');
     }
-    const share = (each: CacheDirectory): number => each.reservedBytes / Math.max(1, each.capacityBytes);
+    const share = (each: CacheDirectory): number =>
+      each.reservedBytes / Math.max(1, each.capacityBytes);
     return serving.sort((left, right) => share(left) - share(right));
   }
 
