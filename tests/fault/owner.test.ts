@@ -14,11 +14,11 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => {
-  stage.restore();
+test.serial.beforeEach(async () => {
+  await stage.restore();
 });
-test.after.always(() => {
-  stage[Symbol.asyncDispose]();
+test.after.always(async () => {
+  await stage[Symbol.asyncDispose]();
 });
 
 test.serial('owner: kill -9 in the middle of its segments moves its work', async (t) => {
