@@ -4,7 +4,7 @@ import { unreachable } from '../base/invariant.ts';
 import { done, refuse, type Applied } from './applied.ts';
 import { newestJobOf, type ClusterState } from './cluster-state.ts';
 import type { CommandOf, SubmitResult } from './commands.ts';
-import { isActiveState, type JobRecord } from './job-record.ts';
+import { isActiveState, NO_EPOCH, type JobRecord, type RecordedSpec } from './job-record.ts';
 import { isOnRing } from './member.ts';
 
 type JobCommand = CommandOf<
@@ -30,6 +30,9 @@ export function applyJobCommand(state: ClusterState, command: JobCommand): Appli
   }
 }
 
+/** Ended jobs that are remembered; the oldest are forgotten first. */
+export const ENDED_JOB_MAX_COUNT = 1000;
+
 /** Idempotent while a job of the path is active; resumes a stopped one; else starts a new one. */
 function submit(state: ClusterState, command: CommandOf<'job.submit'>): Applied {
   const known = state.jobs.get(command.jobId) ?? newestJobOf(state, command.spec.path);
@@ -40,7 +43,7 @@ function submit(state: ClusterState, command: CommandOf<'job.submit'>): Applied 
   const refusal = refuseSubmission(state, command);
   if (refusal) return refusal;
   if (known?.state === 'STOPPED') {
-    const resumed = startRun(known, command.atMs);
+    const resumed = startRun(withSpec(known, command.spec), command.atMs);
     return answer(withJob(state, resumed), { jobId: known.id, outcome: 'resumed' });
   }
   const created: JobRecord = {
@@ -53,7 +56,30 @@ function submit(state: ClusterState, command: CommandOf<'job.submit'>): Applied 
     runStartedAtMs: command.atMs,
     elapsedBeforeMs: 0,
   };
-  return answer(withJob(state, created), { jobId: created.id, outcome: 'created' });
+  return answer(withJob(forgetOldest(state), created), { jobId: created.id, outcome: 'created' });
+}
+
+/** The job as it is asked for now: under another spec what was settled says nothing. */
+function withSpec(job: JobRecord, spec: RecordedSpec): JobRecord {
+  if (sameSpec(job.spec, spec)) return job;
+  const { checkpoint, ...rest } = job;
+  return { ...rest, spec, ...(checkpoint && { checkpoint: restartPass(checkpoint) }) };
+}
+
+function sameSpec(a: RecordedSpec, b: RecordedSpec): boolean {
+  const canonical = (spec: RecordedSpec): string =>
+    JSON.stringify(Object.entries(spec).sort(([left], [right]) => (left < right ? -1 : 1)));
+  return canonical(a) === canonical(b);
+}
+
+/** Room for one more job: the state is bounded even when retention is long. */
+function forgetOldest(state: ClusterState): ClusterState {
+  const ended = [...state.jobs.values()].filter((job) => !isActiveState(job.state));
+  if (ended.length < ENDED_JOB_MAX_COUNT) return state;
+  const byEnd = ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0));
+  const jobs = new Map(state.jobs);
+  for (const job of byEnd.slice(0, ended.length - ENDED_JOB_MAX_COUNT + 1)) jobs.delete(job.id);
+  return { ...state, jobs };
 }
 
 function refuseSubmission(
@@ -91,7 +117,7 @@ function retry(state: ClusterState, command: CommandOf<'job.retry'>): Applied {
     return refuse(state, 'conflict', `retry job ${job.id}: it SUCCEEDED, nothing is left to retry`);
   }
   const other = newestJobOf(state, job.spec.path);
-  if (other && other.id !== job.id && isActiveState(other.state)) {
+  if (other && isActiveState(other.state)) {
     return refuse(
       state,
       'conflict',
@@ -151,7 +177,7 @@ function prune(state: ClusterState, command: CommandOf<'job.prune'>): Applied {
 /** The next run of a job that stopped or failed; what it settled stays settled only if it stopped. */
 function startRun(job: JobRecord, atMs: number): JobRecord {
   const { endedAtMs, failure: _failure, digest: _digest, checkpoint: before, ...rest } = job;
-  const resumed = job.state === 'STOPPED' ? before : before && restartPass(before);
+  const resumed = before && (job.state === 'STOPPED' ? resumePass(before) : restartPass(before));
   return {
     ...rest,
     state: 'WAITING',
@@ -160,6 +186,13 @@ function startRun(job: JobRecord, atMs: number): JobRecord {
     elapsedBeforeMs: job.elapsedBeforeMs + Math.max(0, (endedAtMs ?? atMs) - job.runStartedAtMs),
     ...(resumed && { checkpoint: resumed }),
   };
+}
+
+/** What was settled stays counted; its leases ended with the run, so another pass has to follow. */
+function resumePass(
+  before: NonNullable<JobRecord['checkpoint']>,
+): NonNullable<JobRecord['checkpoint']> {
+  return before.cursor === undefined ? before : { ...before, epoch: NO_EPOCH };
 }
 
 /** A retry lists again from the start: what is resident is recognised, what failed is loaded. */

@@ -2,6 +2,7 @@
 import { epoch, raftId, type PeerId } from '../base/ids.ts';
 import { unreachable } from '../base/invariant.ts';
 import { done, refuse, type Applied } from './applied.ts';
+import { pickAnnouncement } from './check-announcement.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { CommandOf } from './commands.ts';
 import { isOnRing, type Announcement, type Member, type MemberState } from './member.ts';
@@ -20,9 +21,9 @@ export function applyMemberCommand(state: ClusterState, command: MemberCommand):
     case 'cluster.create':
       return createCluster(state, command);
     case 'member.admit':
-      return admit(state, command.member, command.atMs);
+      return admitJoiner(state, command);
     case 'member.announce':
-      return announce(state, command.member, command.atMs);
+      return announce(state, command);
     case 'member.judge':
       return judge(state, command);
     case 'member.drain':
@@ -36,8 +37,19 @@ export function applyMemberCommand(state: ClusterState, command: MemberCommand):
 
 function createCluster(state: ClusterState, command: CommandOf<'cluster.create'>): Applied {
   if (state.clusterId !== undefined) return done(state, { clusterId: state.clusterId });
-  const created = { ...state, clusterId: command.clusterId };
-  return admit(created, command.founder, command.atMs);
+  const founder = pickAnnouncement(command.founder);
+  if (typeof founder === 'string') return refuse(state, 'invalid_argument', founder);
+  return admit({ ...state, clusterId: command.clusterId }, founder, command.atMs);
+}
+
+function admitJoiner(state: ClusterState, command: CommandOf<'member.admit'>): Applied {
+  // Why: the first number in Raft is the founder's; a joiner that came first would take it.
+  if (state.clusterId === undefined) {
+    return refuse(state, 'no_leader', 'the cluster is still being founded');
+  }
+  const member = pickAnnouncement(command.member);
+  if (typeof member === 'string') return refuse(state, 'invalid_argument', member);
+  return admit(state, member, command.atMs);
 }
 
 /** Gives a new peer its number in Raft; admitting a known one again answers with the same. */
@@ -61,7 +73,9 @@ function admit(state: ClusterState, announced: Announcement, atMs: number): Appl
   return done(next, { raftId: member.raftId });
 }
 
-function announce(state: ClusterState, announced: Announcement, atMs: number): Applied {
+function announce(state: ClusterState, command: CommandOf<'member.announce'>): Applied {
+  const announced = pickAnnouncement(command.member);
+  if (typeof announced === 'string') return refuse(state, 'invalid_argument', announced);
   const known = state.members.get(announced.id);
   if (!known || known.state === 'left') {
     return refuse(state, 'peer_refused', `announce peer ${announced.id}: it is not a member`);
@@ -74,7 +88,7 @@ function announce(state: ClusterState, announced: Announcement, atMs: number): A
     );
   }
   const revived = known.state === 'draining' ? 'draining' : 'up';
-  const stateSinceMs = known.state === revived ? known.stateSinceMs : atMs;
+  const stateSinceMs = known.state === revived ? known.stateSinceMs : command.atMs;
   const next = withMember(state, { ...known, ...announced, state: revived, stateSinceMs });
   return done(next, { epoch: next.epoch });
 }

@@ -6,7 +6,7 @@
  */
 import { RingloadError } from '../base/errors.ts';
 import { epoch, type ClusterId, type Epoch, type JobId, type PeerId } from '../base/ids.ts';
-import type { JobRecord } from './job-record.ts';
+import { isActiveState, type JobRecord } from './job-record.ts';
 import type { Member } from './member.ts';
 
 export const STATE_FORMAT = 1;
@@ -29,11 +29,14 @@ export const EMPTY_STATE: ClusterState = {
   jobs: new Map(),
 };
 
-/** The newest job of `path`, by creation. */
+/** The job that is loading `path`, else the newest one of it by creation. */
 export function newestJobOf(state: ClusterState, path: string): JobRecord | undefined {
   let newest: JobRecord | undefined;
   for (const job of state.jobs.values()) {
-    if (job.spec.path === path) newest = job;
+    if (job.spec.path !== path) continue;
+    // Why not simply the newest: a retry may have set an older one going again.
+    if (isActiveState(job.state)) return job;
+    newest = job;
   }
   return newest;
 }

@@ -58,8 +58,10 @@ export interface JobCheckpoint {
   readonly lastPassCounters?: Readonly<Record<string, number>>;
   readonly tallies: Readonly<Record<PeerId, PeerTally>>;
   readonly expected: Readonly<Record<PeerId, ExpectedInventory>>;
-  /** The newest failures, bounded. */
+  /** The newest failures of this pass, bounded. */
   readonly failures: readonly RecordedFailure[];
+  /** Those of the pass before, shown with its counters. */
+  readonly lastPassFailures?: readonly RecordedFailure[];
 }
 
 export interface JobRecord<Spec extends RecordedSpec = RecordedSpec> {
@@ -81,6 +83,9 @@ export interface JobRecord<Spec extends RecordedSpec = RecordedSpec> {
   /** Combined inventory digest of a job that SUCCEEDED. */
   readonly digest?: string;
 }
+
+/** Epoch of no ring: a pass that has it proves nothing about replicas. */
+export const NO_EPOCH = -1;
 
 export function isActiveState(state: RecordedState): boolean {
   return state === 'WAITING' || state === 'RUNNING' || state === 'VERIFYING';

@@ -20,6 +20,8 @@ export interface LoadRequest {
   readonly peerEndpoints: readonly string[];
   /** False: never touch the under store; `not_found` when no peer has the segment. */
   readonly allowUfs: boolean;
+  /** Do not go on to the UFS when a peer could not be reached: fail with that error instead. */
+  readonly waitForPeers?: boolean;
   /** The job on whose behalf it is loaded, absent for read-through. */
   readonly job?: JobId;
   /** Fetch again although resident, unless this job put it there. */
@@ -70,16 +72,37 @@ export class SegmentLoader {
   async load(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
     const resident = await this.#usable(request);
     if (resident) return { segment: resident, filled: false, own: false };
-    let own = false;
-    const outcome = await this.#flights.run(
-      flightKey(request.key),
-      (flightSignal) => {
-        own = true;
-        return this.#fill(request, flightSignal);
-      },
-      signal,
-    );
-    return { ...outcome, own };
+    try {
+      return await this.#fly(request, signal);
+    } catch (thrown) {
+      // Why: the fill that was shared may not have been allowed to look where this one may.
+      if (!(thrown instanceof SharedFailure)) throw thrown;
+      if (signal.aborted || !isMissOfPeers(thrown.failure)) throw thrown.failure;
+      return await this.#fly(request, signal, thrown.failure);
+    }
+  }
+
+  /** @throws SharedFailure for the failure of a fill that another request began. */
+  async #fly(
+    request: LoadRequest,
+    signal: AbortSignal,
+    earlier?: RingloadError,
+  ): Promise<LoadOutcome> {
+    const flight = { own: false };
+    try {
+      const outcome = await this.#flights.run(
+        flightKey(request.key),
+        (flightSignal) => {
+          flight.own = true;
+          return this.#fill(request, flightSignal);
+        },
+        signal,
+      );
+      return { ...outcome, own: flight.own };
+    } catch (thrown) {
+      if (flight.own || signal.aborted || earlier) throw thrown;
+      throw new SharedFailure(toRingloadError(thrown));
+    }
   }
 
   async #usable(request: LoadRequest): Promise<ResidentSegment | undefined> {
@@ -92,19 +115,22 @@ export class SegmentLoader {
   }
 
   async #fill(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
+    // Why again: another fill may have ended between the first look and the start of this one.
+    const resident = await this.#usable(request);
+    if (resident) return { segment: resident, filled: false, own: true };
+    let unreached: RingloadError | undefined;
     let failure = new RingloadError(
       'not_found',
       `no peer holds segment ${String(request.key.index)} of ${request.key.path}`,
     );
     for (const source of sourcesOf(request)) {
+      if (source.kind === 'ufs' && request.waitForPeers && unreached) throw unreached;
       try {
         const segment = await this.#fillFrom(source, request, signal);
         return { segment, filled: true, own: true };
       } catch (thrown) {
         failure = toRingloadError(thrown);
-        const receivedBytes = Number(failure.details['receivedBytes'] ?? 0);
-        request.meter?.(source.kind, receivedBytes);
-        this.#observe({ from: source.kind, receivedBytes, error: failure });
+        if (isUnreached(failure)) unreached = failure;
         if (source.kind === 'ufs' || signal.aborted || isOwnFault(failure)) break;
         this.#logger.debug('copy failed, trying the next source', { code: failure.code });
       }
@@ -119,6 +145,7 @@ export class SegmentLoader {
   ): Promise<ResidentSegment> {
     const { key, lengthBytes, job } = request;
     const reservation = await this.#store.reserve(key, lengthBytes, job);
+    let receivedBytes = 0;
     try {
       const filled = await this.#plane.fill(
         {
@@ -129,9 +156,10 @@ export class SegmentLoader {
         },
         signal,
       );
+      ({ receivedBytes } = filled);
       await reservation.commit(filled);
-      request.meter?.(source.kind, filled.receivedBytes);
-      this.#observe({ from: source.kind, receivedBytes: filled.receivedBytes });
+      request.meter?.(source.kind, receivedBytes);
+      this.#observe({ from: source.kind, receivedBytes });
       return {
         key,
         lengthBytes,
@@ -140,7 +168,11 @@ export class SegmentLoader {
       };
     } catch (thrown) {
       reservation.abort();
-      throw thrown;
+      const error = toRingloadError(thrown);
+      receivedBytes ||= Number(error.details['receivedBytes'] ?? 0);
+      request.meter?.(source.kind, receivedBytes);
+      this.#observe({ from: source.kind, receivedBytes, error });
+      throw error;
     }
   }
 }
@@ -164,6 +196,25 @@ function sourcesOf(request: LoadRequest): FillSource[] {
     sources.push({ kind: 'ufs', range });
   }
   return sources;
+}
+
+/** Carries the failure of a shared fill to those who only waited for it. */
+class SharedFailure extends Error {
+  readonly failure: RingloadError;
+
+  constructor(failure: RingloadError) {
+    super(failure.message, { cause: failure });
+    this.failure = failure;
+  }
+}
+
+/** The peer may well hold the segment: it did not say that it does not. */
+function isUnreached({ code }: RingloadError): boolean {
+  return code === 'peer_unreachable' || code === 'deadline_exceeded' || code === 'overloaded';
+}
+
+function isMissOfPeers(error: RingloadError): boolean {
+  return error.code === 'not_found' || error.code === 'segment_corrupt' || isUnreached(error);
 }
 
 /** Another source would meet the same trouble. */

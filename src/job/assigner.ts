@@ -8,11 +8,13 @@
  */
 import type { PeerId } from '../base/ids.ts';
 import { jitter, type Random } from '../base/random.ts';
-import { OwnerQueue, type TaskRun } from './owner-queue.ts';
+import type { FileRun } from './file-run.ts';
+import { OwnerQueue } from './owner-queue.ts';
 import type { Placement } from './placement.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
 import { backoffMs } from './retry-policy.ts';
-import type { Unit } from './unit.ts';
+import { Throttle } from './throttle.ts';
+import type { TaskRun, Unit } from './unit.ts';
 
 export interface AssignerLimits {
   /** Tasks and bytes out per owner before its first acknowledgement says otherwise. */
@@ -21,15 +23,15 @@ export interface AssignerLimits {
   readonly batchSize: number;
   readonly retryDelayMs: number;
   readonly retryDelayMaxMs: number;
-  /** An owner that answers nothing for so long while tasks are out is passed over. */
+  /** An owner that says nothing for so long while tasks are out is passed over. */
   readonly answerTimeoutMs: number;
 }
 
 export interface AssignerShape {
   readonly replicaCount: number;
   readonly segmented: boolean;
-  /** Ask the peers that may hold a segment before the UFS: set in verification passes. */
-  readonly askPeersFirst: boolean;
+  /** Most tasks in one batch, if less than the limits allow. */
+  readonly batchSize: number;
 }
 
 export interface OwnerBatch {
@@ -37,20 +39,29 @@ export interface OwnerBatch {
   readonly tasks: readonly TaskRun[];
 }
 
-const THROTTLE_MIN = 1 / 64;
-const THROTTLE_STEP_MS = 500;
+export interface AnsweredTask {
+  readonly task: TaskRun;
+  /** It was given up meanwhile: a success counts, a failure concerns nobody any more. */
+  readonly isLate: boolean;
+}
+
+/** Tasks given up whose late answers are still understood; the oldest are forgotten first. */
+const LOST_MAX_COUNT = 16_384;
 
 export class Assigner {
   readonly #limits: AssignerLimits;
   readonly #shape: AssignerShape;
   readonly #random: Random;
   readonly #onSettled: (unit: Unit) => void;
+  readonly #throttle = new Throttle();
   #placement: Placement;
-  #nextTaskId = 1;
-  #throttle = 1;
-  #throttleChangedMs = 0;
-  readonly #units = new Set<Unit>();
+  #askPeersFirst: boolean;
+  #nextTaskId: number;
+  readonly #units = new Map<FileRun, Set<Unit>>();
+  #openUnitCount = 0;
   readonly #tasks = new Map<number, TaskRun>();
+  /** Tasks that were sent, given up, and may be done all the same. Oldest first. */
+  readonly #lost = new Map<number, TaskRun>();
   readonly #queues = new Map<PeerId, OwnerQueue>();
   /** Units that wait for their next attempt. */
   readonly #resting = new Set<Unit>();
@@ -60,6 +71,9 @@ export class Assigner {
     shape: AssignerShape;
     placement: Placement;
     random: Random;
+    firstTaskId: number;
+    /** Ask the peers that may hold a segment before the UFS; a change of the ring sets it too. */
+    askPeersFirst: boolean;
     /** Called once for each unit that all its owners hold. */
     onSettled: (unit: Unit) => void;
   }) {
@@ -67,15 +81,22 @@ export class Assigner {
     this.#shape = options.shape;
     this.#placement = options.placement;
     this.#random = options.random;
+    this.#nextTaskId = options.firstTaskId;
+    this.#askPeersFirst = options.askPeersFirst;
     this.#onSettled = options.onSettled;
   }
 
   get openUnitCount(): number {
-    return this.#units.size;
+    return this.#openUnitCount;
   }
 
   get restingCount(): number {
     return this.#resting.size;
+  }
+
+  /** Higher than the id of every task so far. */
+  get nextTaskId(): number {
+    return this.#nextTaskId;
   }
 
   outCountOf(peer: PeerId): number {
@@ -83,23 +104,28 @@ export class Assigner {
   }
 
   open(unit: Unit): void {
-    this.#units.add(unit);
+    let units = this.#units.get(unit.file);
+    if (!units) this.#units.set(unit.file, (units = new Set()));
+    units.add(unit);
+    this.#openUnitCount += 1;
     this.#place(unit);
     this.#advance(unit);
   }
 
   /** Gives a unit up; answers to its outstanding tasks still count towards inventories. */
   close(unit: Unit): void {
+    if (unit.closed) return;
     unit.closed = true;
-    this.#units.delete(unit);
+    this.#openUnitCount -= 1;
     this.#resting.delete(unit);
-    for (const task of unit.tasks.values()) {
-      if (!task.sent) this.#tasks.delete(task.id);
-    }
+    const units = this.#units.get(unit.file);
+    units?.delete(unit);
+    if (units?.size === 0) this.#units.delete(unit.file);
+    for (const task of unit.tasks.values()) this.#dropUnsent(task);
   }
 
-  unitsOf(file: Unit['file']): Unit[] {
-    return [...this.#units].filter((unit) => unit.file === file);
+  closeAll(file: FileRun): void {
+    for (const unit of [...(this.#units.get(file) ?? [])]) this.close(unit);
   }
 
   /** A new ring, or a change of who can be reached. */
@@ -108,12 +134,15 @@ export class Assigner {
     const ringChanged = placement.epoch !== before.epoch;
     this.#placement = placement;
     if (!ringChanged && !this.#reachabilityChanged(before)) return;
+    if (ringChanged) this.#askPeersFirst = true;
     for (const queue of this.#queues.values()) {
-      if (!placement.isReachable(queue.owner)) this.#forgetTasks(queue);
+      if (!placement.isReachable(queue.owner)) this.#giveUp(queue, queue.drain());
     }
-    for (const unit of this.#units) {
-      if (ringChanged) this.#place(unit);
-      this.#advance(unit);
+    for (const units of this.#units.values()) {
+      for (const unit of [...units]) {
+        if (ringChanged) this.#place(unit);
+        this.#advance(unit);
+      }
     }
   }
 
@@ -128,20 +157,26 @@ export class Assigner {
   losePeer(peer: PeerId): void {
     const queue = this.#queues.get(peer);
     if (!queue) return;
-    const units = this.#forgetTasks(queue);
-    for (const unit of units) this.#advance(unit);
+    const tasks = queue.drain();
+    this.#giveUp(queue, tasks);
+    for (const [id, task] of this.#lost) if (task.owner === peer) this.#lost.delete(id);
+    for (const { unit } of tasks) this.#advance(unit);
   }
 
   /** Tasks to send now, at most one batch an owner. */
   takeBatches(nowMs: number): OwnerBatch[] {
     const batches: OwnerBatch[] = [];
+    const maxCount = Math.min(this.#limits.batchSize, this.#shape.batchSize);
     for (const queue of this.#queues.values()) {
       if (nowMs < queue.blockedUntilMs || !this.#placement.isReachable(queue.owner)) continue;
       const wasIdle = queue.out.size === 0;
-      const tasks = queue.takeBatch(this.#limits.batchSize, this.#throttle);
+      const tasks = queue.takeBatch(maxCount, this.#throttle.share, nowMs);
       if (tasks.length === 0) continue;
-      if (wasIdle) queue.lastAnswerMs = nowMs;
-      for (const task of tasks) task.unit.file.inflightCount += 1;
+      if (wasIdle) queue.lastHeardMs = nowMs;
+      for (const task of tasks) {
+        task.unit.file.inflightCount += 1;
+        task.unit.tried.add(queue.owner);
+      }
       batches.push({ to: queue.owner, tasks });
     }
     return batches;
@@ -158,79 +193,113 @@ export class Assigner {
   returnBatch(to: PeerId, taskIds: readonly number[], nowMs: number): void {
     const queue = this.#queueOf(to);
     queue.blockedUntilMs = nowMs + this.#limits.retryDelayMs;
-    for (const id of taskIds) {
-      const task = this.#tasks.get(id);
-      if (!task) continue;
-      this.#forget(queue, task);
-      this.#advance(task.unit);
-    }
+    const tasks = taskIds.flatMap((id) => this.#tasks.get(id) ?? []);
+    this.#giveUp(queue, tasks);
+    for (const { unit } of tasks) this.#advance(unit);
   }
 
-  /** Takes the task an answer is for; undefined when it was given up meanwhile. */
-  takeAnswered(from: PeerId, taskId: number, nowMs: number): TaskRun | undefined {
+  /** The owner works on what it was given, or says something else about the job. */
+  hear(from: PeerId, nowMs: number): void {
+    this.#queueOf(from).lastHeardMs = nowMs;
+  }
+
+  /** Takes the task that an answer is for; undefined when nothing is known of it any more. */
+  takeAnswered(from: PeerId, taskId: number): AnsweredTask | undefined {
+    const lost = this.#lost.get(taskId);
+    if (lost?.owner === from) {
+      this.#lost.delete(taskId);
+      return { task: lost, isLate: true };
+    }
     const task = this.#tasks.get(taskId);
     if (task?.owner !== from) return undefined;
-    const queue = this.#queueOf(from);
-    queue.lastAnswerMs = nowMs;
-    this.#forget(queue, task);
-    return task;
+    this.#forget(this.#queueOf(from), task);
+    task.unit.tried.delete(from);
+    return { task, isLate: false };
   }
 
   /** `task.owner` holds the unit now. */
   addHolder(task: TaskRun): void {
-    task.unit.holders.add(task.owner);
-    if (!task.unit.closed) this.#advance(task.unit);
+    const { unit, owner } = task;
+    unit.holders.add(owner);
+    const again = unit.tasks.get(owner);
+    if (again) this.#dropUnsent(again);
+    this.#advance(unit);
   }
 
   /** Tries the unit again later; with `elsewhere` another owner fetches. */
   retryLater(unit: Unit, nowMs: number, elsewhere: boolean): void {
     unit.attempts += 1;
     if (elsewhere) unit.fetcherOffset += 1;
-    const delayMs = backoffMs(
-      unit.attempts,
-      this.#limits.retryDelayMs,
-      this.#limits.retryDelayMaxMs,
-    );
+    const { retryDelayMs, retryDelayMaxMs } = this.#limits;
+    const delayMs = backoffMs(unit.attempts, retryDelayMs, retryDelayMaxMs);
     unit.dueMs = nowMs + jitter(this.#random, delayMs);
     this.#resting.add(unit);
   }
 
-  /** The under store asked to slow down: all owners get a smaller window. */
-  slowDown(nowMs: number): void {
-    if (nowMs - this.#throttleChangedMs < THROTTLE_STEP_MS) return;
-    this.#throttle = Math.max(THROTTLE_MIN, this.#throttle / 2);
-    this.#throttleChangedMs = nowMs;
+  /** No new task for the unit until {@link retryLater} or {@link close}. */
+  park(unit: Unit): void {
+    this.#resting.delete(unit);
+    unit.dueMs = Infinity;
   }
 
-  /** Wakes units whose rest is over, recovers from throttling, finds owners that fell silent. */
-  tick(nowMs: number): void {
-    if (this.#throttle < 1 && nowMs - this.#throttleChangedMs >= THROTTLE_STEP_MS) {
-      this.#throttle = Math.min(1, this.#throttle * 1.25);
-      this.#throttleChangedMs = nowMs;
-    }
+  /** The under store asked to slow down: all owners get a smaller window. */
+  slowDown(nowMs: number): void {
+    this.#throttle.slowDown(nowMs);
+  }
+
+  /**
+   * Wakes units whose rest is over and recovers from throttling. Tasks that are out for too long
+   * are asked for again at the same owner, where they join what still runs.
+   * @returns the tasks of owners that fell silent: given up, and to be counted as failed.
+   */
+  tick(nowMs: number): TaskRun[] {
+    this.#throttle.recover(nowMs);
     for (const unit of this.#resting) {
       if (unit.dueMs > nowMs) continue;
       unit.dueMs = 0;
       this.#resting.delete(unit);
       this.#advance(unit);
     }
+    const silent: TaskRun[] = [];
+    const { answerTimeoutMs } = this.#limits;
     for (const queue of this.#queues.values()) {
-      const silentMs = nowMs - queue.lastAnswerMs;
-      if (queue.out.size === 0 || silentMs < this.#limits.answerTimeoutMs) continue;
-      for (const unit of this.#forgetTasks(queue)) this.retryLater(unit, nowMs, true);
+      if (queue.out.size === 0) continue;
+      if (nowMs - queue.lastHeardMs >= answerTimeoutMs) {
+        silent.push(...this.#passOver(queue, nowMs));
+        continue;
+      }
+      const tasks = queue.outSince(nowMs - answerTimeoutMs);
+      this.#giveUp(queue, tasks);
+      for (const { unit } of tasks) this.#advance(unit);
     }
+    return silent;
+  }
+
+  /** Gives a silent owner a rest; what only waited for it is fetched by another owner. */
+  #passOver(queue: OwnerQueue, nowMs: number): TaskRun[] {
+    queue.blockedUntilMs = nowMs + this.#limits.retryDelayMaxMs;
+    const sent = [...queue.out.values()];
+    const all = queue.drain();
+    this.#giveUp(queue, all);
+    for (const { unit, sentMs } of all) {
+      if (sentMs !== undefined) continue;
+      unit.fetcherOffset += 1;
+      this.#advance(unit);
+    }
+    return sent;
   }
 
   #place(unit: Unit): void {
-    const segment = {
-      path: unit.file.object.path,
-      index: Math.max(0, unit.index),
-      segmented: this.#shape.segmented,
-    };
-    unit.owners = this.#placement.ownersOf(segment, this.#shape.replicaCount);
+    unit.owners = this.#ownersOf(unit, this.#shape.replicaCount);
     for (const holder of unit.holders) {
       if (!this.#placement.isOnRing(holder)) unit.holders.delete(holder);
     }
+  }
+
+  #ownersOf(unit: Unit, count: number): readonly PeerId[] {
+    const { path } = unit.file.object;
+    const { segmented } = this.#shape;
+    return this.#placement.ownersOf({ path, index: Math.max(0, unit.index), segmented }, count);
   }
 
   /** Gives the unit the tasks it can have now, or settles it. */
@@ -247,65 +316,58 @@ export class Assigner {
     );
     if (unit.index === METADATA_ONLY_INDEX) {
       for (const owner of free) this.#enqueue(unit, owner, []);
-      return;
+    } else if (unit.holders.size === 0) {
+      const fetcher = unit.tasks.size === 0 ? chooseFetcher(unit, free) : undefined;
+      if (fetcher !== undefined) this.#enqueue(unit, fetcher, this.#likelyHolders(unit, fetcher));
+    } else {
+      const sources = this.#reachable(unit.holders);
+      if (sources.length > 0) for (const owner of free) this.#enqueue(unit, owner, sources);
     }
-    if (unit.holders.size === 0) {
-      const fetcher = free[unit.fetcherOffset % Math.max(1, free.length)];
-      if (unit.tasks.size === 0 && fetcher !== undefined) {
-        this.#enqueue(
-          unit,
-          fetcher,
-          this.#shape.askPeersFirst ? this.#likelyHolders(unit, fetcher) : [],
-        );
-      }
-      return;
-    }
-    const sources = [...unit.holders].filter((holder) => this.#placement.isReachable(holder));
-    if (sources.length === 0) return;
-    for (const owner of free) this.#enqueue(unit, owner, sources);
   }
 
-  /** Peers where a segment may already lie: its owners and the next ones on the ring. */
+  /** Peers where a segment may already lie: who never answered, its owners, the next on the ring. */
   #likelyHolders(unit: Unit, except: PeerId): PeerId[] {
-    const segment = {
-      path: unit.file.object.path,
-      index: unit.index,
-      segmented: this.#shape.segmented,
-    };
-    const near = this.#placement.ownersOf(segment, this.#shape.replicaCount + 2);
-    return near.filter((peer) => peer !== except && this.#placement.isReachable(peer));
+    const near = this.#askPeersFirst ? this.#ownersOf(unit, this.#shape.replicaCount + 2) : [];
+    return this.#reachable(new Set([...unit.tried, ...near])).filter((peer) => peer !== except);
+  }
+
+  #reachable(peers: Iterable<PeerId>): PeerId[] {
+    return [...peers].filter((peer) => this.#placement.isReachable(peer));
   }
 
   #enqueue(unit: Unit, owner: PeerId, sources: readonly PeerId[]): void {
-    const task: TaskRun = {
-      id: this.#nextTaskId++,
-      unit,
-      owner,
-      sources,
-      attempt: unit.attempts,
-      sent: false,
-    };
-    this.#tasks.set(task.id, task);
+    const id = this.#nextTaskId++;
+    const task = { id, unit, owner, sources, attempt: unit.attempts, sentMs: undefined };
+    this.#tasks.set(id, task);
     unit.tasks.set(owner, task);
     this.#queueOf(owner).waiting.push(task);
   }
 
+  /** A task that only waits is not needed any more; its queue passes over it. */
+  #dropUnsent(task: TaskRun): void {
+    if (task.sentMs !== undefined) return;
+    this.#tasks.delete(task.id);
+    task.unit.tasks.delete(task.owner);
+  }
+
   #forget(queue: OwnerQueue, task: TaskRun): void {
-    if (queue.settle(task)) task.unit.file.inflightCount -= 1;
+    queue.settle(task);
+    if (task.sentMs !== undefined) task.unit.file.inflightCount -= 1;
     this.#tasks.delete(task.id);
     if (task.unit.tasks.get(task.owner) === task) task.unit.tasks.delete(task.owner);
   }
 
-  /** Empties the queue; returns the open units that lost a task. */
-  #forgetTasks(queue: OwnerQueue): Unit[] {
-    const units: Unit[] = [];
-    for (const task of queue.drain()) {
-      if (task.sent) task.unit.file.inflightCount -= 1;
-      this.#tasks.delete(task.id);
-      if (task.unit.tasks.get(task.owner) === task) task.unit.tasks.delete(task.owner);
-      if (!task.unit.closed) units.push(task.unit);
+  /** Tasks that nobody waits for any more, though their owner may still do them. */
+  #giveUp(queue: OwnerQueue, tasks: readonly TaskRun[]): void {
+    for (const task of tasks) {
+      if (!this.#tasks.has(task.id)) continue;
+      this.#forget(queue, task);
+      if (task.sentMs !== undefined) this.#lost.set(task.id, task);
     }
-    return units;
+    for (const id of this.#lost.keys()) {
+      if (this.#lost.size <= LOST_MAX_COUNT) return;
+      this.#lost.delete(id);
+    }
   }
 
   #queueOf(owner: PeerId): OwnerQueue {
@@ -316,4 +378,14 @@ export class Assigner {
     }
     return queue;
   }
+}
+
+/** The first free owner from the unit's offset on: it stays the same while others come and go. */
+function chooseFetcher(unit: Unit, free: readonly PeerId[]): PeerId | undefined {
+  const { owners, fetcherOffset } = unit;
+  for (let step = 0; step < owners.length; step += 1) {
+    const owner = owners[(fetcherOffset + step) % owners.length];
+    if (owner !== undefined && free.includes(owner)) return owner;
+  }
+  return undefined;
 }

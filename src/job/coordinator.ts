@@ -2,7 +2,7 @@
  * Runs on the leader: one driver for each active job, started when this peer is elected or a job
  * is committed, silenced when the run ends or another peer leads.
  */
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import { toRingloadError, RingloadError } from '../base/errors.ts';
 import { term as asTerm, type JobId, type PeerId, type Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
@@ -29,9 +29,20 @@ export interface CoordinatorOptions {
   readonly logger: Logger;
 }
 
+/** Drivers of one job that may break by a fault of ours before the job fails. */
+const BREAK_MAX_COUNT = 3;
+const RESTART_DELAY_MS = 1000;
+/** Task ids that one driver may use up: the next one of the run begins above them. */
+const TASK_IDS_PER_DRIVER = 2 ** 32;
+
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #drivers = new Map<JobId, JobDriver>();
+  /** Jobs that wait for another driver, and how often theirs broke. */
+  readonly #restarts = new Map<JobId, Timer>();
+  readonly #breakCounts = new Map<JobId, number>();
+  #driverCount = 0;
+  #state: ClusterState | undefined;
   #term: Term | undefined;
   #placement: Placement | undefined;
 
@@ -54,8 +65,12 @@ export class Coordinator {
   /** Another peer leads, or none: nothing here has a say any more. */
   resign(): void {
     this.#term = undefined;
+    this.#state = undefined;
     for (const driver of this.#drivers.values()) driver.stop();
     this.#drivers.clear();
+    for (const timer of this.#restarts.values()) timer.cancel();
+    this.#restarts.clear();
+    this.#breakCounts.clear();
   }
 
   setPlacement(placement: Placement): void {
@@ -70,6 +85,7 @@ export class Coordinator {
   /** Starts and silences drivers so that they match the committed jobs. */
   reconcile(state: ClusterState): void {
     if (this.#term === undefined || !this.#placement) return;
+    this.#state = state;
     for (const [jobId, driver] of this.#drivers) {
       const record = state.jobs.get(jobId);
       if (record && isActiveState(record.state) && record.run === driver.run) continue;
@@ -77,8 +93,13 @@ export class Coordinator {
       this.#drivers.delete(jobId);
       this.#cancelAtOwners(state, jobId, driver.run);
     }
+    for (const jobId of this.#breakCounts.keys()) {
+      const record = state.jobs.get(jobId);
+      if (!record || !isActiveState(record.state)) this.#breakCounts.delete(jobId);
+    }
     for (const record of state.jobs.values()) {
-      if (isActiveState(record.state) && !this.#drivers.has(record.id)) this.#drive(record);
+      const isCovered = this.#drivers.has(record.id) || this.#restarts.has(record.id);
+      if (isActiveState(record.state) && !isCovered) this.#drive(record);
     }
   }
 
@@ -115,6 +136,10 @@ export class Coordinator {
           placement,
           limits: this.#options.limits,
           random: this.#options.random,
+          firstTaskId: 1 + this.#driverCount++ * TASK_IDS_PER_DRIVER,
+        },
+        onGiveUp: (error) => {
+          this.#restart(record, term, error);
         },
       });
       this.#drivers.set(record.id, driver);
@@ -125,15 +150,41 @@ export class Coordinator {
         pass: record.checkpoint?.pass,
       });
     } catch (thrown) {
+      this.#restartLater(record.id, term);
       void this.#failUndriveable(record, term, thrown);
     }
+  }
+
+  /**
+   * A driver that fell silent while this peer goes on to lead is replaced from the last checkpoint;
+   * one that breaks again and again meets a fault of ours, and the job ends with it.
+   */
+  #restart(record: JobRecord, term: Term, error: RingloadError): void {
+    if (this.#term !== term) return;
+    if (error.code === 'internal') {
+      const breakCount = (this.#breakCounts.get(record.id) ?? 0) + 1;
+      this.#breakCounts.set(record.id, breakCount);
+      if (breakCount >= BREAK_MAX_COUNT) void this.#failUndriveable(record, term, error);
+    }
+    this.#restartLater(record.id, term);
+  }
+
+  #restartLater(jobId: JobId, term: Term): void {
+    const timer = this.#options.clock.setTimer(RESTART_DELAY_MS, () => {
+      this.#restarts.delete(jobId);
+      this.#drivers.delete(jobId);
+      if (this.#term === term && this.#state) this.reconcile(this.#state);
+    });
+    this.#restarts.get(jobId)?.cancel();
+    this.#restarts.set(jobId, timer);
   }
 
   /** A job that cannot even start (its mount is not configured here) ends with the reason. */
   async #failUndriveable(record: JobRecord, term: Term, thrown: unknown): Promise<void> {
     const { code, message } = toRingloadError(thrown);
     this.#options.logger.error('job cannot be driven', { job: record.id, code, reason: message });
-    const checkpoint = record.checkpoint ?? {
+    const latest = this.#state?.jobs.get(record.id) ?? record;
+    const checkpoint = latest.checkpoint ?? {
       pass: 1,
       epoch: 0,
       listingDone: false,

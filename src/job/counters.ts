@@ -24,6 +24,16 @@ export function addCounters(target: MutableCounters, delta: JobCounters, sign: 1
   for (const name of COUNTER_NAMES) target[name] += sign * delta[name];
 }
 
+/** Counters of work done, which every pass adds to; the others are counted anew by each pass. */
+const WORK_NAMES = ['taskCount', 'failedTaskCount', 'retriedTaskCount'] as const;
+
+/** Zero, but for the work that `counters` tells of. */
+export function workOf(counters: JobCounters): MutableCounters {
+  const work = zeroCounters();
+  for (const name of WORK_NAMES) work[name] = counters[name];
+  return work;
+}
+
 const MODULUS_MASK = (1n << 64n) - 1n;
 
 /** What one peer is expected to hold; adding is commutative, so order never matters. */
@@ -44,10 +54,10 @@ export class InventorySum {
     this.#digest = (this.#digest + BigInt(`0x${digest}`)) & MODULUS_MASK;
   }
 
-  addAll(other: ExpectedInventory): void {
-    this.#segmentCount += other.segmentCount;
-    this.#bytes += other.bytes;
-    this.#digest = (this.#digest + BigInt(`0x${other.digest}`)) & MODULUS_MASK;
+  addAll(other: InventorySum): void {
+    this.#segmentCount += other.#segmentCount;
+    this.#bytes += other.#bytes;
+    this.#digest = (this.#digest + other.#digest) & MODULUS_MASK;
   }
 
   toJSON(): ExpectedInventory {

@@ -11,7 +11,7 @@ import type { JobId, PeerId, Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { formatDigest, segmentDigest } from '../cache/digest.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
-import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
 import type { SegmentLoader } from '../data/segment-loader.ts';
 import { Fifo } from './fifo.ts';
@@ -43,7 +43,10 @@ export interface ExecutorLimits {
 }
 
 export interface ExecutorOptions {
-  readonly store: SegmentStore;
+  readonly store: SegmentStore & {
+    /** Jobs that hold leases here. */
+    leaseHolders(): ReadonlySet<JobId>;
+  };
   readonly catalog: FileCatalog;
   readonly loader: SegmentLoader;
   readonly leader: LeaderTransport;
@@ -56,8 +59,8 @@ export interface ExecutorOptions {
   readonly currentTerm: () => Term;
   /** Data endpoint of a member; undefined when unknown. */
   readonly endpointOf: (peer: PeerId) => string | undefined;
-  /** Whether replicated state says that this run is over. */
-  readonly isOver: (jobId: JobId, run: number) => boolean;
+  /** What replicated state tells of the job; undefined when this peer has not heard of it. */
+  readonly runOf: (jobId: JobId) => { readonly run: number; readonly active: boolean } | undefined;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -65,12 +68,25 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** Jobs whose sums are remembered. */
 const TALLY_MAX_COUNT = 10_000;
 
+const SWEEP_MS = 1000;
+/** Sweeps between two signs of life to the leader. */
+const SWEEPS_PER_BEAT = 5;
+/** A leader that is out of reach for so long has given its tasks to others. */
+const LEADER_LOST_MS = 15_000;
+/** Tasks of one job that may pile up, in windows: more means that the leader lost count. */
+const PENDING_MAX_WINDOWS = 2;
+
 /** One pass of one run of a job, as ordered by one leader. */
 interface Order {
   readonly pass: PassRef;
   readonly leader: PeerId;
+  /** Ends all work of the run, of this order and of those before it. */
   readonly controller: AbortController;
   readonly outbox: ResultOutbox;
+  /** Id of its first task: an order with a lower one was given before. */
+  readonly firstTaskId: number;
+  /** Nobody waits for its results: what runs may end, what waits is dropped. */
+  abandoned: boolean;
   pendingCount: number;
 }
 
@@ -84,12 +100,12 @@ export class Executor {
   readonly #options: ExecutorOptions;
   readonly #orders = new Map<JobId, Order>();
   readonly #tallies = new Map<JobId, Mutable<TallyCounts>>();
-  readonly #leases = new Map<JobId, Set<JobId>>();
   readonly #queue = new Fifo<QueuedTask>();
   readonly #records: RecordWriter;
   #runningCount = 0;
   #runningBytes = 0;
   #sweepTimer: Timer | undefined;
+  #sweepCount = 0;
   #closed = false;
 
   constructor(options: ExecutorOptions) {
@@ -103,10 +119,14 @@ export class Executor {
     return this.#queue.length + this.#runningCount;
   }
 
-  /** @throws stale_term for orders of a deposed leader or an ended run; cancelled when closing. */
+  /**
+   * @throws stale_term for orders of a deposed leader or an ended run; overloaded when the leader
+   * sends more than it was granted; cancelled when closing, or for an order overtaken by another.
+   */
   accept(from: PeerId, batch: TaskBatch): BatchAck {
     if (this.#closed) throw new RingloadError('cancelled', 'this peer is shutting down');
     const order = this.#orderFor(from, batch);
+    this.#checkRoom(order, batch);
     order.pendingCount += batch.tasks.length;
     for (const task of batch.tasks) this.#queue.push({ order, batch, task });
     this.#startTasks();
@@ -128,11 +148,15 @@ export class Executor {
 
   /** Ends work and leases of runs that are over: called after every change of replicated state. */
   sweep(): void {
+    const nowMs = this.#options.clock.nowMs();
     for (const order of this.#orders.values()) {
-      if (this.#options.isOver(order.pass.jobId, order.pass.run)) this.#drop(order);
+      if (this.#isOver(order.pass.jobId, order.pass.run)) this.#drop(order);
+      else if (order.outbox.silentForMs(nowMs) >= LEADER_LOST_MS) this.#abandon(order);
     }
-    for (const jobId of this.#leases.keys()) {
-      if (!this.#orders.has(jobId)) this.#releaseLeases(jobId);
+    // Why ask the cache: a fill that was under way when the run ended leases after that.
+    for (const holder of this.#options.store.leaseHolders()) {
+      const { jobId, run } = parseLease(holder);
+      if (this.#isOver(jobId, run)) this.#options.store.releaseLease(holder);
     }
   }
 
@@ -143,48 +167,80 @@ export class Executor {
     this.#queue.clear();
   }
 
+  /** @param run undefined: whichever is the last one. */
+  #isOver(jobId: JobId, run: number | undefined): boolean {
+    const known = this.#options.runOf(jobId);
+    if (!known || (run !== undefined && known.run < run)) return false;
+    return !known.active || (run !== undefined && known.run > run);
+  }
+
   #orderFor(from: PeerId, batch: TaskBatch): Order {
     const known = this.#orders.get(batch.jobId);
-    const staleTerm = batch.term < Math.max(this.#options.currentTerm(), known?.pass.term ?? 0);
-    if (
-      staleTerm ||
-      this.#options.isOver(batch.jobId, batch.run) ||
-      (known && known.pass.run > batch.run)
-    ) {
-      const message = `refuse tasks of job ${batch.jobId}: run ${String(batch.run)}, term ${String(batch.term)} is over`;
-      throw new RingloadError('stale_term', message);
-    }
-    if (known && samePass(known.pass, batch) && known.leader === from) return known;
-    if (known) this.#drop(known);
+    this.#checkFence(batch, known);
+    const isSame = known && samePass(known.pass, batch) && known.leader === from;
+    if (isSame && !known.abandoned) return known;
     const { jobId, run, term, pass } = batch;
+    const firstTaskId = batch.tasks[0]?.id ?? 0;
+    if (known?.pass.term === term && known.pass.run === run && firstTaskId < known.firstTaskId) {
+      throw new RingloadError('cancelled', `pass ${String(pass)} of job ${jobId} was overtaken`);
+    }
+    // Why what runs is not aborted for another pass or leader: its tasks join the running fills.
+    const isSameRun = known?.pass.run === run;
+    if (known && isSameRun) this.#abandon(known);
+    else if (known) this.#drop(known);
     const order: Order = {
       pass: { jobId, run, term, pass },
       leader: from,
-      controller: new AbortController(),
+      controller: known && isSameRun ? known.controller : new AbortController(),
       outbox: new ResultOutbox({
         ...this.#options,
         pass: { jobId, run, term, pass },
         to: from,
         tally: () => this.#tallyOf(jobId),
+        onRefused: () => {
+          this.#abandon(order);
+        },
       }),
+      firstTaskId,
+      abandoned: false,
       pendingCount: 0,
     };
     this.#orders.set(jobId, order);
     return order;
   }
 
-  #drop(order: Order): void {
-    order.controller.abort(
-      new RingloadError('cancelled', 'the leader or the run of the job changed'),
-    );
+  #checkFence(batch: TaskBatch, known: Order | undefined): void {
+    const { jobId, run, term } = batch;
+    const isStale =
+      term < Math.max(this.#options.currentTerm(), known?.pass.term ?? 0) ||
+      (known !== undefined && known.pass.run > run);
+    if (!isStale && !this.#isOver(jobId, run)) return;
+    const message = `refuse tasks of job ${jobId}: run ${String(run)}, term ${String(term)} is over`;
+    throw new RingloadError('stale_term', message);
+  }
+
+  #checkRoom(order: Order, batch: TaskBatch): void {
+    const maxCount = PENDING_MAX_WINDOWS * this.#options.limits.windowTasks;
+    if (order.pendingCount === 0 || order.pendingCount + batch.tasks.length <= maxCount) return;
+    const message = `${String(order.pendingCount)} tasks of job ${batch.jobId} wait here already`;
+    throw new RingloadError('overloaded', message);
+  }
+
+  #abandon(order: Order): void {
+    order.abandoned = true;
     order.outbox.close();
+  }
+
+  #drop(order: Order): void {
+    this.#abandon(order);
+    order.controller.abort(new RingloadError('cancelled', 'the run of the job is over'));
     if (this.#orders.get(order.pass.jobId) === order) this.#orders.delete(order.pass.jobId);
   }
 
   #startTasks(): void {
     const { parallelTasks, parallelBytes } = this.#options.limits;
     for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
-      if (next.order.controller.signal.aborted) {
+      if (next.order.abandoned) {
         this.#queue.shift();
         continue;
       }
@@ -214,7 +270,7 @@ export class Executor {
       result = { id: task.id, status: 'failed', error: toWireError(error) };
     }
     order.pendingCount -= 1;
-    if (!signal.aborted) order.outbox.add(result);
+    if (!order.abandoned) order.outbox.add(result);
   }
 
   async #perform(
@@ -230,10 +286,9 @@ export class Executor {
     }
     const { path, version, segmentSizeBytes } = record;
     const key: SegmentKey = { path, version, segmentSizeBytes, index: task.index };
-    const outcome = await this.#load(order, batch, task, key, signal);
+    const segment = await this.#load(order, batch, task, key, signal);
     if (task.record) await this.#records.put(record, false);
-    const { segment } = outcome;
-    const ours = outcome.filled || segment.loadedBy === batch.jobId;
+    const ours = segment.loadedBy === batch.jobId;
     const digest = formatDigest(segmentDigest(key, segment.lengthBytes, segment.crc32c));
     return { id: task.id, status: ours ? 'loaded' : 'resident', digest };
   }
@@ -245,10 +300,15 @@ export class Executor {
     task: Task,
     key: SegmentKey,
     signal: AbortSignal,
-  ): ReturnType<SegmentLoader['load']> {
+  ): Promise<ResidentSegment> {
     const { options } = batch;
     const tally = this.#tallyOf(batch.jobId);
+    const isPatient = task.attempt < options.patientAttemptCount;
     const peerEndpoints = task.sources.flatMap((peer) => this.#options.endpointOf(peer) ?? []);
+    if (isPatient && peerEndpoints.length === 0 && task.sources.length > 0) {
+      // Why: a member that this peer has not heard of yet is about to become known.
+      throw new RingloadError('peer_unreachable', 'no source of the copy is known here yet');
+    }
     for (let attempt = 0; attempt < 3; attempt += 1) {
       const outcome = await this.#options.loader.load(
         {
@@ -257,6 +317,7 @@ export class Executor {
           fileSizeBytes: batch.files[task.file]?.sizeBytes ?? 0,
           peerEndpoints,
           allowUfs: true,
+          waitForPeers: isPatient,
           job: batch.jobId,
           reload: options.reload,
           deepVerify: options.deepVerify,
@@ -271,31 +332,17 @@ export class Executor {
         },
         signal,
       );
-      if (outcome.own) {
+      if (outcome.own && outcome.filled) {
         tally.segmentCount += 1;
         tally.storedBytes += task.length;
       }
       signal.throwIfAborted();
-      if (this.#lease(key, order.pass)) return outcome;
+      if (this.#options.store.lease(key, leaseOf(order.pass))) return outcome.segment;
     }
     throw new RingloadError(
       'cache_io',
       `segment ${String(key.index)} of ${key.path} does not stay in the cache`,
     );
-  }
-
-  #lease(key: SegmentKey, pass: PassRef): boolean {
-    const lease = leaseOf(pass);
-    let leases = this.#leases.get(pass.jobId);
-    if (!leases) this.#leases.set(pass.jobId, (leases = new Set()));
-    leases.add(lease);
-    return this.#options.store.lease(key, lease);
-  }
-
-  #releaseLeases(jobId: JobId): void {
-    for (const lease of this.#leases.get(jobId) ?? []) this.#options.store.releaseLease(lease);
-    this.#options.store.releaseLease(jobId);
-    this.#leases.delete(jobId);
   }
 
   #tallyOf(jobId: JobId): Mutable<TallyCounts> {
@@ -311,13 +358,26 @@ export class Executor {
     return tally;
   }
 
+  /** A large segment may take long: the leader hears that it is worked on. */
+  #beat(): void {
+    for (const order of this.#orders.values()) if (order.pendingCount > 0) order.outbox.beat();
+  }
+
   /** State may change without a batch ever coming again: look now and then. */
   #scheduleSweep(): void {
-    this.#sweepTimer = this.#options.clock.setTimer(1000, () => {
+    this.#sweepTimer = this.#options.clock.setTimer(SWEEP_MS, () => {
       this.sweep();
+      if (++this.#sweepCount % SWEEPS_PER_BEAT === 0) this.#beat();
       this.#scheduleSweep();
     });
   }
+}
+
+/** The inverse of {@link leaseOf}; a fill leases to the job itself, whatever the run. */
+function parseLease(holder: JobId): { readonly jobId: JobId; readonly run: number | undefined } {
+  const [jobId = '', rest] = holder.split('/');
+  const run = rest === undefined ? undefined : Number.parseInt(rest, 10);
+  return { jobId: jobId as JobId, run };
 }
 
 function samePass(a: PassRef, b: PassRef): boolean {

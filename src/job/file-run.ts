@@ -35,6 +35,8 @@ export interface FileRun {
   /** How often the object was found changed and started over. */
   restartCount: number;
   settled: boolean;
+  /** Its sums are part of the window's: what comes later goes there. */
+  merged: boolean;
   failure?: FileFailure;
   /** Whether any of its segments was put there by this job. */
   loaded: boolean;
@@ -56,6 +58,7 @@ export function openFile(object: UfsObject, unitCount: number): FileRun {
     inflightCount: 0,
     restartCount: 0,
     settled: false,
+    merged: false,
     loaded: false,
     counted,
     held: new Map(),
@@ -111,12 +114,18 @@ export class FileWindow {
     addCounters(this.live, file.counted);
   }
 
+  /** `owner` holds one more segment of the file for this pass, however late it says so. */
+  hold(file: FileRun, owner: PeerId, lengthBytes: number, digest: string): void {
+    sumOf(file.merged ? this.#expected : file.held, owner).add(lengthBytes, digest);
+  }
+
   /** Merges every settled file at the head of the window. */
   mergeSettled(): void {
     for (let file = this.#files.peek(); file?.settled; file = this.#files.peek()) {
       this.#files.shift();
+      file.merged = true;
       addCounters(this.settled, file.counted);
-      for (const [peer, sum] of file.held) sumOf(this.#expected, peer).addAll(sum.toJSON());
+      for (const [peer, sum] of file.held) sumOf(this.#expected, peer).addAll(sum);
       this.cursor = file.object.path;
     }
   }

@@ -1,7 +1,7 @@
 /** The newest failures and retries of a job, bounded, for reports. */
 import type { WireError } from '../base/errors.ts';
 import type { FailedFile, TaskIncident } from './job-status.ts';
-import type { TaskRun } from './owner-queue.ts';
+import type { TaskRun } from './unit.ts';
 import { reasonOf } from './retry-policy.ts';
 
 /** Alluxio keeps as many. */
@@ -9,11 +9,16 @@ const KEPT_MAX_COUNT = 1000;
 
 export class IncidentLog {
   #failures: FailedFile[] = [];
+  #lastPassFailures: readonly FailedFile[] = [];
   readonly #failedTasks: TaskIncident[] = [];
   readonly #retryingTasks: TaskIncident[] = [];
 
   get failures(): readonly FailedFile[] {
     return this.#failures;
+  }
+  /** Those of the pass before this one. */
+  get lastPassFailures(): readonly FailedFile[] {
+    return this.#lastPassFailures;
   }
   get failedTasks(): readonly TaskIncident[] {
     return this.#failedTasks;
@@ -22,12 +27,14 @@ export class IncidentLog {
     return this.#retryingTasks;
   }
 
-  restore(failures: readonly FailedFile[]): void {
+  restore(failures: readonly FailedFile[], lastPassFailures: readonly FailedFile[]): void {
     this.#failures = [...failures];
+    this.#lastPassFailures = lastPassFailures;
   }
 
   /** A later pass counts failures again. */
-  forgetFailures(): void {
+  startPass(): void {
+    this.#lastPassFailures = this.#failures;
     this.#failures = [];
   }
 

@@ -32,10 +32,11 @@ export interface DriverOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** This driver falls silent without a verdict: it was told so, or its own state is broken. */
+  readonly onGiveUp?: (error: RingloadError) => void;
 }
 
 const TICK_MS = 100;
-const LIST_PAGE_LIMIT = 1000;
 const LIST_ATTEMPT_MAX_COUNT = 8;
 const RETRY_DELAY_MS = 200;
 const RETRY_DELAY_MAX_MS = 5000;
@@ -109,12 +110,13 @@ export class JobDriver {
     const error = toRingloadError(thrown);
     this.#options.logger.warn('stop driving the job', { code: error.code, reason: error.message });
     this.stop();
+    this.#options.onGiveUp?.(error);
   }
 
   async #perform(effect: RunEffect): Promise<void> {
     switch (effect.kind) {
       case 'list':
-        await this.#list(effect.after);
+        await this.#list(effect);
         return;
       case 'stat':
         await this.#stat(effect.path);
@@ -137,22 +139,18 @@ export class JobDriver {
     }
   }
 
-  async #list(after: string | undefined): Promise<void> {
+  async #list({ after, limit }: Extract<RunEffect, { kind: 'list' }>): Promise<void> {
     const { signal } = this.#stop;
     const { path } = this.#options.start.spec;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
-        const request = {
-          root: path,
-          limit: LIST_PAGE_LIMIT,
-          ...(after !== undefined && { after }),
-        };
+        const request = { root: path, limit, ...(after !== undefined && { after }) };
         const page = await this.#options.store.list(request, signal);
         this.#dispatch({ kind: 'page', page });
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (signal.aborted) return;
+        if (this.#isStopped()) return;
         this.#options.logger.warn('listing failed', {
           code: error.code,
           reason: error.message,
@@ -175,7 +173,7 @@ export class JobDriver {
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (signal.aborted) return;
+        if (this.#isStopped()) return;
         if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) {
           this.#dispatch({ kind: 'stat', path, found: toWireError(error) });
           return;
@@ -197,11 +195,13 @@ export class JobDriver {
   }
 
   async #askInventory(to: PeerId): Promise<void> {
+    const { passRef } = this.#run;
+    const { pass } = passRef;
     try {
-      const reply = await this.#options.owners.inventory(to, this.#run.passRef);
-      this.#dispatch({ kind: 'inventory', from: to, reply });
+      const reply = await this.#options.owners.inventory(to, passRef);
+      this.#dispatch({ kind: 'inventory', from: to, pass, reply });
     } catch (thrown) {
-      this.#dispatch({ kind: 'inventory', from: to, reply: toWireError(thrown) });
+      this.#dispatch({ kind: 'inventory', from: to, pass, reply: toWireError(thrown) });
     }
   }
 
@@ -231,6 +231,11 @@ export class JobDriver {
         await this.#rest(attempt);
       }
     }
+  }
+
+  /** A call, so that the compiler does not take the answer of before an await for the one after. */
+  #isStopped(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   async #rest(attempt: number): Promise<void> {

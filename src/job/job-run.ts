@@ -15,19 +15,22 @@ import { invariant, unreachable } from '../base/invariant.ts';
 import type { Random } from '../base/random.ts';
 import type { JobCheckpoint, PeerTally } from '../cluster/job-record.ts';
 import type { ListPage, UfsObject } from '../ufs/under-store.ts';
-import { Assigner, type AssignerLimits, type OwnerBatch } from './assigner.ts';
-import { countersFrom, InventorySum, sumOf, updateTally } from './counters.ts';
+import { Assigner, type AssignerLimits } from './assigner.ts';
+import { countersFrom, InventorySum, updateTally, workOf } from './counters.ts';
+import { FileRestarts } from './file-restarts.ts';
 import { FileWindow, openFile, type FileRun } from './file-run.ts';
 import { Fifo } from './fifo.ts';
 import { IncidentLog } from './incident-log.ts';
+import { InventoryRound } from './inventory-round.ts';
 import type { FailedFile, JobCounters, TaskIncident } from './job-status.ts';
-import type { TaskRun } from './owner-queue.ts';
+import type { TaskRun } from './unit.ts';
 import type { Placement } from './placement.ts';
-import type { PassRef, ResultFrame, Task, TaskBatch, TaskFile, TaskResult } from './protocol.ts';
+import type { PassRef, ResultFrame, TaskResult } from './protocol.ts';
 import { classify } from './retry-policy.ts';
 import { isWireError, type RunEffect, type RunEvent } from './run-events.ts';
 import type { JobSpec } from './spec.ts';
-import { carriesRecord, cutUnit, unitCountOf, type Unit } from './unit.ts';
+import { buildBatch } from './task-batch.ts';
+import { cutUnit, unitCountOf, type Unit } from './unit.ts';
 
 export interface RunLimits extends AssignerLimits {
   /** Listed files that may wait or be in flight: bounds the leader's memory. */
@@ -55,6 +58,8 @@ export interface RunStart {
   readonly placement: Placement;
   readonly limits: RunLimits;
   readonly random: Random;
+  /** Above the id of every task that was ordered in this run and term before; default 1. */
+  readonly firstTaskId?: number;
 }
 
 /** What a run can tell at any time. */
@@ -73,6 +78,8 @@ export interface RunView {
 
 /** Failures that travel in a checkpoint; all of them are on the leader's disk. */
 const CHECKPOINT_FAILURE_MAX_COUNT = 100;
+const CHECKPOINT_FAILURE_MAX_LENGTH = 32 * 1024;
+const LIST_PAGE_MAX_COUNT = 1000;
 
 type Phase = 'loading' | 'comparing' | 'finished';
 
@@ -92,8 +99,9 @@ export class JobRun implements RunView {
   #listingDone = false;
   #toOpen = new Fifo<FileRun>();
   #lastPassCounters: Readonly<Record<string, number>> | undefined;
-  #comparing = new Map<PeerId, { askedMs: number; equal: boolean }>();
-  readonly #restating = new Map<string, FileRun>();
+  /** The comparison of inventories that is under way. */
+  #round: InventoryRound | undefined;
+  readonly #restarts = new FileRestarts();
   /** Failed files that wait for the answers to their last tasks. */
   readonly #failing = new Set<FileRun>();
   readonly #tallies = new Map<PeerId, PeerTally>();
@@ -120,7 +128,7 @@ export class JobRun implements RunView {
     ][]) {
       this.#tallies.set(peer, tally);
     }
-    this.#incidents.restore(checkpoint?.failures ?? []);
+    this.#incidents.restore(checkpoint?.failures ?? [], checkpoint?.lastPassFailures ?? []);
     this.#window = new FileWindow({
       counters: countersFrom(checkpoint?.counters ?? {}),
       expected: checkpoint?.expected ?? {},
@@ -128,7 +136,7 @@ export class JobRun implements RunView {
     });
     this.#listed = checkpoint?.cursor;
     this.#listingDone = checkpoint?.listingDone ?? false;
-    this.#assigner = this.#newAssigner();
+    this.#assigner = this.#newAssigner(start.firstTaskId ?? 1);
   }
 
   get state(): 'RUNNING' | 'VERIFYING' {
@@ -140,9 +148,13 @@ export class JobRun implements RunView {
   get listingDone(): boolean {
     return this.#listingDone;
   }
-  /** While a later pass counts again, the final figures of the one before. */
+  /** While a later pass counts files again, the final figures of the one before. */
   get counters(): JobCounters {
-    return this.#lastPassCounters ? countersFrom(this.#lastPassCounters) : this.#window.live;
+    const { live } = this.#window;
+    if (!this.#lastPassCounters) return live;
+    const { taskCount, failedTaskCount, retriedTaskCount } = live;
+    const last = countersFrom(this.#lastPassCounters);
+    return { ...last, taskCount, failedTaskCount, retriedTaskCount };
   }
   get retryQueueLength(): number {
     return this.#assigner.restingCount;
@@ -151,7 +163,7 @@ export class JobRun implements RunView {
     return this.#tallies;
   }
   get failures(): readonly FailedFile[] {
-    return this.#incidents.failures;
+    return this.#lastPassCounters ? this.#incidents.lastPassFailures : this.#incidents.failures;
   }
   get failedTasks(): readonly TaskIncident[] {
     return this.#incidents.failedTasks;
@@ -161,6 +173,14 @@ export class JobRun implements RunView {
   }
   get passRef(): PassRef {
     return { ...this.#start.ref, pass: this.#pass };
+  }
+  /** Listed files in memory, at most `windowFiles`. */
+  get windowFileCount(): number {
+    return this.#window.length;
+  }
+  /** At most `windowUnits`. */
+  get openUnitCount(): number {
+    return this.#assigner.openUnitCount;
   }
   outCountOf(peer: PeerId): number {
     return this.#assigner.outCountOf(peer);
@@ -186,7 +206,7 @@ export class JobRun implements RunView {
         return;
       case 'peer-lost':
         this.#assigner.losePeer(event.peer);
-        this.#comparing.delete(event.peer);
+        this.#round?.forget(event.peer);
         return;
       case 'page':
         this.#takePage(event.page);
@@ -207,13 +227,13 @@ export class JobRun implements RunView {
         this.#takeResults(event.from, event.frame);
         return;
       case 'inventory':
-        this.#takeInventory(event.from, event.reply);
+        if (event.pass === this.#pass) this.#takeInventory(event.from, event.reply);
         return;
       case 'checkpointed':
         this.#checkpointPending = false;
         return;
       case 'tick':
-        this.#assigner.tick(this.#nowMs);
+        for (const task of this.#assigner.tick(this.#nowMs)) this.#takeSilence(task);
         return;
       default:
         unreachable(event);
@@ -222,6 +242,8 @@ export class JobRun implements RunView {
 
   /** Does all that the state allows now. */
   #pump(): void {
+    if (this.#isFinished()) return;
+    for (const { file, found } of this.#restarts.takeReady()) if (found) this.#restart(file, found);
     for (const file of this.#failing) this.#settleIfOver(file);
     this.#window.mergeSettled();
     if (this.#phase === 'loading') {
@@ -229,7 +251,7 @@ export class JobRun implements RunView {
       if (this.#isFinished()) return;
       this.#openUnits();
       this.#listMore();
-      for (const batch of this.#assigner.takeBatches(this.#nowMs)) this.#send(batch);
+      this.#sendBatches();
       this.#window.mergeSettled();
       if (this.#listingDone && this.#window.length === 0) this.#endPass();
     }
@@ -245,9 +267,12 @@ export class JobRun implements RunView {
 
   #listMore(): void {
     if (this.#phase !== 'loading' || this.#listing || this.#listingDone) return;
-    if (this.#window.length >= this.#limits.windowFiles) return;
+    // Why not whatever room there is: pages of a few files cost a request each.
+    const { windowFiles } = this.#limits;
+    const limit = Math.min(LIST_PAGE_MAX_COUNT, Math.max(1, Math.floor(windowFiles / 4)));
+    if (this.#window.length + limit > windowFiles) return;
     this.#listing = true;
-    this.#effects.push({ kind: 'list', after: this.#listed });
+    this.#effects.push({ kind: 'list', after: this.#listed, limit });
   }
 
   #takePage(page: ListPage): void {
@@ -303,56 +328,29 @@ export class JobRun implements RunView {
 
   // --- assignment and answers ---
 
-  #send(batch: OwnerBatch): void {
-    const files: TaskFile[] = [];
-    const positions = new Map<FileRun, number>();
-    const tasks = batch.tasks.map((task): Task => {
-      const { file } = task.unit;
-      let position = positions.get(file);
-      if (position === undefined) {
-        position = files.push(file.object) - 1;
-        positions.set(file, position);
-      }
-      return {
-        id: task.id,
-        attempt: task.attempt,
-        file: position,
-        index: task.unit.index,
-        length: task.unit.length,
-        record: carriesRecord(task.unit),
-        sources: task.sources,
-      };
-    });
-    this.#effects.push({ kind: 'send', to: batch.to, batch: this.#batchOf(files, tasks) });
-  }
-
-  #batchOf(files: readonly TaskFile[], tasks: readonly Task[]): TaskBatch {
-    const spec = this.#spec;
-    return {
-      ...this.passRef,
+  #sendBatches(): void {
+    const context = {
+      pass: this.passRef,
       epoch: this.#placement.epoch,
-      files,
-      tasks,
-      options: {
-        segmentSizeBytes: spec.segmentSizeBytes,
-        segmented: spec.segmented,
-        replicaCount: spec.replicaCount,
-        metadataOnly: spec.metadataOnly,
-        reload: spec.reload,
-        deepVerify: spec.verify && this.#pass > 1,
-        ...(spec.bandwidthBps !== undefined && { bandwidthBps: spec.bandwidthBps }),
-      },
+      spec: this.#spec,
+      taskRetryMaxCount: this.#limits.taskRetryMaxCount,
     };
+    for (const batch of this.#assigner.takeBatches(this.#nowMs)) {
+      this.#effects.push({ kind: 'send', to: batch.to, batch: buildBatch(context, batch) });
+    }
   }
 
   #takeResults(from: PeerId, frame: ResultFrame): void {
     this.#tallies.set(from, updateTally(this.#tallies.get(from), frame.generation, frame.tally));
     if (frame.pass !== this.#pass) return;
+    this.#assigner.hear(from, this.#nowMs);
     for (const result of frame.results) {
-      const task = this.#assigner.takeAnswered(from, result.id, this.#nowMs);
-      if (!task) continue;
-      if (result.status === 'failed') this.#takeFailure(task, result);
-      else this.#takeStored(task, result);
+      const answered = this.#assigner.takeAnswered(from, result.id);
+      if (!answered) continue;
+      const { task, isLate } = answered;
+      if (result.status !== 'failed') this.#takeStored(task, result);
+      else if (!isLate) this.#takeFailure(task, result.error ?? NO_REASON);
+      if (this.#isFinished()) return;
       this.#settleIfOver(task.unit.file);
     }
   }
@@ -360,9 +358,19 @@ export class JobRun implements RunView {
   #takeStored(task: TaskRun, result: TaskResult): void {
     const { unit, owner } = task;
     const { file } = unit;
-    const loaded = result.status === 'loaded';
-    if (result.digest !== undefined) sumOf(file.held, owner).add(unit.length, result.digest);
+    const isRepeated = unit.acknowledged.has(owner);
+    unit.acknowledged.add(owner);
+    if (result.digest !== undefined && !isRepeated) {
+      this.#window.hold(file, owner, unit.length, result.digest);
+      this.#round = undefined;
+    }
     if (unit.closed) return;
+    if (!isRepeated) this.#countStored(unit, result.status === 'loaded');
+    this.#assigner.addHolder(task);
+  }
+
+  #countStored(unit: Unit, loaded: boolean): void {
+    const { file } = unit;
     const isFirst = !unit.counted;
     unit.counted = true;
     this.#window.count(file, (counted) => {
@@ -373,27 +381,39 @@ export class JobRun implements RunView {
       if (loaded && unit.index === 0) counted.replicaFiles += 1;
     });
     file.loaded ||= loaded;
-    this.#assigner.addHolder(task);
   }
 
-  #takeFailure(task: TaskRun, result: TaskResult): void {
+  #takeFailure(task: TaskRun, error: WireError): void {
     const { unit } = task;
-    const error = result.error ?? { code: 'internal', message: 'the owner gave no reason' };
     if (error.code === 'ufs_throttled') this.#assigner.slowDown(this.#nowMs);
     if (unit.closed || unit.file.failure) return;
     const action = classify(error);
-    if (action === 'restat') {
-      this.#restat(unit.file, error);
-    } else if (action === 'fail-job') {
-      this.#fail(error);
-    } else if (action === 'fail-file' || unit.attempts >= this.#limits.taskRetryMaxCount) {
-      this.#incidents.taskFailed(task, error);
-      this.#failFile(unit.file, error);
-    } else {
-      this.#incidents.taskRetried(task, error);
-      this.#window.count(unit.file, (counted) => (counted.retriedTaskCount += 1));
-      this.#assigner.retryLater(unit, this.#nowMs, action === 'elsewhere');
+    if (action === 'restat') this.#restat(task, error);
+    else if (action === 'fail-job') this.#fail(error);
+    else if (action === 'fail-file') this.#failTask(task, error);
+    else this.#retryTask(task, error, action === 'elsewhere');
+  }
+
+  #takeSilence(task: TaskRun): void {
+    const seconds = String(Math.round(this.#limits.answerTimeoutMs / 1000));
+    const message = `peer ${task.owner} said nothing about the job for ${seconds} s`;
+    this.#takeFailure(task, { code: 'deadline_exceeded', message });
+  }
+
+  #retryTask(task: TaskRun, error: WireError, elsewhere: boolean): void {
+    const { unit } = task;
+    if (unit.attempts >= this.#limits.taskRetryMaxCount) {
+      this.#failTask(task, error);
+      return;
     }
+    this.#incidents.taskRetried(task, error);
+    this.#window.count(unit.file, (counted) => (counted.retriedTaskCount += 1));
+    this.#assigner.retryLater(unit, this.#nowMs, elsewhere);
+  }
+
+  #failTask(task: TaskRun, error: WireError): void {
+    this.#incidents.taskFailed(task, error);
+    this.#failFile(task.unit.file, error);
   }
 
   /** Called for each unit that all its owners hold. */
@@ -422,7 +442,8 @@ export class JobRun implements RunView {
     if (file.failure) return;
     file.failure = { code: error.code, message: error.message };
     this.#failing.add(file);
-    for (const unit of this.#assigner.unitsOf(file)) this.#assigner.close(unit);
+    this.#restarts.end(file.object.path);
+    this.#assigner.closeAll(file);
     this.#window.count(file, (counted) => {
       counted.failedTaskCount += 1;
       counted.taskCount += 1;
@@ -438,29 +459,42 @@ export class JobRun implements RunView {
 
   // --- files that change under us ---
 
-  /** The object is another version now, or gone: look again and start the file over. */
-  #restat(file: FileRun, error: WireError): void {
-    const { path } = file.object;
-    if (this.#restating.has(path)) return;
-    if (file.restartCount >= this.#limits.restartMaxCount) {
-      this.#failFile(file, error);
+  /** The object is another version now, or gone: look again before anything else of it is done. */
+  #restat(task: TaskRun, error: WireError): void {
+    const { file } = task.unit;
+    if (!this.#restarts.isUnderWay(file) && file.restartCount >= this.#limits.restartMaxCount) {
+      this.#failTask(task, error);
       return;
     }
+    this.#assigner.park(task.unit);
+    if (!this.#restarts.report(task, error)) return;
     file.restartCount += 1;
     file.openedCount = file.unitCount;
-    for (const unit of this.#assigner.unitsOf(file)) this.#assigner.close(unit);
-    this.#restating.set(path, file);
-    this.#effects.push({ kind: 'stat', path });
+    this.#effects.push({ kind: 'stat', path: file.object.path });
   }
 
   #takeStat(path: string, found: UfsObject | WireError): void {
-    const file = this.#restating.get(path);
-    this.#restating.delete(path);
-    if (!file || file.failure || file.settled) return;
+    const restart = this.#restarts.of(path);
+    if (!restart || restart.found) return;
+    const { file, reports, openedCount } = restart;
     if (isWireError(found)) {
       this.#failFile(file, found);
-      return;
+    } else if (!isSameObject(file.object, found)) {
+      this.#assigner.closeAll(file);
+      restart.found = found;
+    } else {
+      // Why: an owner saw an answer of the store that does not hold any more; what is done counts.
+      this.#restarts.end(path);
+      file.openedCount = openedCount;
+      this.#toOpen.push(file);
+      for (const { task, error } of reports) {
+        if (!task.unit.closed) this.#retryTask(task, error, false);
+      }
     }
+  }
+
+  /** Everything of the old version is over: the file begins again as the new one. */
+  #restart(file: FileRun, found: UfsObject): void {
     const { segmentSizeBytes, metadataOnly } = this.#spec;
     file.object = found;
     file.unitCount = unitCountOf(found.sizeBytes, segmentSizeBytes, metadataOnly);
@@ -471,6 +505,8 @@ export class JobRun implements RunView {
       counted.listedBytes = found.sizeBytes;
       counted.loadedBytes = 0;
       counted.skippedBytes = 0;
+      counted.replicaBytes = 0;
+      counted.replicaFiles = 0;
     });
     this.#toOpen.push(file);
   }
@@ -484,24 +520,25 @@ export class JobRun implements RunView {
       return;
     }
     this.#phase = 'comparing';
-    this.#comparing.clear();
+    this.#round = undefined;
   }
 
   #nextPass(): void {
     this.#lastPassCounters = { ...this.#window.settled };
+    const work = workOf(this.#window.settled);
     this.#pass += 1;
     this.#passEpoch = this.#placement.epoch;
-    this.#window = new FileWindow();
-    this.#incidents.forgetFailures();
+    this.#window = new FileWindow({ counters: work, expected: {}, cursor: undefined });
+    this.#incidents.startPass();
     this.#toOpen.clear();
-    this.#restating.clear();
+    this.#restarts.clear();
     this.#failing.clear();
-    this.#assigner = this.#newAssigner();
+    this.#assigner = this.#newAssigner(this.#assigner.nextTaskId);
     this.#listed = undefined;
     this.#listing = false;
     this.#listingDone = false;
     this.#phase = 'loading';
-    this.#checkpoint();
+    this.#checkpointedMs = -Infinity;
     this.#listMore();
   }
 
@@ -511,40 +548,33 @@ export class JobRun implements RunView {
       this.#nextPass();
       return;
     }
-    const expected = Object.keys(this.#window.expected()) as PeerId[];
-    for (const peer of expected) {
-      const asked = this.#comparing.get(peer);
-      if (asked && (asked.equal || this.#nowMs - asked.askedMs < this.#limits.inventoryRetryMs))
-        continue;
-      this.#comparing.set(peer, { askedMs: this.#nowMs, equal: false });
-      this.#effects.push({ kind: 'ask-inventory', to: peer });
-    }
-    if (expected.every((peer) => this.#comparing.get(peer)?.equal)) this.#succeedOrFail();
+    const { inventoryRetryMs } = this.#limits;
+    const round = (this.#round ??= new InventoryRound(this.#window.expected(), inventoryRetryMs));
+    for (const to of round.takeDue(this.#nowMs)) this.#effects.push({ kind: 'ask-inventory', to });
+    if (round.isDone) this.#succeedOrFail(round);
   }
 
   #takeInventory(from: PeerId, reply: Extract<RunEvent, { kind: 'inventory' }>['reply']): void {
     if (this.#phase !== 'comparing' || isWireError(reply)) return;
-    const expected = this.#window.expected()[from];
+    const expected = this.#round?.mismatch(from, reply.inventory);
     if (!expected) return;
-    const { segmentCount, digest } = reply.inventory;
-    if (segmentCount === expected.segmentCount && digest === expected.digest) {
-      this.#comparing.set(from, { askedMs: this.#nowMs, equal: true });
-    } else if (++this.#mismatchCount >= this.#limits.passMaxCount) {
-      const message = `peer ${from} holds ${String(segmentCount)} segments of this job, not the ${String(expected.segmentCount)} it acknowledged, after ${String(this.#mismatchCount)} comparisons`;
-      this.#fail({ code: 'internal', message });
-    } else {
+    if (++this.#mismatchCount < this.#limits.passMaxCount) {
       this.#nextPass();
+      return;
     }
+    const message = `peer ${from} holds ${String(reply.inventory.segmentCount)} segments of this job, not the ${String(expected.segmentCount)} it acknowledged, after ${String(this.#mismatchCount)} comparisons`;
+    this.#fail({ code: 'internal', message });
   }
 
-  #succeedOrFail(): void {
+  #succeedOrFail(round: InventoryRound): void {
+    this.#lastPassCounters = undefined;
     const { failedFiles } = this.#window.settled;
     if (failedFiles > 0) {
       this.#fail({ code: 'partially_failed', message: 'Job partially failed.' });
       return;
     }
     const combined = new InventorySum();
-    for (const sum of Object.values(this.#window.expected())) combined.addAll(sum);
+    for (const sum of round.expected()) combined.addAll(new InventorySum(sum));
     this.#finish({ state: 'SUCCEEDED', digest: combined.toJSON().digest });
   }
 
@@ -554,10 +584,9 @@ export class JobRun implements RunView {
   }
 
   #finish(verdict: { state: 'SUCCEEDED' | 'FAILED'; failure?: WireError; digest?: string }): void {
-    if (this.#phase === 'finished') return;
+    if (this.#isFinished()) return;
     this.#phase = 'finished';
-    this.#lastPassCounters = undefined;
-    this.#effects.push({ kind: 'finish', ...verdict, checkpoint: this.#currentCheckpoint() });
+    this.#effects.push({ kind: 'finish', ...verdict, checkpoint: this.#finalCheckpoint() });
   }
 
   // --- checkpoints ---
@@ -579,29 +608,62 @@ export class JobRun implements RunView {
 
   #currentCheckpoint(): JobCheckpoint {
     const { cursor } = this.#window;
+    const { failures, lastPassFailures } = this.#incidents;
     return {
       pass: this.#pass,
       epoch: this.#passEpoch,
       ...(cursor !== undefined && { cursor }),
       listingDone: this.#listingDone && this.#window.length === 0,
       counters: { ...this.#window.settled },
-      ...(this.#lastPassCounters && { lastPassCounters: this.#lastPassCounters }),
       tallies: Object.fromEntries(this.#tallies),
       expected: this.#window.expected(),
-      failures: this.#incidents.failures.slice(-CHECKPOINT_FAILURE_MAX_COUNT),
+      failures: newestWithin(failures),
+      ...(this.#lastPassCounters && {
+        lastPassCounters: this.#lastPassCounters,
+        lastPassFailures: newestWithin(lastPassFailures),
+      }),
     };
   }
 
-  #newAssigner(): Assigner {
-    const { replicaCount, segmented } = this.#spec;
+  /** A pass that is cut short accounts for nothing: the one before it speaks. */
+  #finalCheckpoint(): JobCheckpoint {
+    const { lastPassCounters, lastPassFailures, ...current } = this.#currentCheckpoint();
+    if (!lastPassCounters) return current;
+    return { ...current, counters: { ...this.counters }, failures: lastPassFailures ?? [] };
+  }
+
+  #newAssigner(firstTaskId: number): Assigner {
+    const { replicaCount, segmented, batchSize } = this.#spec;
     return new Assigner({
       limits: this.#limits,
-      shape: { replicaCount, segmented, askPeersFirst: this.#pass > 1 },
+      shape: { replicaCount, segmented, batchSize },
       placement: this.#placement,
       random: this.#start.random,
+      firstTaskId,
+      // Why: a segment of an earlier pass, run or ring may lie where nobody would look for it now.
+      askPeersFirst:
+        this.#pass > 1 || this.#start.ref.run > 1 || this.#placement.epoch !== this.#passEpoch,
       onSettled: (unit) => {
         this.#unitSettled(unit);
       },
     });
   }
+}
+
+const NO_REASON: WireError = { code: 'internal', message: 'the owner gave no reason' };
+
+function isSameObject(a: UfsObject, b: UfsObject): boolean {
+  return a.version === b.version && a.sizeBytes === b.sizeBytes;
+}
+
+/** The newest failures that fit a checkpoint: it is one command, of bounded size. */
+function newestWithin(failures: readonly FailedFile[]): FailedFile[] {
+  const kept: FailedFile[] = [];
+  let length = 0;
+  for (const failure of failures.slice(-CHECKPOINT_FAILURE_MAX_COUNT).reverse()) {
+    length += failure.path.length + failure.message.length;
+    if (length > CHECKPOINT_FAILURE_MAX_LENGTH) break;
+    kept.push(failure);
+  }
+  return kept.reverse();
 }

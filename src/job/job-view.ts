@@ -4,7 +4,7 @@ import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState, type JobRecord, type PeerTally } from '../cluster/job-record.ts';
 import { addTally, countersFrom } from './counters.ts';
 import type { RunView } from './job-run.ts';
-import type { JobCounters, JobStatus, PeerRow } from './job-status.ts';
+import type { FailedFile, JobCounters, JobStatus, PeerRow } from './job-status.ts';
 import type { JobSpec } from './spec.ts';
 
 export interface ViewContext {
@@ -16,6 +16,8 @@ export interface ViewContext {
   readonly stale: boolean;
   /** Where this peer keeps the list of the job's failed files. */
   readonly failuresSavedTo: string | undefined;
+  /** Leaves out failures, incidents and peers: for lists of many jobs. Default false. */
+  readonly brief?: boolean;
 }
 
 /** @param run the live run, on the leader; without it the checkpoint speaks. */
@@ -26,7 +28,7 @@ export function viewJob(
 ): JobStatus {
   const tallies = run?.tallies ?? recordedTallies(record);
   const counters = withTraffic(run?.counters ?? recordedCounters(record), tallies);
-  const { leaderId } = context;
+  const { leaderId, brief = false } = context;
   return {
     id: record.id,
     spec: record.spec as JobSpec,
@@ -40,12 +42,12 @@ export function viewJob(
     listingDone: run?.listingDone ?? record.checkpoint?.listingDone ?? false,
     pass: run?.pass ?? record.checkpoint?.pass ?? 1,
     retryQueueLength: run?.retryQueueLength ?? 0,
-    peers: peerRows(context.state, tallies, run),
+    peers: brief ? [] : peerRows(context.state, tallies, run),
     ...(counters.loadedBytes > 0 && { amplification: counters.ufsBytes / counters.loadedBytes }),
     ...(record.digest !== undefined && { digest: record.digest }),
-    failedFiles: run?.failures ?? record.checkpoint?.failures ?? [],
-    recentFailedTasks: run?.failedTasks ?? [],
-    recentRetryingTasks: run?.retryingTasks ?? [],
+    failedFiles: brief ? [] : (run?.failures ?? recordedFailures(record)),
+    recentFailedTasks: brief ? [] : (run?.failedTasks ?? []),
+    recentRetryingTasks: brief ? [] : (run?.retryingTasks ?? []),
     ...(counters.failedFiles > 0 &&
       context.failuresSavedTo !== undefined && { failedFilesSavedTo: context.failuresSavedTo }),
     term: context.term,
@@ -59,10 +61,14 @@ function recordedTallies(record: JobRecord): ReadonlyMap<PeerId, PeerTally> {
   return new Map(Object.entries(record.checkpoint?.tallies ?? {}) as [PeerId, PeerTally][]);
 }
 
-function recordedCounters(record: JobRecord): JobCounters {
-  const { checkpoint } = record;
-  const counting = isActiveState(record.state) ? checkpoint?.lastPassCounters : undefined;
-  return countersFrom(counting ?? checkpoint?.counters ?? {});
+/** While a later pass counts again, the one before it speaks, also of a job stopped meanwhile. */
+function recordedCounters({ checkpoint }: JobRecord): JobCounters {
+  return countersFrom(checkpoint?.lastPassCounters ?? checkpoint?.counters ?? {});
+}
+
+function recordedFailures({ checkpoint }: JobRecord): readonly FailedFile[] {
+  const failures = checkpoint?.lastPassCounters ? checkpoint.lastPassFailures : undefined;
+  return failures ?? checkpoint?.failures ?? [];
 }
 
 function withTraffic(counters: JobCounters, tallies: ReadonlyMap<PeerId, PeerTally>): JobCounters {

@@ -1,17 +1,10 @@
 /** Tasks bound for one owner: what waits, what is out, and how much may be out. */
 import type { PeerId } from '../base/ids.ts';
 import { Fifo } from './fifo.ts';
-import type { Unit } from './unit.ts';
+import type { TaskRun } from './unit.ts';
 
-/** One task of one unit for one owner. */
-export interface TaskRun {
-  readonly id: number;
-  readonly unit: Unit;
-  readonly owner: PeerId;
-  readonly sources: readonly PeerId[];
-  readonly attempt: number;
-  sent: boolean;
-}
+/** Paths of a batch may take so much text, so that no frame comes near its limit. */
+const BATCH_TEXT_MAX_LENGTH = 1024 * 1024;
 
 export class OwnerQueue {
   readonly owner: PeerId;
@@ -22,8 +15,8 @@ export class OwnerQueue {
   windowBytes: number;
   /** No batch before this time: the last one was refused or lost. */
   blockedUntilMs = 0;
-  /** When the owner last answered anything while tasks were out. */
-  lastAnswerMs = 0;
+  /** When the owner last said anything about the job, or was given work after a pause. */
+  lastHeardMs = 0;
 
   constructor(owner: PeerId, windowTasks: number, windowBytes: number) {
     this.owner = owner;
@@ -35,20 +28,25 @@ export class OwnerQueue {
    * Takes the next batch out of the queue, within the window scaled by `throttle` (0 to 1) and at
    * most `maxCount` tasks. One task always fits an empty window, however large.
    */
-  takeBatch(maxCount: number, throttle: number): TaskRun[] {
+  takeBatch(maxCount: number, throttle: number, nowMs: number): TaskRun[] {
     const batch: TaskRun[] = [];
+    let textLength = 0;
     const taskRoom = Math.max(1, Math.floor(this.windowTasks * throttle));
     const byteRoom = this.windowBytes * throttle;
     while (batch.length < maxCount && this.out.size < taskRoom) {
       const next = this.waiting.peek();
       if (!next) break;
-      if (next.unit.closed) {
+      if (next.unit.closed || next.unit.tasks.get(this.owner) !== next) {
         this.waiting.shift();
         continue;
       }
+      if (textLength > BATCH_TEXT_MAX_LENGTH) break;
+      if (next.unit.file !== batch.at(-1)?.unit.file) {
+        textLength += next.unit.file.object.path.length;
+      }
       if (this.out.size > 0 && this.#outBytes + next.unit.length > byteRoom) break;
       this.waiting.shift();
-      next.sent = true;
+      next.sentMs = nowMs;
       this.out.set(next.id, next);
       this.#outBytes += next.unit.length;
       batch.push(next);
@@ -61,6 +59,16 @@ export class OwnerQueue {
     if (!this.out.delete(task.id)) return false;
     this.#outBytes -= task.unit.length;
     return true;
+  }
+
+  /** Tasks that were sent before `beforeMs` and are still out, oldest first. */
+  outSince(beforeMs: number): TaskRun[] {
+    const old: TaskRun[] = [];
+    for (const task of this.out.values()) {
+      if (task.sentMs === undefined || task.sentMs > beforeMs) break;
+      old.push(task);
+    }
+    return old;
   }
 
   /** Everything, out and waiting, for reassignment. */

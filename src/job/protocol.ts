@@ -21,7 +21,7 @@ export interface TaskFile {
 }
 
 export interface Task {
-  /** Unique within (job, run, term). */
+  /** Unique within (job, run, term), and higher than those of all tasks ordered before. */
   readonly id: number;
   readonly attempt: number;
   /** Position in {@link TaskBatch.files}. */
@@ -61,6 +61,8 @@ export interface TaskOptions {
   readonly reload: boolean;
   /** Re-read and check what is resident before calling it so. */
   readonly deepVerify: boolean;
+  /** In attempts below this a source that cannot be reached is waited for, not replaced by the UFS. */
+  readonly patientAttemptCount: number;
   readonly bandwidthBps?: number;
 }
 
@@ -83,6 +85,7 @@ export interface TaskResult {
 }
 
 export interface ResultFrame extends PassRef {
+  /** Empty: the owner says that it still works on what it has. */
   readonly results: readonly TaskResult[];
   /** The owner's work for the job since its process started. */
   readonly tally: TallyCounts;

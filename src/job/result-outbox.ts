@@ -19,7 +19,12 @@ export interface OutboxOptions {
   readonly pass: PassRef;
   readonly to: PeerId;
   readonly tally: () => TallyCounts;
+  /** The leader does not want results of this order any more. */
+  readonly onRefused: () => void;
 }
+
+const RETRY_DELAY_MS = 100;
+const RETRY_DELAY_MAX_MS = 2000;
 
 export class ResultOutbox {
   readonly #options: OutboxOptions;
@@ -27,17 +32,31 @@ export class ResultOutbox {
   #timer: Timer | undefined;
   #sending = false;
   #failureCount = 0;
+  #failingSinceMs: number | undefined;
   #closed = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
   }
 
+  /** How long the leader has not been reached; 0 while it is. */
+  silentForMs(nowMs: number): number {
+    return this.#failingSinceMs === undefined ? 0 : nowMs - this.#failingSinceMs;
+  }
+
   add(result: TaskResult): void {
     if (this.#closed) return;
     this.#results.push(result);
-    if (this.#results.length >= this.#options.limits.resultBatchMaxCount) void this.#send();
-    else this.#later(this.#options.limits.resultDelayMs);
+    const { resultBatchMaxCount, resultDelayMs } = this.#options.limits;
+    const isFull = this.#results.length >= resultBatchMaxCount;
+    // Why not at once after a failure: each new result would be one more try.
+    if (isFull && this.#failureCount === 0) void this.#send();
+    else this.#later(resultDelayMs);
+  }
+
+  /** Tells the leader that work goes on, unless results are about to tell it. */
+  beat(): void {
+    if (this.#results.length === 0) void this.#send();
   }
 
   close(): void {
@@ -52,9 +71,9 @@ export class ResultOutbox {
   }
 
   async #send(): Promise<void> {
+    if (this.#sending || this.#closed) return;
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.#sending || this.#closed || this.#results.length === 0) return;
     this.#sending = true;
     const { pass, to, generation, tally, leader, limits } = this.#options;
     const results = this.#results.slice(0, limits.resultBatchMaxCount);
@@ -62,14 +81,26 @@ export class ResultOutbox {
       await leader.sendResults(to, { ...pass, results, tally: { ...tally() }, generation });
       this.#results.splice(0, results.length);
       this.#failureCount = 0;
+      this.#failingSinceMs = undefined;
     } catch (thrown) {
-      const error = toRingloadError(thrown);
-      this.#failureCount += 1;
-      this.#options.logger.debug('results not taken', { code: error.code, job: pass.jobId });
-      if (error.code === 'stale_term') this.close();
+      this.#failed(thrown);
     }
     this.#sending = false;
     if (this.#results.length === 0) return;
-    this.#later(this.#failureCount === 0 ? 0 : backoffMs(this.#failureCount, 100, 2000));
+    const isFailing = this.#failureCount > 0;
+    const retryMs = backoffMs(this.#failureCount, RETRY_DELAY_MS, RETRY_DELAY_MAX_MS);
+    const isFull = this.#results.length >= limits.resultBatchMaxCount;
+    this.#later(isFailing ? retryMs : isFull ? 0 : limits.resultDelayMs);
+  }
+
+  #failed(thrown: unknown): void {
+    const { clock, logger, pass, onRefused } = this.#options;
+    const { code } = toRingloadError(thrown);
+    this.#failureCount += 1;
+    this.#failingSinceMs ??= clock.nowMs();
+    logger.debug('results not taken', { code, job: pass.jobId });
+    if (code !== 'stale_term') return;
+    this.close();
+    onRefused();
   }
 }

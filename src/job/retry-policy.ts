@@ -22,6 +22,7 @@ export function classify(error: WireError): FailureClass {
       return 'fail-job';
     case 'cache_io':
     case 'overloaded':
+    case 'deadline_exceeded':
       return 'elsewhere';
     default:
       return 'retry';

@@ -25,13 +25,15 @@ export type RunEvent =
   | {
       readonly kind: 'inventory';
       readonly from: PeerId;
+      /** The pass that was asked about. */
+      readonly pass: number;
       readonly reply: InventoryReply | WireError;
     }
   | { readonly kind: 'checkpointed' }
   | { readonly kind: 'tick' };
 
 export type RunEffect =
-  | { readonly kind: 'list'; readonly after: string | undefined }
+  | { readonly kind: 'list'; readonly after: string | undefined; readonly limit: number }
   | { readonly kind: 'stat'; readonly path: string }
   | { readonly kind: 'send'; readonly to: PeerId; readonly batch: TaskBatch }
   | { readonly kind: 'ask-inventory'; readonly to: PeerId }

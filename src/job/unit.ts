@@ -1,7 +1,6 @@
 /** The unit of scheduling: one segment (or a file's metadata alone) that R owners must hold. */
 import type { PeerId } from '../base/ids.ts';
 import type { FileRun } from './file-run.ts';
-import type { TaskRun } from './owner-queue.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
 
 export interface Unit {
@@ -11,18 +10,33 @@ export interface Unit {
   readonly length: number;
   /** The peers that the ring makes responsible, in ring order. */
   owners: readonly PeerId[];
-  /** Peers that acknowledged storing it. */
+  /** Peers that acknowledged storing it and still are on the ring: sources of copies. */
   readonly holders: Set<PeerId>;
+  /** Peers whose acknowledgement is in the sums of this pass. */
+  readonly acknowledged: Set<PeerId>;
+  /** Peers that were told to get it and never answered: they may hold it all the same. */
+  readonly tried: Set<PeerId>;
   readonly tasks: Map<PeerId, TaskRun>;
   attempts: number;
-  /** Not to be tried again before this time; 0 when it may go on. */
+  /** Not to be tried again before this time; 0 when it may go on, Infinity while it is parked. */
   dueMs: number;
-  /** How many owners to pass over when the next fetcher is chosen: those before it failed. */
+  /** Position in `owners` from which the next fetcher is chosen: those before it failed. */
   fetcherOffset: number;
   /** Settled or given up: tasks of it that still wait are dropped. */
   closed: boolean;
   /** Its bytes are in the job's counters: a second fetch after a lost owner is not counted. */
   counted: boolean;
+}
+
+/** One task of one unit for one owner. */
+export interface TaskRun {
+  readonly id: number;
+  readonly unit: Unit;
+  readonly owner: PeerId;
+  readonly sources: readonly PeerId[];
+  readonly attempt: number;
+  /** When it was sent; undefined while it waits. */
+  sentMs: number | undefined;
 }
 
 export function openUnit(file: FileRun, index: number, length: number): Unit {
@@ -32,6 +46,8 @@ export function openUnit(file: FileRun, index: number, length: number): Unit {
     length,
     owners: [],
     holders: new Set(),
+    acknowledged: new Set(),
+    tried: new Set(),
     tasks: new Map(),
     attempts: 0,
     dueMs: 0,

@@ -106,10 +106,9 @@ function openExecutor(
     generation: local.identity.generation,
     currentTerm: () => consensus.status().term,
     endpointOf,
-    isOver: (jobId, run) => {
+    runOf: (jobId) => {
       const record = state.current.jobs.get(jobId);
-      if (!record || record.run < run) return false;
-      return record.run > run || !isActiveState(record.state);
+      return record && { run: record.run, active: isActiveState(record.state) };
     },
   });
   state.onChange(() => {

@@ -154,7 +154,7 @@ export class NodeJobService implements JobService {
 
   #listed(filter: { readonly states?: readonly JobState[] }, stale: boolean): JobStatus[] {
     const jobs = [...this.#options.state().jobs.values()].map((record) =>
-      this.#view(record, stale),
+      this.#view(record, stale, true),
     );
     return jobs.filter(({ state }) => filter.states?.includes(state) ?? true).reverse();
   }
@@ -173,7 +173,8 @@ export class NodeJobService implements JobService {
     return 'id' in ref ? state.jobs.get(ref.id) : newestJobOf(state, ref.path);
   }
 
-  #view(record: JobRecord, stale: boolean): JobStatus {
+  /** @param brief without lists of failures and peers: the answer is one frame for all jobs. */
+  #view(record: JobRecord, stale: boolean, brief = false): JobStatus {
     const { coordinator, consensus, state, leader, clock } = this.#options;
     const driver = coordinator.driverOf(record.id);
     return viewJob(record, driver?.run === record.run ? driver.view : undefined, {
@@ -182,6 +183,7 @@ export class NodeJobService implements JobService {
       leaderId: leader(),
       wallMs: clock.wallMs(),
       stale,
+      brief,
       failuresSavedTo: this.#options.failureListOf(record.id),
     });
   }

@@ -1,5 +1,5 @@
 /** `ringload serve`: one peer in one process, from signal to exit code. */
-import { toRingloadError } from '../base/errors.ts';
+import { RingloadError, toRingloadError } from '../base/errors.ts';
 import { readMountEnv } from '../config/env-source.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../obs/logger.ts';
@@ -17,10 +17,21 @@ export async function runNode(loaded: LoadedConfig, version: string): Promise<nu
   const logger = createLogger({ level, format, secrets: loaded.secrets.values() });
   const metrics = createMetrics({ version });
   metrics.watch({ log: () => logger });
+  const giveUp = new AbortController();
+  const givenUp = new RingloadError('cancelled', 'told to stop before it had joined a cluster');
   const stopped = stopSignal();
+  void stopped.then(() => {
+    giveUp.abort(givenUp);
+  });
   try {
-    const env = readMountEnv(loaded.config.ufs.mounts);
-    await using node = await createNode({ loaded, logger, metrics, env, version });
+    await using node = await createNode({
+      loaded,
+      logger,
+      metrics,
+      env: readMountEnv(loaded.config.ufs.mounts),
+      version,
+      giveUp: giveUp.signal,
+    });
     logger.info('ready to serve', {
       peer: node.peerId,
       cluster: node.clusterId,
@@ -36,6 +47,11 @@ export async function runNode(loaded: LoadedConfig, version: string): Promise<nu
       return FAILED_EXIT_CODE;
     }
     logger.info('stopping', { reason: end });
+    return 0;
+  } catch (thrown) {
+    // Why: a peer that is told to stop while it waits to join does as it was told.
+    if (thrown !== givenUp) throw thrown;
+    logger.info('stopping', { reason: givenUp.message });
     return 0;
   } finally {
     metrics.close();

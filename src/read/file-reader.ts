@@ -44,6 +44,8 @@ export interface SegmentLocation {
 
 /** Homes that are asked for a record: the most replicas that are usual, and former owners. */
 const HOME_MAX_COUNT = 5;
+/** Files of one page: what a peer answers at most, so that no page hides what follows it. */
+const LIST_MAX_COUNT = 1000;
 /** Segments that `placement` describes; a larger file is cut off there. */
 const PLACEMENT_MAX_COUNT = 10_000;
 
@@ -85,14 +87,16 @@ export class FileReader {
     }
   }
 
-  /** Cached files of the cluster at or below `root`, in order of UTF-8 bytes. */
-  async list(request: {
+  /** Cached files of the cluster at or below `root`, in order of UTF-8 bytes, 1,000 at most. */
+  async list(asked: {
     root: string;
     after?: string;
     limit: number;
   }): Promise<{ readonly files: readonly FileRecord[]; readonly next?: string }> {
     const { network, catalog } = this.#options;
     const { members, self, isReachable } = this.#options.placement();
+    const limit = Math.min(LIST_MAX_COUNT, asked.limit);
+    const request = { ...asked, limit };
     const pages = await Promise.all(
       members
         .filter((peer) => peer === self || isReachable(peer))
@@ -101,9 +105,9 @@ export class FileReader {
     const byPath = new Map<string, FileRecord>();
     for (const record of pages.flat()) byPath.set(record.path, record);
     const merged = [...byPath.values()].sort((a, b) => comparePaths(a.path, b.path));
-    const files = merged.slice(0, request.limit);
+    const files = merged.slice(0, limit);
     const last = files.at(-1);
-    const more = merged.length > files.length || pages.some((page) => page.length >= request.limit);
+    const more = merged.length > files.length || pages.some((page) => page.length >= limit);
     return more && last ? { files, next: last.path } : { files };
   }
 
@@ -143,15 +147,16 @@ export class FileReader {
   async #cachedRecord(path: string): Promise<FileRecord | undefined> {
     const { catalog, network } = this.#options;
     const here = await catalog.get(path);
-    if (here) return here;
     const placement = this.#options.placement();
+    // Why not always: who is no home any more does not hear of later loads.
+    if (here && isHome(placement, here)) return here;
     const homes = placement.ownersOf({ path, index: 0, segmented: true }, HOME_MAX_COUNT);
     for (const peer of homes) {
       if (peer === placement.self || !placement.isReachable(peer)) continue;
       const record = await network.recordAt(peer, path).catch(() => undefined);
       if (record) return record;
     }
-    return undefined;
+    return here;
   }
 
   async #open(
@@ -170,9 +175,9 @@ export class FileReader {
       );
     }
     const controller = new AbortController();
-    const chunks = this.#stitch(record, offset, length, controller.signal);
+    const chunks = this.#stitch(record, offset, length, controller);
     const first = await chunks.next();
-    return { record, offset, length, body: resume(first, chunks, controller) };
+    return { record, offset, length, body: new RangeBody(first, chunks, controller) };
   }
 
   /** Segments in order, the next one opened while the one before it is read. */
@@ -180,8 +185,9 @@ export class FileReader {
     record: FileRecord,
     offset: number,
     length: number,
-    signal: AbortSignal,
+    controller: AbortController,
   ): AsyncGenerator<Uint8Array> {
+    const { signal } = controller;
     const slices = slicesOf(record, offset, length);
     let current = this.#begin(slices, signal);
     let following: BegunSegment | undefined;
@@ -194,7 +200,10 @@ export class FileReader {
         following = undefined;
       }
     } finally {
-      await Promise.all([current, following].map((begun) => begun?.chunks.return(undefined)));
+      // Why before the returns: they wait for a step under way, which may wait for the network.
+      controller.abort(new RingloadError('cancelled', 'the range is over'));
+      await current?.chunks.return(undefined);
+      await following?.chunks.return(undefined);
     }
   }
 
@@ -235,18 +244,43 @@ function* slicesOf(record: FileRecord, offset: number, length: number): Generato
   }
 }
 
-/** The rest of an iteration whose first step was taken; leaving it early aborts the sources. */
-async function* resume(
-  first: IteratorResult<Uint8Array>,
-  rest: AsyncGenerator<Uint8Array>,
-  controller: AbortController,
-): AsyncGenerator<Uint8Array> {
-  try {
-    if (first.done) return;
-    yield first.value;
-    yield* rest;
-  } finally {
-    controller.abort(new RingloadError('cancelled', 'the reader stopped'));
-    await rest.return(undefined);
+function isHome({ self, ownersOf }: ReadPlacement, { path, replicaCount }: FileRecord): boolean {
+  return ownersOf({ path, index: 0, segmented: true }, replicaCount).includes(self);
+}
+
+/**
+ * The bytes of a range whose first chunk is at hand. Leaving it aborts its sources at once, even
+ * before the first step and while one is under way: a generator alone would do neither.
+ */
+class RangeBody implements AsyncIterableIterator<Uint8Array> {
+  readonly #chunks: AsyncGenerator<Uint8Array>;
+  readonly #controller: AbortController;
+  #first: IteratorResult<Uint8Array> | undefined;
+
+  constructor(
+    first: IteratorResult<Uint8Array>,
+    chunks: AsyncGenerator<Uint8Array>,
+    controller: AbortController,
+  ) {
+    this.#first = first;
+    this.#chunks = chunks;
+    this.#controller = controller;
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    const first = this.#first;
+    this.#first = undefined;
+    return first ? Promise.resolve(first) : this.#chunks.next();
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array>> {
+    this.#first = undefined;
+    this.#controller.abort(new RingloadError('cancelled', 'the reader stopped'));
+    await this.#chunks.return(undefined).catch(() => undefined);
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }

@@ -53,6 +53,10 @@ export class SegmentSources {
     for (const source of this.#sourcesOf(slice)) {
       try {
         for await (const chunk of source(slice.offset + done, slice.length - done, signal)) {
+          if (done + chunk.length > slice.length) {
+            const message = `a source sent more than the ${String(slice.length)} bytes asked for`;
+            throw new RingloadError('ufs_bad_response', message);
+          }
           done += chunk.length;
           yield chunk;
         }
@@ -65,7 +69,8 @@ export class SegmentSources {
       }
       if (done === slice.length) return;
     }
-    throw failure ?? new RingloadError('internal', `segment ${String(slice.index)} has no source`);
+    const message = `segment ${String(slice.index)} of ${slice.record.path}: its sources ended early`;
+    throw failure ?? new RingloadError('ufs_bad_response', message);
   }
 
   *#sourcesOf(slice: SegmentSlice): Generator<Source> {

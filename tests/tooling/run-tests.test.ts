@@ -116,7 +116,7 @@ test('runner: a suite over its deadline is ended and fails the run', async (t) =
       'a.test.js':
         "test('x', async (t) => { t.timeout(60_000); await new Promise((r) => setTimeout(r, 60_000)); t.pass(); });",
     },
-    { env: { RINGLOAD_TEST_SUITE_DEADLINE_MS: '2500' } },
+    { env: { TEST_SUITE_DEADLINE_MS: '2500' } },
   );
   t.is(run.lastLine, '0 passed, 1 failed');
   t.regex(run.stdout, /no end within 2500 ms/);

@@ -1,0 +1,51 @@
+/** One comparison of owners' inventories with what they acknowledged: who was asked, who agrees. */
+import type { PeerId } from '../base/ids.ts';
+import type { Inventory } from '../cache/segment-store.ts';
+import type { ExpectedInventory } from '../cluster/job-record.ts';
+
+export class InventoryRound {
+  readonly #expected: ReadonlyMap<PeerId, ExpectedInventory>;
+  readonly #retryMs: number;
+  readonly #askedMs = new Map<PeerId, number>();
+  readonly #equal = new Set<PeerId>();
+
+  constructor(expected: Readonly<Record<PeerId, ExpectedInventory>>, retryMs: number) {
+    this.#expected = new Map(Object.entries(expected) as [PeerId, ExpectedInventory][]);
+    this.#retryMs = retryMs;
+  }
+
+  /** Owners to ask now, again if they have not answered for a while. */
+  takeDue(nowMs: number): PeerId[] {
+    const due: PeerId[] = [];
+    for (const peer of this.#expected.keys()) {
+      const askedMs = this.#askedMs.get(peer) ?? -Infinity;
+      if (this.#equal.has(peer) || nowMs - askedMs < this.#retryMs) continue;
+      this.#askedMs.set(peer, nowMs);
+      due.push(peer);
+    }
+    return due;
+  }
+
+  /** The process of `peer` is another one now: what it said before says nothing. */
+  forget(peer: PeerId): void {
+    this.#equal.delete(peer);
+    this.#askedMs.delete(peer);
+  }
+
+  /** What `peer` should hold, when it holds something else; undefined when all is well. */
+  mismatch(peer: PeerId, { segmentCount, digest }: Inventory): ExpectedInventory | undefined {
+    const expected = this.#expected.get(peer);
+    if (!expected) return undefined;
+    if (segmentCount !== expected.segmentCount || digest !== expected.digest) return expected;
+    this.#equal.add(peer);
+    return undefined;
+  }
+
+  get isDone(): boolean {
+    return this.#equal.size === this.#expected.size;
+  }
+
+  expected(): Iterable<ExpectedInventory> {
+    return this.#expected.values();
+  }
+}

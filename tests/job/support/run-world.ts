@@ -1,0 +1,475 @@
+/**
+ * A job run among model owners on hand-driven time: what the driver and the executors do, in a
+ * page. Faults are hooks and rates; a story scripts them, the property test draws them.
+ */
+import { epoch, jobId, peerId, term, type PeerId } from '../../../src/base/ids.ts';
+import { ManualClock } from '../../../src/base/clock.ts';
+import { SeededRandom, type Random } from '../../../src/base/random.ts';
+import type { WireError } from '../../../src/base/errors.ts';
+import { addDigests, formatDigest, segmentDigest } from '../../../src/cache/digest.ts';
+import type { JobCheckpoint, TallyCounts } from '../../../src/cluster/job-record.ts';
+import { JobRun, type RunLimits } from '../../../src/job/job-run.ts';
+import type { Placement } from '../../../src/job/placement.ts';
+import {
+  leaseOf,
+  METADATA_ONLY_INDEX,
+  type Task,
+  type TaskBatch,
+  type TaskResult,
+} from '../../../src/job/protocol.ts';
+import type { RunEffect, RunEvent } from '../../../src/job/run-events.ts';
+import { JOB_DEFAULTS, type JobSpec } from '../../../src/job/spec.ts';
+import type { UfsObject } from '../../../src/ufs/under-store.ts';
+
+export const SEGMENT_BYTES = 100;
+
+export const RUN_LIMITS: RunLimits = {
+  windowTasks: 8,
+  windowBytes: 10_000,
+  batchSize: 4,
+  retryDelayMs: 100,
+  retryDelayMaxMs: 1000,
+  answerTimeoutMs: 10_000,
+  windowFiles: 16,
+  windowUnits: 24,
+  checkpointIntervalMs: 500,
+  taskRetryMaxCount: 4,
+  restartMaxCount: 3,
+  passMaxCount: 8,
+  inventoryRetryMs: 200,
+  replicaWaitMs: 20_000,
+};
+
+export type Verdict = Extract<RunEffect, { kind: 'finish' }>;
+
+/** What happens to one task at its owner, instead of the usual. */
+export type TaskFate = WireError | 'lose-result' | 'repeat-result' | undefined;
+
+export interface ModelOwner {
+  readonly id: PeerId;
+  generation: number;
+  reachable: boolean;
+  onRing: boolean;
+  /** Segment name to the job that loaded it. */
+  readonly segments: Map<string, { digest: bigint; loadedBy: string }>;
+  readonly leases: Map<string, Map<string, bigint>>;
+  tally: { -readonly [K in keyof TallyCounts]: TallyCounts[K] };
+  /** Fills under way: whoever asks for the same segment waits for the same one. */
+  readonly fills: Map<string, Promise<void>>;
+  stuck: boolean;
+}
+
+export interface WorldOptions {
+  readonly spec?: Partial<JobSpec>;
+  readonly limits?: Partial<RunLimits>;
+  readonly peers?: number;
+  readonly seed?: number;
+  readonly accepts?: (path: string) => boolean;
+}
+
+export class RunWorld {
+  readonly clock = new ManualClock();
+  readonly random: Random;
+  readonly objects: UfsObject[] = [];
+  readonly owners = new Map<PeerId, ModelOwner>();
+  readonly fetches = new Map<string, number>();
+  readonly failedPaths: string[] = [];
+  readonly trace: string[] = [];
+  readonly spec: JobSpec;
+  readonly limits: RunLimits;
+  eventCount = 0;
+  openUnitMax = 0;
+  term = 1;
+  runNumber = 1;
+  epoch = 1;
+  checkpoint: JobCheckpoint | undefined;
+  verdict: Verdict | undefined;
+  run!: JobRun;
+  /** Placement of a segment; default by hash. */
+  order: (path: string, index: number) => readonly PeerId[] = (path, index) =>
+    this.#hashed(path, index);
+  fate: (owner: ModelOwner, task: Task, path: string) => TaskFate = () => undefined;
+  delayMs: (what: 'batch' | 'task' | 'result' | 'list') => number = () => 1;
+  listFault: () => WireError | undefined = () => undefined;
+  /** A batch the leader hears nothing of; `taken`: it was accepted all the same. */
+  batchFault: (to: PeerId) => 'lost' | 'taken' | undefined = () => undefined;
+  readonly #accepts: (path: string) => boolean;
+
+  constructor(options: WorldOptions = {}) {
+    this.random = new SeededRandom(options.seed ?? 1);
+    this.spec = {
+      ...JOB_DEFAULTS,
+      path: 's3://b/d',
+      segmentSizeBytes: SEGMENT_BYTES,
+      ...options.spec,
+    };
+    this.limits = { ...RUN_LIMITS, ...options.limits };
+    this.#accepts = options.accepts ?? (() => true);
+    for (let n = 1; n <= (options.peers ?? 3); n += 1) this.addOwner(`p${n}`);
+  }
+
+  addOwner(name: string): ModelOwner {
+    const owner: ModelOwner = {
+      id: peerId(name),
+      generation: 1,
+      reachable: true,
+      onRing: true,
+      segments: new Map(),
+      leases: new Map(),
+      tally: { segmentCount: 0, storedBytes: 0, ufsBytes: 0, copiedBytes: 0 },
+      fills: new Map(),
+      stuck: false,
+    };
+    this.owners.set(owner.id, owner);
+    return owner;
+  }
+
+  owner(name: string): ModelOwner {
+    const owner = this.owners.get(peerId(name));
+    if (!owner) throw new Error(`no owner ${name}`);
+    return owner;
+  }
+
+  put(name: string, sizeBytes: number, version = 'v1'): void {
+    const path = `s3://b/d/${name}`;
+    const at = this.objects.findIndex((object) => object.path === path);
+    const object = { path, sizeBytes, version, mtimeMs: 0 };
+    if (at >= 0) this.objects[at] = object;
+    else this.objects.push(object);
+    this.objects.sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  delete(name: string): void {
+    const at = this.objects.findIndex((object) => object.path === `s3://b/d/${name}`);
+    if (at >= 0) this.objects.splice(at, 1);
+  }
+
+  /** A leader begins from the newest checkpoint, under a higher term. */
+  lead(): void {
+    this.term += 1;
+    this.run = new JobRun({
+      ref: { jobId: jobId('job'), run: this.runNumber, term: term(this.term) },
+      spec: this.spec,
+      // As it would come back from the log.
+      checkpoint: this.checkpoint && (JSON.parse(JSON.stringify(this.checkpoint)) as JobCheckpoint),
+      accepts: this.#accepts,
+      placement: this.placement(),
+      limits: this.limits,
+      random: this.random,
+    });
+    this.#tick(this.run);
+  }
+
+  placement(): Placement {
+    const live = [...this.owners.values()].filter((owner) => owner.onRing);
+    const onRing = new Set(live.map(({ id }) => id));
+    const reachable = new Set(live.filter((owner) => owner.reachable).map(({ id }) => id));
+    return {
+      epoch: epoch(this.epoch),
+      memberCount: onRing.size,
+      reachableCount: reachable.size,
+      capacityBytes: 1e12,
+      ownersOf: ({ path, index }, count) =>
+        this.order(path, index)
+          .filter((peer) => onRing.has(peer))
+          .slice(0, count),
+      isOnRing: (peer) => onRing.has(peer),
+      isReachable: (peer) => reachable.has(peer),
+    };
+  }
+
+  placementChanged(): void {
+    this.give({ kind: 'placement', placement: this.placement() });
+  }
+
+  setReachable(name: string, reachable: boolean): void {
+    this.owner(name).reachable = reachable;
+    this.placementChanged();
+  }
+
+  setOnRing(name: string, onRing: boolean): void {
+    this.owner(name).onRing = onRing;
+    this.epoch += 1;
+    this.placementChanged();
+  }
+
+  /** The process of the owner is another one: its work is lost; its leases too, if so. */
+  restart(name: string, losesLeases: boolean): void {
+    const owner = this.owner(name);
+    owner.generation += 1;
+    owner.stuck = false;
+    owner.fills.clear();
+    owner.tally = { segmentCount: 0, storedBytes: 0, ufsBytes: 0, copiedBytes: 0 };
+    if (losesLeases) owner.leases.clear();
+    this.give({ kind: 'peer-lost', peer: owner.id });
+  }
+
+  /** Gives an event to the run and performs what it asks for. */
+  give(event: RunEvent): void {
+    const { run } = this;
+    this.eventCount += 1;
+    for (const effect of run.handle(event, this.clock.nowMs())) this.#perform(run, effect);
+  }
+
+  /** Runs until the verdict; false when the time is over first. */
+  async finish(maxMs = 600_000): Promise<boolean> {
+    for (let ms = 0; ms < maxMs && !this.verdict; ms += 5) await this.advance(5);
+    return this.verdict !== undefined;
+  }
+
+  /** In small steps: what a timer sets going by promises happens before the next one. */
+  async advance(deltaMs: number): Promise<void> {
+    for (let leftMs = deltaMs; leftMs > 0; leftMs -= 5) {
+      this.clock.advance(Math.min(5, leftMs));
+      for (let turn = 0; turn < 6; turn += 1) await Promise.resolve();
+    }
+  }
+
+  /** Live owners that hold each segment of the object; its metadata does not count. */
+  holdersOf(object: UfsObject, index: number): PeerId[] {
+    const name = segmentName(object, index);
+    return [...this.owners.values()]
+      .filter((owner) => owner.onRing && owner.segments.has(name))
+      .map(({ id }) => id);
+  }
+
+  fetchCountOf(name: string, index = 0): number {
+    const object = this.objects.find(({ path }) => path === `s3://b/d/${name}`);
+    return object ? (this.fetches.get(segmentName(object, index)) ?? 0) : 0;
+  }
+
+  #tick(run: JobRun): void {
+    if (run !== this.run || this.verdict) return;
+    this.give({ kind: 'tick' });
+    this.clock.setTimer(50, () => {
+      this.#tick(run);
+    });
+  }
+
+  #later(run: JobRun, delayMs: number, then: () => void): void {
+    this.clock.setTimer(delayMs, () => {
+      if (run === this.run && !this.verdict) then();
+    });
+  }
+
+  #perform(run: JobRun, effect: RunEffect): void {
+    switch (effect.kind) {
+      case 'list':
+        this.#later(run, this.delayMs('list'), () => {
+          this.#list(effect.after, effect.limit);
+        });
+        return;
+      case 'stat':
+        this.#later(run, this.delayMs('list'), () => {
+          const found = this.objects.find(({ path }) => path === effect.path) ?? {
+            code: 'ufs_not_found' as const,
+            message: `${effect.path} does not exist`,
+          };
+          this.give({ kind: 'stat', path: effect.path, found });
+        });
+        return;
+      case 'send':
+        this.#send(run, effect.to, effect.batch);
+        return;
+      case 'ask-inventory':
+        this.#askInventory(run, effect.to);
+        return;
+      case 'checkpoint':
+        this.trace.push(`checkpoint ${effect.state} pass ${effect.checkpoint.pass}`);
+        this.#later(run, 1, () => {
+          this.checkpoint = effect.checkpoint;
+          this.give({ kind: 'checkpointed' });
+        });
+        return;
+      case 'file-failed':
+        this.failedPaths.push(effect.failure.path);
+        return;
+      case 'finish':
+        this.verdict = effect;
+    }
+  }
+
+  #list(after: string | undefined, limit: number): void {
+    const fault = this.listFault();
+    if (fault) {
+      this.give({ kind: 'list-failed', error: fault });
+      return;
+    }
+    const rest = this.objects.filter(({ path }) => after === undefined || path > after);
+    const objects = rest.slice(0, limit).map((object) => ({ ...object }));
+    const cursor = objects.at(-1)?.path ?? after;
+    const page = { objects, done: rest.length <= limit };
+    this.give({ kind: 'page', page: cursor === undefined ? page : { ...page, cursor } });
+  }
+
+  #send(run: JobRun, to: PeerId, batch: TaskBatch): void {
+    const owner = this.owners.get(to);
+    const fault = this.batchFault(to);
+    const names = batch.tasks.map(({ file, index, sources, attempt }) => {
+      const path = batch.files[file]?.path.slice('s3://b/d/'.length) ?? '?';
+      const from = sources.length > 0 ? ` from ${sources.join(',')}` : '';
+      return `${path}#${index}${attempt > 0 ? ` try ${attempt}` : ''}${from}`;
+    });
+    this.trace.push(`${to}: ${names.join(' ')}`);
+    const isHeard = owner?.reachable === true && fault !== 'lost';
+    if (isHeard) {
+      this.clock.setTimer(this.delayMs('batch'), () => {
+        void this.#execute(owner, batch, owner.generation);
+      });
+    }
+    this.#later(run, this.delayMs('batch') + 1, () => {
+      if (isHeard && fault === undefined) {
+        this.give({ kind: 'batch-taken', to, windowTasks: 8, windowBytes: 10_000 });
+      } else {
+        const taskIds = batch.tasks.map(({ id }) => id);
+        this.give({ kind: 'batch-failed', to, taskIds });
+      }
+    });
+  }
+
+  async #execute(owner: ModelOwner, batch: TaskBatch, generation: number): Promise<void> {
+    await Promise.all(
+      batch.tasks.map(async (task) => {
+        const path = batch.files[task.file]?.path ?? '';
+        const fate = this.fate(owner, task, path);
+        await this.#pause(this.delayMs('task'));
+        if (owner.generation !== generation || owner.stuck) return;
+        const result =
+          typeof fate === 'object'
+            ? failed(task, fate)
+            : await this.#perform1(owner, batch, task, generation);
+        if (owner.generation !== generation || fate === 'lose-result') return;
+        this.#answer(owner, batch, result);
+        if (fate === 'repeat-result') this.#answer(owner, batch, result);
+      }),
+    );
+  }
+
+  async #perform1(
+    owner: ModelOwner,
+    batch: TaskBatch,
+    task: Task,
+    generation: number,
+  ): Promise<TaskResult> {
+    const file = batch.files[task.file];
+    if (!file) throw new Error('a task without a file');
+    if (task.index === METADATA_ONLY_INDEX) return { id: task.id, status: 'loaded' };
+    const name = segmentName(file, task.index);
+    for (let tries = 0; !owner.segments.has(name) && tries < 3; tries += 1) {
+      const running = owner.fills.get(name);
+      if (running) {
+        await running;
+        continue;
+      }
+      let fault: WireError | undefined;
+      const fill = this.#fill(owner, batch, task, generation).then((error) => {
+        fault = error;
+      });
+      owner.fills.set(name, fill);
+      await fill;
+      owner.fills.delete(name);
+      if (fault) return failed(task, fault);
+    }
+    const segment = owner.segments.get(name);
+    if (!segment) return failed(task, { code: 'cache_io', message: 'gone again' });
+    const lease = leaseOf(batch);
+    let leased = owner.leases.get(lease);
+    if (!leased) owner.leases.set(lease, (leased = new Map()));
+    leased.set(name, segment.digest);
+    const status = segment.loadedBy === batch.jobId ? 'loaded' : 'resident';
+    return { id: task.id, status, digest: formatDigest(segment.digest) };
+  }
+
+  async #fill(
+    owner: ModelOwner,
+    batch: TaskBatch,
+    task: Task,
+    generation: number,
+  ): Promise<WireError | undefined> {
+    const file = batch.files[task.file];
+    if (!file) throw new Error('a task without a file');
+    const name = segmentName(file, task.index);
+    const source = task.sources
+      .map((peer) => this.owners.get(peer))
+      .find((peer) => peer?.reachable === true && peer.segments.has(name));
+    if (!source) this.fetches.set(name, (this.fetches.get(name) ?? 0) + 1);
+    await this.#pause(this.delayMs('task'));
+    if (owner.generation !== generation) return { code: 'cancelled', message: 'restarted' };
+    if (!source) {
+      const object = this.objects.find(({ path }) => path === file.path);
+      if (!object) return { code: 'ufs_not_found', message: `${file.path} is gone` };
+      if (object.version !== file.version) return { code: 'ufs_changed', message: 'changed' };
+      owner.tally.ufsBytes += task.length;
+    } else {
+      owner.tally.copiedBytes += task.length;
+    }
+    owner.tally.segmentCount += 1;
+    owner.tally.storedBytes += task.length;
+    const { path, version } = file;
+    const key = { path, version, segmentSizeBytes: SEGMENT_BYTES, index: task.index };
+    const digest = segmentDigest(key, task.length, 7);
+    owner.segments.set(name, { digest, loadedBy: batch.jobId });
+    return undefined;
+  }
+
+  #answer(owner: ModelOwner, batch: TaskBatch, result: TaskResult): void {
+    const { jobId: id, run, term: ofTerm, pass } = batch;
+    const { generation } = owner;
+    const frame = {
+      ...{ jobId: id, run, term: ofTerm, pass, generation },
+      results: [result],
+      tally: { ...owner.tally },
+    };
+    this.clock.setTimer(this.delayMs('result'), () => {
+      if (ofTerm !== this.term || run !== this.runNumber || this.verdict) return;
+      this.give({ kind: 'results', from: owner.id, frame });
+    });
+  }
+
+  #askInventory(run: JobRun, to: PeerId): void {
+    const { passRef } = run;
+    const owner = this.owners.get(to);
+    this.#later(run, this.delayMs('batch'), () => {
+      if (!owner?.reachable) {
+        const reply = { code: 'peer_unreachable' as const, message: 'away' };
+        this.give({ kind: 'inventory', from: to, pass: passRef.pass, reply });
+        return;
+      }
+      const leased = [...(owner.leases.get(leaseOf(passRef)) ?? new Map<string, bigint>())];
+      const held = leased.filter(([name]) => owner.segments.has(name));
+      let sum = 0n;
+      for (const [, digest] of held) sum = addDigests(sum, digest);
+      const inventory = { segmentCount: held.length, bytes: 0, digest: formatDigest(sum) };
+      const reply = { inventory, generation: owner.generation };
+      this.give({ kind: 'inventory', from: to, pass: passRef.pass, reply });
+    });
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.setTimer(delayMs, resolve);
+    });
+  }
+
+  #hashed(path: string, index: number): PeerId[] {
+    const rank = (id: string): number => {
+      let hash = 2166136261;
+      for (const char of `${path}#${index}|${id}`) {
+        hash = Math.imul(hash ^ char.charCodeAt(0), 16777619) >>> 0;
+      }
+      return Math.imul(hash ^ (hash >>> 15), 2246822519) >>> 0;
+    };
+    return [...this.owners.keys()].sort((a, b) => rank(a) - rank(b));
+  }
+}
+
+export function segmentName(
+  object: { readonly path: string; readonly version: string },
+  index: number,
+): string {
+  return `${object.path}@${object.version}#${index}`;
+}
+
+function failed(task: Task, error: WireError): TaskResult {
+  return { id: task.id, status: 'failed', error };
+}
