@@ -88,19 +88,19 @@ export class SegmentLoader {
     signal: AbortSignal,
     earlier?: RingloadError,
   ): Promise<LoadOutcome> {
-    let own = false;
+    const begun = { own: false };
     try {
       const outcome = await this.#flights.run(
         flightKey(request.key),
         (flightSignal) => {
-          own = true;
+          begun.own = true;
           return this.#fill(request, flightSignal);
         },
         signal,
       );
-      return { ...outcome, own };
+      return { ...outcome, ...begun };
     } catch (thrown) {
-      if (own || signal.aborted || earlier) throw thrown;
+      if (begun.own || signal.aborted || earlier) throw thrown;
       throw new SharedFailure(toRingloadError(thrown));
     }
   }

@@ -153,7 +153,7 @@ export class JobDriver {
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (signal.aborted) return;
+        if (this.#signals.isAborted) return;
         this.#options.logger.warn('listing failed', {
           code: error.code,
           reason: error.message,
@@ -175,7 +175,7 @@ export class JobDriver {
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (signal.aborted) return;
+        if (this.#signals.isAborted) return;
         if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) {
           this.#dispatch({ kind: 'stat', path, found: toWireError(error) });
           return;

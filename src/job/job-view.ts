@@ -30,7 +30,7 @@ export function viewJob(
   const counters = withTraffic(run?.counters ?? recordedCounters(record), tallies);
   const { leaderId, brief = false } = context;
   return {
-    id: record.id as JobId,
+    id: record.id,
     spec: record.spec as JobSpec,
     state:
       run && record.state !== 'STOPPED' && isActiveState(record.state) ? run.state : record.state,
@@ -51,7 +51,7 @@ export function viewJob(
     ...(counters.failedFiles > 0 &&
       context.failuresSavedTo !== undefined && { failedFilesSavedTo: context.failuresSavedTo }),
     term: context.term,
-    epoch: context.state.epoch as Epoch,
+    epoch: context.state.epoch,
     ...(leaderId !== undefined && { leaderId }),
     stale: context.stale,
   };

@@ -344,6 +344,20 @@ test('executor: a leader out of reach for long gets no more work done', async (t
   t.is(executor.pendingCount, 0);
 });
 
+test('executor: a leader that comes back after it was given up gets its answers', async (t) => {
+  const { executor, results, world, pass } = open();
+  world.refusal = 'peer_unreachable';
+  executor.accept(LEADER, batch([task(1)]));
+  await pass(20_000);
+  world.refusal = undefined;
+  executor.accept(LEADER, batch([task(2)]));
+  await pass(50);
+  t.deepEqual(
+    results().map(({ id, status }) => [id, status]),
+    [[2, 'loaded']],
+  );
+});
+
 test('executor: says that it works on a large segment', async (t) => {
   const { executor, plane, frames, pass } = open();
   const gate = new Gate();

@@ -406,7 +406,7 @@ export class SimCluster {
           (error: unknown) =>
             isAnswerLost ||
             this.#soon(() => {
-              reject(error as Error);
+              reject(error);
             }),
         );
       };
