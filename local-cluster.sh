@@ -12,6 +12,8 @@ program=dist/cli/main.js
 base_port=${RINGLOAD_LOCAL_BASE_PORT:-19998}
 ready_deadline_s=${RINGLOAD_LOCAL_READY_DEADLINE_S:-30}
 stop_deadline_s=15
+# Peers refuse RINGLOAD_ variables that are none of their settings.
+unset RINGLOAD_LOCAL_BASE_PORT RINGLOAD_LOCAL_READY_DEADLINE_S
 build_log=$home/build.log
 
 usage() {

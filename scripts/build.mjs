@@ -18,6 +18,8 @@ const tsc = spawnSync('node', ['node_modules/typescript/bin/tsc', '-p', project]
   stdio: 'inherit',
 });
 process.exitCode = tsc.status ?? 1;
+// The program reads its version from beside its root, which is `build/` for the tests.
+if (target === 'test') cpSync('package.json', join(outDir, 'package.json'));
 // The dashboard's files are served from beside the compiled modules.
 if (existsSync('web')) cpSync('web', join(outDir, 'web'), { recursive: true });
 const main = join(outDir, target === 'test' ? 'src' : '.', 'cli/main.js');

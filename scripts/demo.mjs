@@ -22,6 +22,8 @@ const MOUNT = `s3://${BUCKET}`;
 /** About 300 MB: some twelve seconds. */
 const THROTTLE = '24MB';
 const PEER_COUNT = 3;
+/** After that silence the dead peer's share is loaded elsewhere; 30 s where nobody is watching. */
+const DOWN_AFTER_MS = 6_000;
 const READY_DEADLINE_MS = 30_000;
 const LOAD_DEADLINE_MS = 180_000;
 /** Share of the bytes after which the leader is killed. */
@@ -218,6 +220,7 @@ async function startPeer(peer, { store, founder }) {
       ...['--mount', mount],
     ],
     log,
+    { RINGLOAD_LIVENESS_DOWN_AFTER_MS: String(DOWN_AFTER_MS) },
   );
   await until(`peer ${peer.number} to be ready (${HOME}/${log})`, async () => {
     requireAlive(peer.child, `peer ${peer.number}`, log);
@@ -228,9 +231,9 @@ async function startPeer(peer, { store, founder }) {
 }
 
 /** A process whose output goes to a log, and that lives until it is ended. */
-function start(args, log) {
+function start(args, log, settings = {}) {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
-    env: environment,
+    env: { ...environment, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const file = createWriteStream(join(HOME, log));

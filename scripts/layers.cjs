@@ -57,7 +57,8 @@ const GROUPS = {
     imports: ['base', 'ring', 'cache', 'ufs', 'cluster', 'data'],
     packages: ['re2js'],
   },
-  read: { core: true, imports: ['base', 'ring', 'cache', 'ufs', 'data', 'http/services.ts'] },
+  read: { core: true, imports: ['base', 'ring', 'cache', 'ufs', 'data'] },
+  repair: { core: true, imports: ['base', 'cache/file-catalog.ts', 'cache/segment-store.ts'] },
   config: { imports: ['base'], packages: ['zod', 'yaml'] },
   obs: { imports: ['base'], packages: ['pino', 'prom-client'] },
   // Keys are ordered and encoded there as they are in the stores that it stands for.
@@ -81,6 +82,7 @@ const GROUPS = {
       'cluster',
       'job',
       'read',
+      'repair',
       'config',
       'obs',
       'peer',

@@ -13,7 +13,7 @@ import { isMain } from './is-main.mjs';
 import { addTally, close, emptyTally } from './steps.mjs';
 
 /** Longest time for one config; ava's own timeout only sees that nothing happens. */
-const SUITE_DEADLINE_MS = Number(process.env.RINGLOAD_TEST_SUITE_DEADLINE_MS ?? 30 * 60_000);
+const SUITE_DEADLINE_MS = Number(process.env.TEST_SUITE_DEADLINE_MS ?? 30 * 60_000);
 const REPAIR = new URL('repair-ava-tap.mjs', import.meta.url).href;
 const AVA = 'node_modules/ava/entrypoints/cli.mjs';
 const KEPT_STDERR_LINES = 200;

@@ -40,6 +40,7 @@ export class RegionSet {
   readonly #sealed: Region[] = [];
   #open: Region | undefined;
   #sequence = 0;
+  #abandonedCount = 0;
 
   constructor(regions: readonly Region[]) {
     this.regions = regions;
@@ -50,6 +51,12 @@ export class RegionSet {
   }
   get freeCount(): number {
     return this.#free.length;
+  }
+  get free(): readonly Region[] {
+    return [...this.#free];
+  }
+  get abandonedCount(): number {
+    return this.#abandonedCount;
   }
   get isDraining(): boolean {
     return this.regions.some((region) => region.state === 'draining');
@@ -121,6 +128,7 @@ export class RegionSet {
   abandon(region: Region): void {
     this.#forget(region);
     region.state = 'abandoned';
+    this.#abandonedCount++;
   }
 
   #seal(region: Region): void {

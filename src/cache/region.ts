@@ -17,6 +17,12 @@ export type RegionState = 'free' | 'open' | 'sealed' | 'draining' | 'abandoned';
 /** Holes remembered per region; beyond it the space waits for the region to be reclaimed. */
 const HOLE_MAX_COUNT = 1024;
 
+/** Where a new segment goes. */
+export interface Place {
+  readonly region: Region;
+  readonly offset: number;
+}
+
 interface Hole {
   offset: number;
   space: number;

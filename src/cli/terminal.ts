@@ -15,16 +15,6 @@ export interface TerminalOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
-export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
-
-const STYLE_CODES: Readonly<Record<Style, number>> = {
-  bold: 1,
-  dim: 2,
-  red: 31,
-  green: 32,
-  yellow: 33,
-};
-
 export class Terminal {
   quiet = false;
   colorAllowed: boolean;
@@ -61,10 +51,6 @@ export class Terminal {
     return this.#stderr.columns ?? 80;
   }
 
-  get stdoutIsTty(): boolean {
-    return this.#stdout.isTTY === true;
-  }
-
   /** A result. Resolves when the stream can take more. */
   async write(data: string | Uint8Array): Promise<void> {
     if (this.#closed.signal.aborted || data.length === 0) return;
@@ -98,12 +84,6 @@ export class Terminal {
   /** Raw text for the line that is being rewritten. */
   draw(text: string): void {
     this.#toStderr(text);
-  }
-
-  /** `text` in `style`, if stdout is a screen that may have colours. */
-  style(style: Style, text: string): string {
-    if (!this.colorAllowed || !this.stdoutIsTty) return text;
-    return `\u001b[${STYLE_CODES[style]}m${text}\u001b[0m`;
   }
 
   #toStderr(text: string): void {

@@ -88,19 +88,19 @@ export class SegmentLoader {
     signal: AbortSignal,
     earlier?: RingloadError,
   ): Promise<LoadOutcome> {
-    const begun = { own: false };
+    const flight = { own: false };
     try {
       const outcome = await this.#flights.run(
         flightKey(request.key),
         (flightSignal) => {
-          begun.own = true;
+          flight.own = true;
           return this.#fill(request, flightSignal);
         },
         signal,
       );
-      return { ...outcome, ...begun };
+      return { ...outcome, own: flight.own };
     } catch (thrown) {
-      if (begun.own || signal.aborted || earlier) throw thrown;
+      if (flight.own || signal.aborted || earlier) throw thrown;
       throw new SharedFailure(toRingloadError(thrown));
     }
   }

@@ -45,8 +45,11 @@ export function createHttpApp(services: HttpServices, options: HttpAppOptions): 
   };
   const router = createRouter(deps, options.port ?? 'rest');
   const app = new Koa<HttpState>();
-  app.on('error', (error: Error) => {
-    deps.logger.error('answered outside of every route', { error: error.message });
+  app.on('error', (error: Error & { code?: string }) => {
+    // Why: a client that leaves early is no fault of ours.
+    const isGone = ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(error.code ?? '');
+    const level = isGone ? 'debug' : 'error';
+    deps.logger[level]('answered outside of every route', { error: error.message });
   });
   app.use(answerErrors(deps));
   app.use(checkRequest(deps));

@@ -2,11 +2,17 @@
  * What `node:http` itself has to be told: time limits, and how to refuse what never becomes a
  * request. The node opens the server; this file only says how.
  */
-import { STATUS_CODES, type ServerOptions } from 'node:http';
+import {
+  STATUS_CODES,
+  type IncomingMessage,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../base/errors.ts';
-import { PROBLEM_TYPE, type Problem } from './problem.ts';
+import { PROBLEM_TYPE, RETRY_AFTER_S, type Problem } from './problem.ts';
+import { JSON_TYPE } from './reply.ts';
 
 /** Slow and oversized requests end here; far above what any client of the API needs. */
 export const SERVER_OPTIONS = {
@@ -15,6 +21,38 @@ export const SERVER_OPTIONS = {
   keepAliveTimeout: 65_000,
   maxHeaderSize: 16 * 1024,
 } as const satisfies ServerOptions;
+
+/**
+ * For `server.on('request', …)` until the app is there: the port is open while a peer still waits
+ * to join. Without it, requests of that time would never be answered.
+ */
+export function answerWhileStarting(request: IncomingMessage, response: ServerResponse): void {
+  const pathname = request.url?.split('?', 1)[0];
+  const isAlive = pathname === '/healthz' || pathname === '/livez';
+  const detail = 'this peer is starting: it is not a member of a cluster yet';
+  const problem: Problem = {
+    type: 'about:blank',
+    title: STATUS_CODES[503] ?? '',
+    status: 503,
+    detail,
+    code: 'no_leader',
+    requestId: randomUUID(),
+  };
+  const body =
+    pathname === '/readyz'
+      ? { status: 'not ready', check: 'loads', reasons: [detail] }
+      : isAlive
+        ? { status: 'ok' }
+        : problem;
+  const text = JSON.stringify(body);
+  response.writeHead(isAlive ? 200 : 503, {
+    'Content-Type': body === problem ? PROBLEM_TYPE : JSON_TYPE,
+    'Content-Length': Buffer.byteLength(text),
+    ...(isAlive ? {} : { 'Retry-After': RETRY_AFTER_S }),
+  });
+  response.end(request.method === 'HEAD' ? undefined : text);
+  request.resume();
+}
 
 /** For `server.on('clientError', …)`: a problem document instead of Node's empty 400. */
 export function answerClientError(error: Error & { code?: string }, socket: Duplex): void {

@@ -1,5 +1,5 @@
 /** Puts together what a job tells about itself, from its record and, on the leader, its run. */
-import type { JobId, PeerId, Epoch, Term } from '../base/ids.ts';
+import type { PeerId, Term } from '../base/ids.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState, type JobRecord, type PeerTally } from '../cluster/job-record.ts';
 import { addTally, countersFrom } from './counters.ts';

@@ -7,16 +7,16 @@ import type { Logger } from '../base/logger.ts';
 import { isPresent, type Announcement } from '../cluster/member.ts';
 import type { LivenessConfig } from '../config/schema.ts';
 import { advertisedHost } from '../config/trust.ts';
-import { answerClientError, SERVER_OPTIONS } from '../http/server.ts';
+import { answerClientError, answerWhileStarting, SERVER_OPTIONS } from '../http/server.ts';
 import { createPeerNetwork, type WsPeerNetwork } from '../peer/ws-peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
 import { createConsensus } from '../raft/create-consensus.ts';
 import { openFileLogStorage } from '../raft/io/file-log-storage.ts';
 import type { Closer } from './closer.ts';
 import { writeIdentity, type Identity } from './identity.ts';
-import { closeServer, listen, portOf } from './listen.ts';
+import { closerOf, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
-import { AddressBook, found, join, JOIN, type JoinReply } from './membership.ts';
+import { AddressBook, checkSameCluster, found, join, JOIN, type JoinReply } from './membership.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Proposer } from './proposer.ts';
 import { RaftLink } from './raft-link.ts';
@@ -60,8 +60,9 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
   const rest = await openRestPort(context, network);
   const announcement = announcementOf(context, rest);
   const isFounder = local.identity.membership === undefined && config.peer.join.length === 0;
-  const membership =
-    local.identity.membership ?? (await enter(context, network, announcement, told));
+  const known = local.identity.membership;
+  if (known) await checkSameCluster(network, config.peer.join, known.clusterId);
+  const membership = known ?? (await enter(context, network, announcement, told));
   local.cluster.id = membership.clusterId;
 
   const raftLink = new RaftLink({ self: membership.raftId, network, state: () => state.current });
@@ -156,8 +157,10 @@ async function openRestPort(context: Context, network: WsPeerNetwork): Promise<S
   });
   rest.on('clientError', answerClientError);
   network.attach(rest);
+  rest.on('request', answerWhileStarting);
+  const close = closerOf(rest, DRAIN_GRACE_MS);
   await listen(rest, peer.host, peer.restPort);
-  context.closer.add('REST port', () => closeServer(rest, DRAIN_GRACE_MS));
+  context.closer.add('REST port', close);
   return rest;
 }
 
@@ -182,22 +185,17 @@ async function enter(
   announcement: Announcement,
   told: { book: AddressBook },
 ): Promise<NonNullable<Identity['membership']>> {
-  const { local, loaded, logger, closer } = context;
+  const { local, loaded, logger, giveUp } = context;
   const { join: addresses, dataDir } = loaded.config.peer;
-  const giveUp = new AbortController();
-  closer.add('join', () => {
-    giveUp.abort(new RingloadError('cancelled', 'this peer is shutting down'));
-  });
   let membership = found();
   if (addresses.length > 0) {
-    const { signal } = giveUp;
     const reply = await join({
       network,
       addresses,
       announcement,
       clock: systemClock,
       logger,
-      signal,
+      signal: giveUp,
     });
     membership = { clusterId: reply.clusterId, raftId: reply.raftId };
     told.book = new AddressBook(local.identity.peerId, reply.members);

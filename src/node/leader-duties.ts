@@ -150,7 +150,8 @@ export class LeaderDuties {
         alive: silentMs < limits.suspectAfterMs,
         goneForMs: silentMs < limits.suspectAfterMs ? 0 : silentMs,
         zone: member.zone,
-        leaving: member.state === 'left' || member.state === 'draining',
+        // Why not while it drains: it is still needed as a source, and follows the log until then.
+        leaving: member.state === 'left',
       };
     });
     const change = planMembership(consensus.status(), members, {

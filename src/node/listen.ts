@@ -1,5 +1,5 @@
 /** Opening and closing the REST port. */
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RingloadError } from '../base/errors.ts';
 
@@ -26,16 +26,33 @@ export function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;
 }
 
-/** Stops taking connections, lets what is being answered finish, then cuts. */
-export function closeServer(server: Server, graceMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      server.closeAllConnections();
-    }, graceMs);
-    server.close(() => {
-      clearTimeout(timer);
-      resolve();
+/**
+ * Stops taking connections and waits for the answers under way, `graceMs` at most. Links between
+ * peers are sockets of the same server and are not waited for.
+ * @returns to be called once, before the server listens.
+ */
+export function closerOf(server: Server, graceMs: number): () => Promise<void> {
+  const open = new Set<ServerResponse>();
+  let onEmpty = (): void => undefined;
+  server.on('request', (_request, response: ServerResponse) => {
+    open.add(response);
+    response.once('close', () => {
+      open.delete(response);
+      if (open.size === 0) onEmpty();
     });
-    server.closeIdleConnections();
   });
+  return async () => {
+    server.close();
+    server.closeIdleConnections();
+    if (open.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, graceMs);
+        onEmpty = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    server.closeAllConnections();
+  };
 }

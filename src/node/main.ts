@@ -1,6 +1,5 @@
 /** `ringload serve`: one peer in one process, from signal to exit code. */
-import { readFile } from 'node:fs/promises';
-import { toRingloadError } from '../base/errors.ts';
+import { RingloadError, toRingloadError } from '../base/errors.ts';
 import { readEnv } from '../config/env-source.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../obs/logger.ts';
@@ -11,17 +10,28 @@ import { createNode } from './node.ts';
 const FAILED_EXIT_CODE = 70;
 
 /** Runs a peer until it is told to stop or fails. @throws what keeps it from starting. */
-export async function runNode(loaded: LoadedConfig): Promise<number> {
+export async function runNode(loaded: LoadedConfig, version: string): Promise<number> {
   // Why: the SDK would print a notice about Node versions into the output of the peer.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
-  const version = await packageVersion();
   const { level, format } = loaded.config.log;
   const logger = createLogger({ level, format, secrets: loaded.secrets.values() });
   const metrics = createMetrics({ version });
   metrics.watch({ log: () => logger });
+  const giveUp = new AbortController();
+  const givenUp = new RingloadError('cancelled', 'told to stop before it had joined a cluster');
   const stopped = stopSignal();
+  void stopped.then(() => {
+    giveUp.abort(givenUp);
+  });
   try {
-    await using node = await createNode({ loaded, logger, metrics, env: readEnv(), version });
+    await using node = await createNode({
+      loaded,
+      logger,
+      metrics,
+      env: readEnv(),
+      version,
+      giveUp: giveUp.signal,
+    });
     logger.info('ready to serve', {
       peer: node.peerId,
       cluster: node.clusterId,
@@ -29,13 +39,19 @@ export async function runNode(loaded: LoadedConfig): Promise<number> {
       data: node.dataEndpoint,
       version,
     });
-    const end = await Promise.race([stopped, node.failed]);
+    const removed = node.removed.then(() => 'removed from the cluster');
+    const end = await Promise.race([stopped, node.failed, removed]);
     if (end instanceof Error) {
       const { code, message } = toRingloadError(end);
       logger.error('stopping after a failure', { code, reason: message });
       return FAILED_EXIT_CODE;
     }
-    logger.info('stopping', { signal: end });
+    logger.info('stopping', { reason: end });
+    return 0;
+  } catch (thrown) {
+    // Why: a peer that is told to stop while it waits to join does as it was told.
+    if (thrown !== givenUp) throw thrown;
+    logger.info('stopping', { reason: givenUp.message });
     return 0;
   } finally {
     metrics.close();
@@ -51,9 +67,4 @@ function stopSignal(): Promise<string> {
       });
     }
   });
-}
-
-async function packageVersion(): Promise<string> {
-  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -6,8 +6,11 @@ import { clusterId, raftId, type ClusterId, type PeerId, type RaftId } from '../
 import type { Logger } from '../base/logger.ts';
 import type { Announcement } from '../cluster/member.ts';
 import type { PeerAddress, PeerNetwork } from '../peer/peer-network.ts';
+import { refusalOf, REFUSALS } from '../peer/refusal.ts';
 
 export const JOIN = 'cluster.join';
+const HELLO = 'cluster.hello';
+const HELLO_DEADLINE_MS = 2000;
 
 /** What a member answers to a peer that wants to join. */
 export interface JoinReply {
@@ -48,13 +51,44 @@ export async function join(options: JoinOptions): Promise<JoinReply> {
       )) as JoinReply;
     } catch (thrown) {
       const error = toRingloadError(thrown);
-      if (error.code === 'peer_refused') throw error;
+      if (isLastingRefusal(error)) throw error;
       if (attempt % (4 * addresses.length) === 0) {
         logger.info('waiting to join', { address, code: error.code, reason: error.message });
       }
     }
     await sleep(clock, RETRY_DELAY_MS, signal);
   }
+}
+
+/** The peer said no, and will say so again. */
+function isLastingRefusal(error: RingloadError): boolean {
+  const reason = refusalOf(error);
+  return error.code === 'peer_refused' && (reason === undefined || REFUSALS[reason].lasting);
+}
+
+/**
+ * A peer that belongs to a cluster already does not join again; when the configured members are of
+ * another one, somebody mixed up data directories.
+ * @throws data_dir_foreign
+ */
+export async function checkSameCluster(
+  network: PeerNetwork,
+  addresses: readonly string[],
+  own: ClusterId,
+): Promise<void> {
+  await Promise.all(
+    addresses.map(async (address) => {
+      try {
+        await network.requestAt(address, HELLO, null, HELLO_DEADLINE_MS);
+      } catch (thrown) {
+        const error = toRingloadError(thrown);
+        // Why only this: who cannot be reached, or answers something else, proves nothing.
+        if (refusalOf(error) !== 'other_cluster') return;
+        const message = `the data directory belongs to cluster ${own}, the peer at ${address} to another one`;
+        throw new RingloadError('data_dir_foreign', message, { cause: error });
+      }
+    }),
+  );
 }
 
 /** The first member numbers itself; everyone else is given a number. */

@@ -10,4 +10,6 @@ export interface NodeOptions {
   /** Environment variables, for mounts that name theirs. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
+  /** Aborted: a peer that still waits to join gives up, and does not start. */
+  readonly giveUp: AbortSignal;
 }

@@ -29,6 +29,8 @@ export interface Node extends AsyncDisposable {
   readonly dataEndpoint: string;
   /** Resolves when a part failed beyond repair: the process must end. */
   readonly failed: Promise<Error>;
+  /** Resolves when the cluster has removed this peer: there is nothing left to do. */
+  readonly removed: Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -64,9 +66,20 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     restAddress: announcement.address,
     dataEndpoint: announcement.dataEndpoint,
     failed: consensus.failed,
+    removed: removalOf(local.identity.peerId, state),
     stop: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),
   };
+}
+
+function removalOf(self: PeerId, state: ReplicatedState): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (state.current.members.get(self)?.state === 'left') resolve();
+    };
+    state.onChange(look);
+    look();
+  });
 }
 
 /** After a restart the cache still leases what jobs loaded that have ended meanwhile. */

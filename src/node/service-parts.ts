@@ -1,6 +1,7 @@
 /** What clients see of this peer: files, jobs, the cluster, health and metrics, over HTTP. */
 import type { Logger } from '../base/logger.ts';
 import { createHttpApp } from '../http/app.ts';
+import { answerWhileStarting } from '../http/server.ts';
 import type { Coordinator } from '../job/coordinator.ts';
 import { failureListPath } from '../job/io/failure-file.ts';
 import { FileReader } from '../read/file-reader.ts';
@@ -60,6 +61,7 @@ export function openServices(context: Context): void {
     },
   );
   const answer = app.callback();
+  cluster.rest.off('request', answerWhileStarting);
   cluster.rest.on('request', (request, response) => void answer(request, response));
   metrics.watch({
     cache: () => local.store.usage(),

@@ -44,6 +44,7 @@ export interface RaftTransport {
   send(to: RaftId, message: string, onSnapshotOutcome?: (delivered: boolean) => void): void;
 }
 
+/** Every `deadlineMs` is how long the caller waits from now; it is kept to within one tick. */
 export interface Consensus {
   status(): RaftStatus;
   /**
@@ -58,7 +59,12 @@ export interface Consensus {
    * Leader only. @throws not_leader, deadline_exceeded
    */
   readBarrier(deadlineMs: number): Promise<void>;
-  /** Leader only, one at a time; resolves when applied here. */
+  /**
+   * Leader only, one at a time; resolves when applied here, or at once when nothing is to be done.
+   * @throws not_leader, deadline_exceeded as `propose`; conflict when another change is open or
+   * this one is impossible or risky: the leader's own place, a learner that has not caught up,
+   * voters that would not have a live majority.
+   */
   changeMembership(change: MembershipChange, deadlineMs: number): Promise<void>;
   /** Leader only; resolves when another member leads. */
   transferLeadership(to: RaftId, deadlineMs: number): Promise<void>;
@@ -66,9 +72,16 @@ export interface Consensus {
   receive(message: string): void;
   /** The transport knows that `to` is unreachable right now. */
   reportUnreachable(to: RaftId): void;
-  /** Called after every change of role, term or leader; returns the unsubscribe function. */
+  /**
+   * Called after every change of role, term, leader or membership; returns the unsubscribe
+   * function.
+   */
   onStatusChange(listener: (status: RaftStatus) => void): () => void;
-  /** Rejections of the loop (failed fsync, error of the library): the node must stop. */
+  /**
+   * Resolves, never rejects, when the loop ended for good (failed fsync, error of the library or
+   * of the state machine): the node must stop. Also two election timeouts after this member
+   * applied its own removal, with code `peer_refused` and detail `removed: true`.
+   */
   readonly failed: Promise<Error>;
   stop(): Promise<void>;
 }

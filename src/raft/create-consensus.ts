@@ -19,7 +19,7 @@ import { tuningOf } from './options.ts';
 
 /**
  * Resolves when everything known to be committed is applied to the state machine and the member
- * takes part.
+ * takes part. What goes wrong while it applies shows in `failed`.
  * @param createCore only tests give another one, to plant defects.
  * @throws data_corrupt, config_invalid; conflict when a bootstrap meets another cluster's log;
  * not_found when a restart finds nothing

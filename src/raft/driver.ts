@@ -6,7 +6,7 @@
  * library's view of what is stable, so `#turn` is the one place that talks to it.
  *
  * Invariant: nothing is sent, applied or shown in `status()` that a crash could take back, except
- * a commit index. Every failure of the storage, the library or the state machine is final: the
+ * a commit index that covers commands only. Every failure of the storage, the library or the state machine is final: the
  * loop ends, `failed` resolves, and nothing is written any more.
  */
 import { RingloadError } from '../base/errors.ts';
@@ -149,7 +149,9 @@ export class RaftDriver implements Consensus {
       logger.warn('dropped a raft message that is malformed or for another member');
       return;
     }
-    this.#lastHeardMs.set(decoded.from, clock.nowMs());
+    if (isMember(this.#configuration, decoded.from)) {
+      this.#lastHeardMs.set(decoded.from, clock.nowMs());
+    }
     if (!this.#inbox.addMessage(decoded, message.length)) {
       logger.debug('dropped a raft message: too many are waiting', { from: decoded.from });
     }
@@ -247,7 +249,11 @@ export class RaftDriver implements Consensus {
 
   async #persist(ready: CoreReady): Promise<void> {
     const { storage } = this.#options;
-    const { snapshot, entries, mustSync } = ready;
+    const { snapshot, entries } = ready;
+    // Why: whoever is removed may be gone for good once it learns so. If the others then forgot in
+    // a crash that the removal is committed, they would wait for its vote for ever.
+    const mustSync =
+      ready.mustSync || ready.committed.some(({ type }) => type === ENTRY_TYPE.configuration);
     this.#hardState = ready.hardState ?? this.#hardState;
     if (snapshot) {
       const image = { snapshot, hardState: this.#hardState, entries };

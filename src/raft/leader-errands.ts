@@ -120,9 +120,8 @@ export class LeaderErrands {
         this.#change = undefined;
         return;
       }
-      if (core.hasPendingConfiguration) {
-        throw new RingloadError('conflict', 'an earlier membership change is not applied yet');
-      }
+      // An earlier change, maybe of the leader before, is not applied yet: wait for it.
+      if (core.hasPendingConfiguration) return;
       checkMembershipChange(open.change, { ...view, matchIndex: view.matchIndex() });
       if (!core.proposeConfiguration(open.change, open.context)) throw notLeader(core.leaderId);
       open.isProposed = true;

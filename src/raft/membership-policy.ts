@@ -42,8 +42,8 @@ export function targetVoterCount(memberCount: number, maxVoters: number): number
 
 /**
  * The next change to make; undefined when all is well, when nothing can be done safely, or when
- * this member does not lead. It never takes the leader's own vote: a leader that leaves has to
- * hand over first.
+ * this member does not lead. It never takes the leader's own vote: a leader that leaves gets
+ * undefined as soon as somebody can take over, and has to hand over first.
  */
 export function planMembership(
   status: RaftStatus,
@@ -71,6 +71,7 @@ class PolicyView {
 
   /** What would help, the most urgent first. */
   candidates(): MembershipChange[] {
+    if (this.#members.get(this.#status.id)?.leaving) return this.#successions();
     return [
       ...this.#removals(this.#status.learners),
       ...this.#additions(),
@@ -88,6 +89,17 @@ class PolicyView {
     if (isSatisfied(change, { ...unchanged, voters, learners })) return false;
     const after = votersAfter(voters, change);
     return this.#hasLiveMajority(voters) && this.#hasLiveMajority(after);
+  }
+
+  /**
+   * A leader that leaves only sees to it that somebody can take over; the rest is for that one to
+   * plan, lest the last vote be one that has to go.
+   */
+  #successions(): MembershipChange[] {
+    const hasSuccessor = this.#status.voters.some(
+      (id) => id !== this.#status.id && this.#isFit(id),
+    );
+    return hasSuccessor ? [] : this.#heirs().map((id) => ({ kind: 'add-voter', id }));
   }
 
   /** New members listen first. */

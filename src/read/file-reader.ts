@@ -203,8 +203,8 @@ export class FileReader {
     } finally {
       // Why before the returns: they wait for a step under way, which may wait for the network.
       controller.abort(new RingloadError('cancelled', 'the range is over'));
-      const begun = [current, following].filter((segment) => segment !== undefined);
-      await Promise.all(begun.map(({ chunks }) => chunks.return(undefined)));
+      await current?.chunks.return(undefined);
+      await following?.chunks.return(undefined);
     }
   }
 

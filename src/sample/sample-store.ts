@@ -6,7 +6,7 @@
  * protecting, and listens on loopback unless told otherwise. An interceptor may look at each
  * request, wait, and answer something else; that is how tests turn it into a faulty origin.
  */
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -86,6 +86,8 @@ class SampleServer implements SampleStore {
   #openConnectionCount = 0;
 
   constructor(options: SampleStoreOptions) {
+    // One listener for each answer under way: there is no count at which that is a leak.
+    setMaxListeners(0, this.#closing.signal);
     this.bucket = options.bucket;
     this.#options = options;
     this.#pace =

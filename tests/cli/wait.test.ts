@@ -122,6 +122,26 @@ test.serial('load: the death of the contacted peer does not end the wait', async
   t.regex(stderr, new RegExp(`${first.address}: connection (refused|reset|closed)`));
 });
 
+test.serial(
+  'load: a contacted peer that is paused, not dead, does not end or stall the wait',
+  async (t) => {
+    const world = new World();
+    await using first = await TestPeer.start(world);
+    await using second = await TestPeer.start(world);
+    world.members = [memberOf(PEER_A, first.address), memberOf(PEER_B, second.address)];
+    const cli = new RunningCli(['load', 's3://b/p', '--peer', first.address]);
+    await untilPolled(first, cli);
+    first.fault = () => true;
+    await waitFor(() => second.countOf('GET', POLL) > 2, { what: 'polls of the second peer' });
+    const muted = first.seen.length;
+    await waitFor(() => second.countOf('GET', POLL) > 4, { what: 'more polls of the second peer' });
+    t.is(first.seen.length, muted, 'the peer that fell silent is not asked first again');
+    world.update(JOB, DONE);
+    const { exitCode, stderr } = await cli.result;
+    t.is(exitCode, 0, stderr);
+  },
+);
+
 test.serial('load: a cluster that is silent for a while does not end the wait', async (t) => {
   const world = new World();
   const peer = await TestPeer.start(world);

@@ -1,7 +1,7 @@
 /**
  * As much of a peer as the launcher needs to be tested without one: it takes the arguments of
  * `serve`, answers `/readyz` and `/v1/cluster` (where the first peer leads), and fetches what
- * `/fetch?url=` names, so that a test can see connections between peers.
+ * `/fetch?url=…&deadline=MS` names, so that a test can see connections between peers.
  */
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -33,7 +33,8 @@ const server = createServer((request, response) => {
   else if (url.pathname === '/v1/cluster') {
     answer(200, { leaderId: 'first', members: [{ id: 'first', address: leader }] });
   } else if (url.pathname === '/fetch') {
-    fetch(url.searchParams.get('url') ?? '', { signal: AbortSignal.timeout(400) })
+    const signal = AbortSignal.timeout(Number(url.searchParams.get('deadline')));
+    fetch(url.searchParams.get('url') ?? '', { signal })
       .then(async (fetched) => answer(200, { status: fetched.status, body: await fetched.json() }))
       .catch((error: unknown) => answer(502, { error: String(error) }));
   } else answer(404, {});

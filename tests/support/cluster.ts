@@ -110,8 +110,9 @@ export class Cluster implements AsyncDisposable {
     return peer;
   }
 
+  /** Peers that can answer: those that are paused are left out. */
   get runningPeers(): readonly Peer[] {
-    return this.peers.filter((peer) => peer.running);
+    return this.peers.filter((peer) => peer.running && !peer.paused);
   }
 
   /** The peer that a majority of the running peers takes for the leader, if they agree. */
@@ -157,13 +158,15 @@ export class Cluster implements AsyncDisposable {
     );
   }
 
-  /** As any running peer answers; undefined when none can at the moment. */
+  /** As any running peer answers, rather one that is current; undefined when none answers. */
   async status(jobId: string): Promise<JobStatus | undefined> {
+    let stale: JobStatus | undefined;
     for (const peer of this.runningPeers) {
       const status = await peer.api.job(jobId).catch(() => undefined);
-      if (status !== undefined) return status;
+      if (status?.stale === false) return status;
+      stale ??= status;
     }
-    return undefined;
+    return stale;
   }
 
   /** @throws at once when the job ends in another state than the one waited for. */

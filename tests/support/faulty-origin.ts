@@ -63,6 +63,11 @@ export interface FaultRule {
   readonly action: FaultAction;
 }
 
+export interface ReceivedRequest extends SampleRequest {
+  /** By `performance.now()`. */
+  readonly atMs: number;
+}
+
 interface ActiveRule {
   readonly rule: FaultRule;
   matchCount: number;
@@ -74,9 +79,11 @@ export class FaultyOrigin implements AsyncDisposable {
   readonly #random: Random;
   #rules: ActiveRule[] = [];
   #store: SampleStore | undefined;
-  readonly requests: SampleRequest[] = [];
+  readonly requests: ReceivedRequest[] = [];
   /** As some servers do: a listing starts at its token or at the beginning. */
   ignoresStartAfter = false;
+  /** Most keys of one page, as a server may decide: makes long listings of few objects. */
+  pageMaxKeys: number | undefined;
   readonly #running = new Map<string, number>();
   readonly #peaks = new Map<string, number>();
   readonly #sentBytes = new Map<string, number>();
@@ -115,6 +122,13 @@ export class FaultyOrigin implements AsyncDisposable {
     ).length;
   }
 
+  /** Requests for bytes of keys that begin so. */
+  getsBelow(prefix: string): readonly ReceivedRequest[] {
+    return this.requests.filter(
+      ({ operation, key }) => operation === 'get' && key.startsWith(prefix),
+    );
+  }
+
   /** Body bytes sent for a key. */
   sentBytesOf(key: string): number {
     return this.#sentBytes.get(key) ?? 0;
@@ -148,15 +162,25 @@ export class FaultyOrigin implements AsyncDisposable {
     return object;
   }
 
-  readonly #intercept: Interceptor = async (incoming, proceed, gone) => {
-    const request = this.ignoresStartAfter ? withoutStartAfter(incoming) : incoming;
-    this.requests.push(request);
+  readonly #intercept: Interceptor = async (incoming, answer, gone) => {
+    const request = this.#asServed(incoming);
+    const proceed = (altered = request): SampleReply => answer(altered);
+    this.requests.push({ ...request, atMs: performance.now() });
     const action = this.#actionFor(request);
     const reply = action
       ? await applyFault(action, { request, proceed, gone, objects: this.objects })
       : proceed(request);
     return request.operation === 'get' ? { ...reply, body: this.#counted(request, reply) } : reply;
   };
+
+  #asServed(incoming: SampleRequest): SampleRequest {
+    const request = this.ignoresStartAfter ? withoutStartAfter(incoming) : incoming;
+    if (this.pageMaxKeys === undefined || request.operation !== 'list') return request;
+    const asked = Number(request.query.get('max-keys') ?? Infinity);
+    const query = new Map(request.query);
+    query.set('max-keys', String(Math.min(asked, this.pageMaxKeys)));
+    return { ...request, query };
+  }
 
   async *#counted(request: SampleRequest, reply: SampleReply): AsyncGenerator<Uint8Array> {
     const { key, headers } = request;

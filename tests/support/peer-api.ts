@@ -1,8 +1,15 @@
 /** The REST API of one peer as tests call it: thin, typed by the contracts, every call bounded. */
-import type { ClusterView, SubmitOutcome } from '../../src/http/services.ts';
+import type {
+  ClusterService,
+  ClusterView,
+  FileService,
+  SubmitOutcome,
+} from '../../src/http/services.ts';
 import type { JobStatus } from '../../src/job/job-status.ts';
 
 const CALL_DEADLINE_MS = 10_000;
+/** Asked again and again, so a probe that hangs must not hold up the next. */
+const READY_DEADLINE_MS = 1_000;
 
 export interface SubmitRequest {
   readonly path: string;
@@ -12,7 +19,7 @@ export interface SubmitRequest {
 }
 
 /** An answer other than 2xx, with what the peer said. */
-class PeerAnswerError extends Error {
+export class PeerAnswerError extends Error {
   readonly status: number;
   readonly body: string;
 
@@ -32,7 +39,7 @@ export class PeerApi {
   }
 
   async ready(): Promise<boolean> {
-    return (await this.#fetch('/readyz')).ok;
+    return (await this.#fetch('/readyz', {}, READY_DEADLINE_MS)).ok;
   }
 
   cluster(): Promise<ClusterView> {
@@ -53,6 +60,24 @@ export class PeerApi {
       `/v1/jobs?path=${encodeURIComponent(path)}`,
     );
     return jobs[0];
+  }
+
+  async jobsOf(path: string): Promise<readonly JobStatus[]> {
+    const query = `path=${encodeURIComponent(path)}`;
+    return (await this.json<{ jobs: readonly JobStatus[] }>('GET', `/v1/jobs?${query}`)).jobs;
+  }
+
+  retry(id: string): Promise<{ jobId: string }> {
+    return this.json('POST', `/v1/jobs/${encodeURIComponent(id)}/retry`, {});
+  }
+
+  /** Where each segment of a file is and should be. */
+  placement(path: string): ReturnType<FileService['placement']> {
+    return this.json('GET', `/v1/files/placement?path=${encodeURIComponent(path)}`);
+  }
+
+  self(): Promise<Pick<ReturnType<ClusterService['self']>, 'id'>> {
+    return this.json('GET', '/v1/self');
   }
 
   stop(id: string): Promise<{ stopped: boolean }> {

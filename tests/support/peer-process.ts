@@ -29,6 +29,7 @@ export class Peer {
   /** Output of earlier processes of this peer. */
   #formerLogs = '';
   #child: Child | undefined;
+  #paused = false;
 
   constructor(options: PeerOptions) {
     this.#options = options;
@@ -63,10 +64,16 @@ export class Peer {
     return this.#child !== undefined && this.#child.exit === undefined;
   }
 
+  /** True between {@link pause} and {@link resume}: the process runs but answers nothing. */
+  get paused(): boolean {
+    return this.running && this.#paused;
+  }
+
   /** Starts the process; {@link waitReady} tells when it serves. */
   async start(): Promise<void> {
     if (this.running) throw new Error(`peer ${this.index} runs already`);
     const { program, advertiseHost, join: members, mounts, args, env } = this.#options;
+    this.#paused = false;
     if (this.#child) this.#formerLogs = `${this.logs()}\n--- started again ---\n`;
     this.#child = await Child.start({
       command: process.execPath,
@@ -108,10 +115,12 @@ export class Peer {
 
   /** SIGSTOP: the process keeps its sockets and does nothing until {@link resume}. */
   pause(): void {
+    this.#paused = true;
     this.#child?.kill('SIGSTOP');
   }
 
   resume(): void {
+    this.#paused = false;
     this.#child?.kill('SIGCONT');
   }
 

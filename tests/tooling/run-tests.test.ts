@@ -14,7 +14,7 @@ interface Run {
 async function runFiles(
   t: ExecutionContext,
   files: Readonly<Record<string, string>>,
-  env: NodeJS.ProcessEnv = {},
+  { env = {}, timeout = '30s' }: { env?: NodeJS.ProcessEnv; timeout?: string } = {},
 ): Promise<Run> {
   const folder = await tempFolder('runner');
   t.teardown(() => folder[Symbol.asyncDispose]());
@@ -24,7 +24,7 @@ async function runFiles(
   await writeFile(join(folder.path, 'package.json'), '{"type":"module"}');
   await writeFile(
     join(folder.path, 'ava.config.js'),
-    "export default { files: ['t/**/*.test.js'], timeout: '3s', concurrency: 1 };",
+    `export default { files: ['t/**/*.test.js'], timeout: '${timeout}', concurrency: 1 };`,
   );
   for (const [name, body] of Object.entries(files)) {
     await writeFile(join(folder.path, 't', name), `import test from 'ava';\n${body}`);
@@ -94,7 +94,9 @@ for (const [what, body, expected] of [
   ],
 ] as const) {
   test(`runner: ${what} fails the run`, async (t) => {
-    const run = await runFiles(t, { 'a.test.js': PASSING, 'b.test.js': body });
+    const timeout = what === 'a test that never ends' ? '3s' : '30s';
+    const files = { 'a.test.js': PASSING, 'b.test.js': body };
+    const run = await runFiles(t, files, { timeout });
     t.regex(run.lastLine, /^\d+ passed, [1-9]\d* failed$/);
     t.is(run.code, 1);
     t.regex(run.stdout, expected);
@@ -114,7 +116,7 @@ test('runner: a suite over its deadline is ended and fails the run', async (t) =
       'a.test.js':
         "test('x', async (t) => { t.timeout(60_000); await new Promise((r) => setTimeout(r, 60_000)); t.pass(); });",
     },
-    { RINGLOAD_TEST_SUITE_DEADLINE_MS: '2500' },
+    { env: { TEST_SUITE_DEADLINE_MS: '2500' } },
   );
   t.is(run.lastLine, '0 passed, 1 failed');
   t.regex(run.stdout, /no end within 2500 ms/);

@@ -13,8 +13,8 @@ import type { Logger } from '../../base/logger.ts';
 import type { Region } from '../region.ts';
 import type { RegionSet } from '../region-set.ts';
 import type { SegmentTable } from '../segment-table.ts';
-import { cacheIoError } from './cache-io-error.ts';
-import { GroupCommit } from './group-commit.ts';
+import { cacheIoError, isDiskFull } from './cache-io-error.ts';
+import { GroupCommit, type CommitTarget } from './group-commit.ts';
 import type { RegionFiles } from './region-files.ts';
 
 /** Errors within this time count together. */
@@ -32,7 +32,7 @@ export interface CacheDirectoryParts {
   readonly onChange: () => void;
 }
 
-export class CacheDirectory {
+export class CacheDirectory implements CommitTarget {
   readonly index: number;
   readonly set: RegionSet;
   readonly files: RegionFiles;
@@ -58,8 +58,8 @@ export class CacheDirectory {
 
   /** What can be kept: one region stays empty to compact into. */
   get capacityBytes(): number {
-    const { regions } = this.set;
-    return (regions.length - 1) * (regions[0]?.sizeBytes ?? 0);
+    const { regions, abandonedCount } = this.set;
+    return Math.max(0, regions.length - abandonedCount - 1) * (regions[0]?.sizeBytes ?? 0);
   }
 
   /** Runs a file operation, translates its error and counts it. @throws cache_io */
@@ -96,7 +96,10 @@ export class CacheDirectory {
     this.#parts.onChange();
   }
 
-  /** Opens the next free region, sealing the one that was open. @throws cache_io */
+  /**
+   * Opens the next free region, sealing the one that was open; on a full disk there may be no open
+   * region afterwards. @throws cache_io
+   */
   async openNextRegion(): Promise<void> {
     const region = this.set.openNext();
     region.sequence = this.set.nextSequence();
@@ -110,7 +113,9 @@ export class CacheDirectory {
       });
     } catch (error) {
       this.abandon(region);
-      throw error;
+      if (!(error instanceof RingloadError && isDiskFull(error))) throw error;
+      // The disk is smaller than the capacity: go on with the regions that have their files.
+      for (const free of this.set.free) this.abandon(free);
     } finally {
       this.unpin(region);
     }
@@ -161,8 +166,9 @@ export class CacheDirectory {
   }
 
   #countError(error: RingloadError): void {
-    const nowMs = this.#parts.clock.nowMs();
     this.logger.warn('cache directory error', { reason: error.message });
+    if (isDiskFull(error)) return;
+    const nowMs = this.#parts.clock.nowMs();
     this.#errorTimesMs = this.#errorTimesMs.filter((atMs) => nowMs - atMs < ERROR_WINDOW_MS);
     this.#errorTimesMs.push(nowMs);
     if (this.#errorTimesMs.length >= this.#parts.errorMaxCount) this.fail(error.message);

@@ -1,6 +1,12 @@
 /** Translates what the operating system says about a cache file, once, at this boundary. */
 import { RingloadError } from '../../base/errors.ts';
 
+/** A full disk is a limit to live with, not a fault of the disk. */
+export function isDiskFull(error: RingloadError): boolean {
+  const { systemCode } = error.details;
+  return systemCode === 'ENOSPC' || systemCode === 'EDQUOT';
+}
+
 export function cacheIoError(action: string, thrown: unknown): RingloadError {
   if (thrown instanceof RingloadError) return thrown;
   const code = (thrown as { code?: unknown } | null)?.code;

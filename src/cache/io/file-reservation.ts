@@ -7,6 +7,7 @@ import type { JobId } from '../../base/ids.ts';
 import { invariant } from '../../base/invariant.ts';
 import { segmentDigest } from '../digest.ts';
 import type { KeyHash } from '../key-hash.ts';
+import type { Place } from '../region.ts';
 import {
   CHECKSUM_BLOCK_BYTES,
   type Extent,
@@ -17,7 +18,6 @@ import {
 import { encodeSegmentRecord } from '../sidecar-format.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import { recordDrop } from './drop-copy.ts';
-import type { Place } from './room-maker.ts';
 import type { StoreParts } from './store-parts.ts';
 
 export class FileReservation implements Reservation {

@@ -93,7 +93,7 @@ export class FileSegmentReader implements SegmentReader {
       throw error;
     } finally {
       this.#activeReadCount--;
-      if (this.#isClosed) this.#unpinWhenDone();
+      this.#unpinWhenDone();
     }
     dropDamaged(this.#store, this.#copy);
     throw new RingloadError(
@@ -103,6 +103,7 @@ export class FileSegmentReader implements SegmentReader {
   }
 
   #unpinWhenDone(): void {
-    if (this.#activeReadCount === 0) this.#copy.directory.unpin(this.#copy.region);
+    if (!this.#isClosed || this.#activeReadCount > 0) return;
+    this.#copy.directory.unpin(this.#copy.region);
   }
 }

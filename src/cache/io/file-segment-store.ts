@@ -10,6 +10,7 @@ import { RingloadError } from '../../base/errors.ts';
 import type { JobId } from '../../base/ids.ts';
 import { checkKey, isSameHash, isSameKey, type HashKey } from '../key-hash.ts';
 import { spaceOf } from '../layout.ts';
+import type { Place } from '../region.ts';
 import { NO_ENTRY, type EntryId } from '../segment-index.ts';
 import type {
   CacheUsage,
@@ -29,7 +30,7 @@ import type { FilePool } from './file-pool.ts';
 import { FileReservation } from './file-reservation.ts';
 import { FileSegmentReader } from './file-segment-reader.ts';
 import { listSegments } from './list-segments.ts';
-import { RoomMaker, type Place } from './room-maker.ts';
+import { RoomMaker } from './room-maker.ts';
 import { recordName, type SegmentCopy, type StoreParts } from './store-parts.ts';
 
 export class FileSegmentStore implements SegmentStore {
@@ -243,7 +244,8 @@ export class FileSegmentStore implements SegmentStore {
     if (serving.length === 0) {
       throw new RingloadError('cache_io', 'reserve space: every cache directory failed');
     }
-    const share = (each: CacheDirectory): number => each.reservedBytes / each.capacityBytes;
+    const share = (each: CacheDirectory): number =>
+      each.reservedBytes / Math.max(1, each.capacityBytes);
     return serving.sort((left, right) => share(left) - share(right));
   }
 

@@ -8,7 +8,7 @@
  */
 import { RingloadError } from '../../base/errors.ts';
 import type { Region } from '../region.ts';
-import type { CacheDirectory } from './cache-directory.ts';
+import type { RegionFiles } from './region-files.ts';
 
 /** Records per group: bounds the memory of one append. */
 const GROUP_MAX_COUNT = 4096;
@@ -23,6 +23,16 @@ export interface NewRecord {
   apply?(recordOffset: number): void;
 }
 
+/** What a group needs of its directory. */
+export interface CommitTarget {
+  readonly files: Pick<RegionFiles, 'syncData' | 'appendRecords'>;
+  /** @throws cache_io when the directory is out of service. */
+  checkServing(): void;
+  attempt<T>(action: string, work: () => Promise<T>): Promise<T>;
+  abandon(region: Region): void;
+  unpin(region: Region): void;
+}
+
 interface PendingRecord {
   readonly record: NewRecord;
   readonly resolve: () => void;
@@ -30,11 +40,11 @@ interface PendingRecord {
 }
 
 export class GroupCommit {
-  readonly #directory: CacheDirectory;
+  readonly #directory: CommitTarget;
   #pending: PendingRecord[] = [];
   #running: Promise<void> | undefined;
 
-  constructor(directory: CacheDirectory) {
+  constructor(directory: CommitTarget) {
     this.#directory = directory;
   }
 

@@ -3,11 +3,11 @@
  * place counts until the new one is durable; a damaged segment is dropped instead.
  */
 import { isSameHash } from '../key-hash.ts';
+import type { Place } from '../region.ts';
 import type { EntryId } from '../segment-index.ts';
 import { decodeBody, encodeSegmentRecord, type SegmentRecord } from '../sidecar-format.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import { dropDamaged, recordDrop } from './drop-copy.ts';
-import type { Place } from './room-maker.ts';
 import { READ_CHUNK_BYTES, readBlocks } from './segment-blocks.ts';
 import type { SegmentCopy, StoreParts } from './store-parts.ts';
 

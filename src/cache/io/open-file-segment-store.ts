@@ -26,6 +26,7 @@ import { FileSegmentStore } from './file-segment-store.ts';
 import { LeaseNotes } from './lease-notes.ts';
 import { nativeCrc32c } from './native-crc32c.ts';
 import { recoverDirectory } from './recover-directory.ts';
+import { resolveDuplicates, type Duplicate } from './recovery-duplicates.ts';
 import { RegionFiles } from './region-files.ts';
 
 export interface FileSegmentStoreOptions {
@@ -82,7 +83,7 @@ export async function openFileSegmentStore(
       },
     });
   });
-  await Promise.all(directories.map((directory) => recoverOrFail(directory, crc32c)));
+  await recoverAll({ directories, regions, table, crc32c });
   return new FileSegmentStore({
     parts: {
       table,
@@ -102,13 +103,25 @@ export async function openFileSegmentStore(
   });
 }
 
-async function recoverOrFail(directory: CacheDirectory, crc32c: Crc32c): Promise<void> {
-  try {
-    const report = await recoverDirectory(directory, crc32c);
-    directory.logger.info('recovered a cache directory', { ...report });
-  } catch (error) {
-    directory.fail(toRingloadError(error).message);
-  }
+async function recoverAll(store: {
+  directories: readonly CacheDirectory[];
+  regions: readonly Region[];
+  table: SegmentTable;
+  crc32c: Crc32c;
+}): Promise<void> {
+  const duplicates: Duplicate[] = [];
+  const recoverOrFail = async (directory: CacheDirectory): Promise<void> => {
+    try {
+      const report = await recoverDirectory(directory, store.crc32c, duplicates);
+      directory.logger.info('recovered a cache directory', { ...report });
+    } catch (error) {
+      directory.fail(toRingloadError(error).message);
+    }
+  };
+  await Promise.all(store.directories.map(recoverOrFail));
+  const directoryOf = (slot: number) => store.directories[store.regions[slot]?.directoryIndex ?? 0];
+  const served = duplicates.filter(({ segment }) => directoryOf(segment.slot)?.state === 'ok');
+  resolveDuplicates(store.table, served, (slot) => directoryOf(slot)?.index ?? 0);
 }
 
 function newRegions(

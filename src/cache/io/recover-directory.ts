@@ -1,6 +1,5 @@
 /**
- * Rebuilds what one directory holds from its sidecars, oldest region first, so that of two copies
- * the later one counts. Never refuses: what is damaged is dropped, and fetched again some day.
+ * Rebuilds what one directory holds from its sidecars, oldest region first. Never refuses: what is damaged is dropped, and fetched again some day.
  */
 import type { Region } from '../region.ts';
 import { NO_ENTRY, type EntryId } from '../segment-index.ts';
@@ -13,11 +12,14 @@ import {
   type LeaseRecord,
   type SegmentRecord,
 } from '../sidecar-format.ts';
+import type { JobId } from '../../base/ids.ts';
 import type { CacheDirectory } from './cache-directory.ts';
+import type { Duplicate } from './recovery-duplicates.ts';
 import { scanSidecar, type ScannedRecord } from './sidecar-scan.ts';
 
 export interface RecoveryReport {
-  segmentCount: number;
+  /** Sound records of segments, also of those found dropped later. */
+  recordCount: number;
   /** Damaged records stepped over, and regions whose header was damaged. */
   damagedCount: number;
 }
@@ -26,8 +28,9 @@ export interface RecoveryReport {
 export async function recoverDirectory(
   directory: CacheDirectory,
   crc32c: Crc32c,
+  duplicates: Duplicate[],
 ): Promise<RecoveryReport> {
-  const report: RecoveryReport = { segmentCount: 0, damagedCount: 0 };
+  const report: RecoveryReport = { recordCount: 0, damagedCount: 0 };
   const { files, set } = directory;
   const present = await directory.attempt('prepare the files', () =>
     files.prepare(set.regions.length),
@@ -41,7 +44,8 @@ export async function recoverDirectory(
   named.sort((left, right) => left.sequence - right.sequence);
   const filled: Region[] = [];
   for (const region of named) {
-    if (await new RegionRecovery(directory, region, report).run(crc32c)) filled.push(region);
+    if (await new RegionRecovery({ directory, region, report, duplicates }).run(crc32c))
+      filled.push(region);
   }
   set.adopt(filled);
   return report;
@@ -84,12 +88,20 @@ class RegionRecovery {
   readonly #report: RecoveryReport;
   /** Entries of this region by record, made when a record refers to another. */
   #byRecordOffset: Map<number, EntryId> | undefined;
+  readonly #duplicates: Duplicate[];
+  readonly #ownDuplicates = new Map<number, Duplicate>();
 
-  constructor(directory: CacheDirectory, region: Region, report: RecoveryReport) {
-    this.#directory = directory;
-    this.#table = directory.table;
-    this.#region = region;
-    this.#report = report;
+  constructor(parts: {
+    directory: CacheDirectory;
+    region: Region;
+    report: RecoveryReport;
+    duplicates: Duplicate[];
+  }) {
+    this.#directory = parts.directory;
+    this.#table = parts.directory.table;
+    this.#region = parts.region;
+    this.#report = parts.report;
+    this.#duplicates = parts.duplicates;
   }
 
   /** False when the region turned out to hold no record. */
@@ -108,7 +120,7 @@ class RegionRecovery {
       }
     } catch (error) {
       // Why: records that were not seen forbid to write here; what was seen can be read.
-      this.#region.state = 'abandoned';
+      this.#directory.abandon(this.#region);
       logger.warn('cannot read all of a cache region', {
         region: this.#region.id,
         reason: String(error),
@@ -140,23 +152,34 @@ class RegionRecovery {
     const { offset, lengthBytes } = record;
     const isInside = offset + spaceOf(lengthBytes) <= this.#region.sizeBytes;
     if (!isInside || offset % SMALL_ALIGNMENT_BYTES !== 0) return;
-    const slot = this.#region.slot;
-    this.#table.put({ ...record, slot, recordOffset });
     this.#region.extendTail(offset, lengthBytes);
-    this.#byRecordOffset?.set(recordOffset, this.#table.index.find(record.hash));
-    this.#report.segmentCount++;
+    this.#report.recordCount++;
+    const { hash, digest, crc32c, loadedBy } = record;
+    const { slot } = this.#region;
+    const segment = { hash, digest, crc32c, loadedBy, offset, lengthBytes, slot, recordOffset };
+    if (this.#table.index.find(hash) === NO_ENTRY) {
+      this.#table.put(segment);
+      this.#byRecordOffset?.set(recordOffset, this.#table.index.find(hash));
+      return;
+    }
+    const leases = new Set<JobId>(loadedBy === undefined ? [] : [loadedBy]);
+    const directoryIndex = this.#directory.index;
+    const duplicate: Duplicate = { segment, directoryIndex, leases, isDropped: false };
+    this.#duplicates.push(duplicate);
+    this.#ownDuplicates.set(recordOffset, duplicate);
   }
 
   #drop(recordOffset: number): void {
+    const duplicate = this.#ownDuplicates.get(recordOffset);
+    if (duplicate) duplicate.isDropped = true;
     const id = this.#findRecord(recordOffset);
-    if (id === NO_ENTRY) return;
-    this.#table.kill(id);
-    this.#report.segmentCount--;
+    if (id !== NO_ENTRY) this.#table.kill(id);
   }
 
   #lease(record: LeaseRecord): void {
     this.#region.noteBytes += record.recordOffsets.byteLength;
     for (const recordOffset of record.recordOffsets) {
+      this.#ownDuplicates.get(recordOffset)?.leases.add(record.job);
       const id = this.#findRecord(recordOffset);
       if (id !== NO_ENTRY) this.#table.lease(id, record.job);
     }

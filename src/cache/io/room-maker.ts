@@ -5,19 +5,14 @@
  * Invariant: a leased segment is never evicted, and a moved one is durable in its new place before
  * its old region is reset.
  */
-import { RingloadError } from '../../base/errors.ts';
+import type { RingloadError } from '../../base/errors.ts';
 import { spaceOf } from '../layout.ts';
-import type { Region } from '../region.ts';
+import type { Place, Region } from '../region.ts';
 import { paddingOf, type VictimChoice } from '../region-set.ts';
 import type { EntryId } from '../segment-index.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import { moveSegment } from './move-segment.ts';
 import type { StoreParts } from './store-parts.ts';
-
-export interface Place {
-  readonly region: Region;
-  readonly offset: number;
-}
 
 /** `busy`: waiting for readers or writers may help; `full`: only ending leases does. */
 export type NoRoom = 'busy' | 'full';
@@ -130,10 +125,10 @@ export class RoomMaker {
     let isEmptied = false;
     try {
       // Why twice: a segment may get its first lease while others are being moved.
-      isEmptied =
-        (await this.#moveLeased(remaining)) &&
-        (await this.#moveHot(remaining, room)) &&
-        (await this.#moveLeased(remaining));
+      if (await this.#moveLeased(remaining)) {
+        await this.#moveHot(remaining, room);
+        isEmptied = await this.#moveLeased(remaining);
+      }
     } finally {
       if (isEmptied || this.#directory.state === 'failed') {
         this.#store.counters.evicted += table.purge(remaining);
@@ -157,7 +152,7 @@ export class RoomMaker {
   }
 
   /** Moves segments that were read, oldest first, as far as half a region allows. */
-  async #moveHot(remaining: Set<EntryId>, room: number): Promise<true> {
+  async #moveHot(remaining: Set<EntryId>, room: number): Promise<void> {
     const { table, set } = this.#directory;
     const half = (set.regions[0]?.sizeBytes ?? 0) / 2;
     const used = room - (set.open?.tailSpace ?? 0);
@@ -168,7 +163,6 @@ export class RoomMaker {
       return budget >= 0;
     });
     await this.#moveAll(hot, remaining);
-    return true;
   }
 
   /** False when the open region has no more room for one of them. */

@@ -26,21 +26,20 @@ import {
 } from './answers.ts';
 import { type Check, MalformedAnswer } from './decode.ts';
 import { Exchanger, type PeerReply, type PeerRequest, transportError } from './exchange.ts';
+import {
+  describeFailure,
+  mayHaveArrived,
+  pauseMs,
+  roundsMax,
+  summaryOf,
+  tellingFailure,
+} from './fail-over.ts';
 import { addressOf, PeerList } from './peer-list.ts';
 
 /** One attempt at one peer: long enough for a commit behind an election, short enough to go on. */
 const ATTEMPT_MAX_MS = 10_000;
+const ATTEMPT_MIN_MS = 500;
 const BODY_TIMEOUT_MS = 30_000;
-const BACKOFF_MIN_MS = 200;
-const BACKOFF_MAX_MS = 2_000;
-/** A peer may ask for patience, but not for this much of the caller's time at once. */
-const RETRY_AFTER_MAX_MS = 5_000;
-/** Rounds over peers that all refuse connections: nobody is there, waiting longer is no help. */
-const REFUSED_MAX_ROUNDS = 4;
-/** Rounds over an error that other peers may not see, but that is not about the cluster. */
-const FAULT_MAX_ROUNDS = 2;
-/** Longest time a call may be given; also the longest timer there is. */
-export const TIMEOUT_MAX_MS = 2_147_483_647;
 
 export interface ClientOptions {
   /** Origins of the peers to ask, at least one. */
@@ -129,10 +128,6 @@ export class RingloadClient implements AsyncDisposable {
     const view = await this.#get('/v1/cluster', clusterView, options);
     this.#learnFrom(view);
     return view;
-  }
-
-  async self(): Promise<unknown> {
-    return this.#get('/v1/self', (value) => value);
   }
 
   async transferLeadership(to: PeerId): Promise<void> {
@@ -256,25 +251,32 @@ export class RingloadClient implements AsyncDisposable {
         const remainingMs = deadlineMs - performance.now();
         if (remainingMs <= 0) break;
         try {
-          const value = await attempt(origin, Math.min(remainingMs, ATTEMPT_MAX_MS));
+          const value = await attempt(origin, this.#attemptMs(remainingMs));
           this.#peers.prefer(origin);
           return { value, repeated };
         } catch (thrown) {
           const error = toRingloadError(thrown);
           if (!error.retryable) throw repeated ? markRepeated(error) : error;
           repeated ||= mayHaveArrived(error);
+          this.#peers.demote(origin);
           failures.set(origin, error);
           this.#notice(origin, error);
         }
       }
-      const waitMs = Math.max(backoffMs(round), retryAfterMs(failures));
-      const worst = worstOf(failures);
-      if (round >= maxRounds(failures) || performance.now() + waitMs >= deadlineMs) {
-        throw summaryOf(failures, worst, options.timeoutMs);
+      const waitMs = pauseMs(round, failures);
+      if (round >= roundsMax(failures) || performance.now() + waitMs >= deadlineMs) {
+        throw summaryOf(failures, options.timeoutMs);
       }
-      if (round === 1 && worst?.details['httpStatus'] !== undefined) await this.#learnFromAny();
+      const isAnswered = tellingFailure(failures)?.details['httpStatus'] !== undefined;
+      if (round === 1 && isAnswered) await this.#learnFromAny();
       await sleepUnlessAborted(waitMs, options.signal);
     }
+  }
+
+  /** A peer that is paused answers nothing and refuses nothing: it must not eat all the time. */
+  #attemptMs(remainingMs: number): number {
+    const share = this.#peers.order().length > 1 ? remainingMs / 2 : remainingMs;
+    return Math.min(ATTEMPT_MAX_MS, remainingMs, Math.max(ATTEMPT_MIN_MS, share));
   }
 
   /** A peer that cannot serve the call still knows who the others are. */
@@ -350,8 +352,7 @@ export class RingloadClient implements AsyncDisposable {
     const key = `${origin} ${error.code}`;
     if (this.#noticed.has(key)) return;
     this.#noticed.add(key);
-    const address = addressOf(origin);
-    const text = error.message.startsWith(address) ? error.message : `${address}: ${error.message}`;
+    const text = describeFailure(origin, error);
     this.#options.onNotice?.(`${text}; ${isLone ? 'trying again' : 'asking another peer'}`);
   }
 }
@@ -369,35 +370,6 @@ function signalOf(signal: AbortSignal | undefined): { signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
 }
 
-/** Full jitter: many clients that lost the same leader must not come back together. */
-function backoffMs(round: number): number {
-  const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (round - 1));
-  return ceiling / 2 + (Math.random() * ceiling) / 2;
-}
-
-function retryAfterMs(failures: ReadonlyMap<string, RingloadError>): number {
-  const told = [...failures.values()].flatMap(({ details }) =>
-    typeof details['retryAfterMs'] === 'number' ? [details['retryAfterMs']] : [],
-  );
-  return Math.min(RETRY_AFTER_MAX_MS, ...told, told.length === 0 ? 0 : RETRY_AFTER_MAX_MS);
-}
-
-/** Refused connections were never delivered; of everything else one cannot know. */
-function mayHaveArrived(error: RingloadError): boolean {
-  const code = error.details['systemCode'];
-  if (typeof code === 'string') return !NEVER_DELIVERED.has(code);
-  return error.code === 'deadline_exceeded' || error.code === 'peer_unreachable';
-}
-
-const NEVER_DELIVERED: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
 const repetitions = new WeakSet<RingloadError>();
 
 function markRepeated(error: RingloadError): RingloadError {
@@ -407,48 +379,6 @@ function markRepeated(error: RingloadError): RingloadError {
 
 function wasRepeated(thrown: unknown): boolean {
   return thrown instanceof RingloadError && repetitions.has(thrown);
-}
-
-/** Codes that mean "the cluster is electing or overloaded": worth all the time there is. */
-const WAIT_OUT: ReadonlySet<string> = new Set([
-  'no_leader',
-  'not_leader',
-  'stale_epoch',
-  'overloaded',
-  'deadline_exceeded',
-]);
-
-function maxRounds(failures: ReadonlyMap<string, RingloadError>): number {
-  const errors = [...failures.values()];
-  if (errors.some((error) => WAIT_OUT.has(error.code))) return Number.POSITIVE_INFINITY;
-  return errors.every((error) => error.code === 'peer_unreachable')
-    ? REFUSED_MAX_ROUNDS
-    : FAULT_MAX_ROUNDS;
-}
-
-/** The failure that tells most: what a peer said, before that a peer could not be reached. */
-function worstOf(failures: ReadonlyMap<string, RingloadError>): RingloadError | undefined {
-  const errors = [...failures.values()];
-  return errors.find((error) => error.details['httpStatus'] !== undefined) ?? errors[0];
-}
-
-function summaryOf(
-  failures: ReadonlyMap<string, RingloadError>,
-  worst: RingloadError | undefined,
-  timeoutMs: number,
-): RingloadError {
-  if (worst === undefined) {
-    return new RingloadError('deadline_exceeded', `no peer answered within ${timeoutMs} ms`);
-  }
-  if (worst.details['httpStatus'] !== undefined) return worst;
-  const shown = [...failures].slice(0, 5).map(([origin, error]) => {
-    const address = addressOf(origin);
-    return error.message.startsWith(address) ? error.message : `${address}: ${error.message}`;
-  });
-  if (failures.size > shown.length) shown.push(`and ${failures.size - shown.length} more`);
-  return new RingloadError(worst.code, `no peer answers (${shown.join('; ')})`, {
-    cause: worst,
-  });
 }
 
 async function sleepUnlessAborted(delayMs: number, signal: AbortSignal | undefined): Promise<void> {

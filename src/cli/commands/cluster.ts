@@ -64,9 +64,15 @@ export async function runClusterTransfer(
 export async function runClusterRemove(context: CliContext, input: CommandInput): Promise<number> {
   return context.withClient(async (client) => {
     const member = memberNamed(await client.cluster(), input.argument(0));
-    await client.removeMember(member.id, { force: input.flag('force') });
-    if (context.json) await context.terminal.writeJson({ removed: member.id });
-    else await context.terminal.writeLine(`removed ${printable(member.address)} (${member.id})`);
+    const force = input.flag('force');
+    await client.removeMember(member.id, { force });
+    if (context.json) {
+      await context.terminal.writeJson({ member: member.id, state: force ? 'left' : 'draining' });
+    } else {
+      const text = `${printable(member.address)} (${member.id})`;
+      const drains = `draining ${text}: it leaves once its data has moved`;
+      await context.terminal.writeLine(force ? `removed ${text}` : drains);
+    }
     return 0;
   });
 }

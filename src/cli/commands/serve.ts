@@ -4,10 +4,11 @@ import { loadConfig } from '../../config/load.ts';
 import type { CommandInput } from '../input.ts';
 import type { CliContext } from '../context.ts';
 import { serverFlags } from './server-options.ts';
+import { packageVersion } from './version.ts';
 
 /** The node takes over signals, logging and shutdown; its promise settles when it has stopped. */
 export async function runServe(_context: CliContext, input: CommandInput): Promise<number> {
   const loaded = await loadConfig({ flags: serverFlags(input), env: readEnv() });
   const { runNode } = await import('../../node/main.ts');
-  return runNode(loaded);
+  return runNode(loaded, await packageVersion());
 }

@@ -99,6 +99,23 @@ test('faults: a full disk is cache_io for the writer', async (t) => {
   await store.close();
 });
 
+test('faults: a disk smaller than the capacity is used as far as it goes', async (t) => {
+  await using folder = await temporaryFolder();
+  const disk = newFaultyDisk();
+  const store = await openSmallStore(folder.path, { disk, regionCount: 20, errorMaxCount: 2 });
+  disk.fault = (operation) =>
+    operation === 'preallocate' && (disk.counts.get('preallocate') ?? 0) > 3 ? 'ENOSPC' : undefined;
+  await storeBytes(store, keyOf(1000), bytesOf(1000, BLOCK), jobId('job'));
+  for (let index = 0; index < 60; index++) {
+    await storeBytes(store, keyOf(index), bytesOf(index, BLOCK));
+    t.deepEqual(await loadBytes(store, keyOf(index)), bytesOf(index, BLOCK));
+  }
+  t.deepEqual(await loadBytes(store, keyOf(1000)), bytesOf(1000, BLOCK), 'what is leased stays');
+  t.is(store.usage().capacityBytes, 2 * REGION_BYTES);
+  t.is(store.usage().directories[0]?.state, 'ok');
+  await store.close();
+});
+
 test('faults: an unreadable segment is dropped, the others are served', async (t) => {
   await using folder = await temporaryFolder();
   const disk = newFaultyDisk();

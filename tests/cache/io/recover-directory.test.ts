@@ -4,17 +4,21 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 
 import { jobId } from '../../../src/base/ids.ts';
+import { silentLogger } from '../../../src/base/logger.ts';
+import { openFileSegmentStore } from '../../../src/cache/io/open-file-segment-store.ts';
 import type { FileSegmentStore } from '../../../src/cache/io/file-segment-store.ts';
 import type { SegmentKey } from '../../../src/cache/segment-store.ts';
 import {
   REGION_BYTES,
   bytesOf,
+  checksumsOf,
   keyOf,
   loadBytes,
   openSmallStore,
   storeBytes,
   temporaryFolder,
 } from '../support/fixtures.ts';
+import { wallClock } from '../support/wall-clock.ts';
 
 const BLOCK = 64 * 1024;
 const jobA = jobId('00000000-0000-4000-8000-00000000000a');
@@ -98,6 +102,54 @@ test('recovery: eviction and leases go on after a restart', async (t) => {
       t.deepEqual(await loadBytes(store, keyOf(0)), bytesOf(0, BLOCK), `round ${round}`);
     });
   }
+});
+
+test('recovery: a copy that was committed late into an older region counts', async (t) => {
+  await using folder = await temporaryFolder();
+  await during(folder.path, async (store) => {
+    const bytes = bytesOf(0, BLOCK);
+    const late = await store.reserve(keyOf(0), BLOCK, jobA);
+    await store.write(late.extent, 0, bytes);
+    for (let index = 1; index < 4; index++) {
+      await storeBytes(store, keyOf(index), bytesOf(index, BLOCK));
+    }
+    await storeBytes(store, keyOf(0), bytes, jobB);
+    await late.commit(checksumsOf(bytes));
+  });
+  await during(folder.path, async (store) => {
+    t.deepEqual(await loadBytes(store, keyOf(0)), bytesOf(0, BLOCK));
+    t.is((await store.inventory(jobA)).segmentCount, 1);
+    t.is((await store.inventory(jobB)).segmentCount, 1);
+    t.is(store.usage().segmentCount, 4);
+  });
+});
+
+test('recovery: copies in two directories count once, and stay dropped', async (t) => {
+  await using folder = await temporaryFolder();
+  const open = () =>
+    openFileSegmentStore({
+      directories: ['a', 'b'].map((name) => ({
+        path: join(folder.path, name),
+        capacityBytes: 2 * REGION_BYTES,
+      })),
+      regionSizeBytes: REGION_BYTES,
+      clock: wallClock,
+      logger: silentLogger,
+    });
+  const first = await open();
+  for (const job of [jobA, jobB, jobA]) {
+    for (const index of [1, 2, 3]) await storeBytes(first, keyOf(index), bytesOf(index, 500), job);
+  }
+  await first.drop(keyOf(3));
+  await first.close();
+  const second = await open();
+  t.is(second.usage().segmentCount, 2);
+  for (const index of [1, 2]) {
+    t.deepEqual(await loadBytes(second, keyOf(index)), bytesOf(index, 500));
+  }
+  for (const job of [jobA, jobB]) t.is((await second.inventory(job)).segmentCount, 2);
+  t.is(await second.lookup(keyOf(3)), undefined);
+  await second.close();
 });
 
 test('recovery: a smaller capacity removes the regions beyond it', async (t) => {

@@ -236,7 +236,7 @@ test('file store: random concurrent use agrees with the model', async (t) => {
         await run.close();
       }
     }),
-    { seed, numRuns: RUNS },
+    { seed, numRuns: RUNS, endOnFailure: true, includeErrorInReport: true },
   );
   t.pass();
 });

@@ -1,7 +1,8 @@
 /** Real files whose operations fail when a test says so. */
 import { nodeDisk, type Disk, type DiskFile } from '../../../src/cache/io/disk.ts';
 
-export type DiskOperation = 'open' | 'read' | 'write' | 'datasync' | 'truncate' | 'prepare';
+export type DiskOperation =
+  'open' | 'read' | 'write' | 'datasync' | 'truncate' | 'prepare' | 'preallocate';
 
 export interface FaultyDisk extends Disk {
   /** Asked before each operation: a code such as EIO makes it fail. */
@@ -22,6 +23,10 @@ export function newFaultyDisk(): FaultyDisk {
     async prepareDirectory(path) {
       check('prepare', path);
       await nodeDisk.prepareDirectory(path);
+    },
+    async preallocate(path, lengthBytes) {
+      check('preallocate', path);
+      await nodeDisk.preallocate(path, lengthBytes);
     },
     async open(path, options) {
       check('open', path);

@@ -403,7 +403,7 @@ export class SimCluster {
             this.#soon(() => {
               resolve(value);
             }),
-          (error: unknown) =>
+          (error: Error) =>
             isAnswerLost ||
             this.#soon(() => {
               reject(error);

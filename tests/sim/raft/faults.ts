@@ -111,7 +111,7 @@ export class Faults {
         if ((kind === 'isolate' || kind === 'split') && isAcross) cutBoth(a, b);
         if (kind === 'mesh' && chance.hit(0.4)) cutBoth(a, b);
         if (kind === 'oneWay' && chance.hit(0.4))
-          network.cut(...((chance.hit(0.5) ? [a, b] : [b, a]) as [RaftId, RaftId]));
+          network.cut(...(chance.hit(0.5) ? ([a, b] as const) : ([b, a] as const)));
       }
     }
     if (chance.hit(0.6)) {

@@ -26,6 +26,8 @@ interface EntryFacts {
 
 interface CommittedEntry {
   readonly term: number;
+  /** Of the leader that committed it, which may be long after it was written. */
+  readonly committedInTerm: number;
   readonly content: string;
 }
 
@@ -118,7 +120,11 @@ export class History {
       if (!entry)
         throw new Violation('commit', `member ${id} committed ${index} without having it`);
       this.#checkMajority(entry, voters);
-      this.#committed.set(index, { term: entry.term, content: contentOf(entry) });
+      this.#committed.set(index, {
+        term: entry.term,
+        committedInTerm: durable.hardState.term,
+        content: contentOf(entry),
+      });
       this.committedCount++;
       this.#commitIndex = index;
       this.#checkLeadersHave(index);
@@ -288,7 +294,8 @@ export class History {
 
   #checkLeaderHas(id: RaftId, leadingTerm: number, durable: LogImage, index: number): void {
     const committed = this.#committed.get(index);
-    if (!committed || committed.term >= leadingTerm || index <= durable.snapshot.index) return;
+    if (!committed || committed.committedInTerm >= leadingTerm || index <= durable.snapshot.index)
+      return;
     if (entryAt(durable, index)?.term === committed.term) return;
     throw new Violation('leader completeness', `leader ${id} of ${leadingTerm} lacks ${index}`);
   }

@@ -147,7 +147,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'double vote',
     createCore: withRaft((raft) => {
       beforeStep(raft, (message) => {
-        if (message.type === (MESSAGE_TYPE.vote as number) && !raft.lead) raft.vote = '';
+        const type: number = message.type;
+        if (type === MESSAGE_TYPE.vote && !raft.lead) raft.vote = '';
       });
     }),
   },
@@ -221,8 +222,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'read without quorum',
     createCore: withRaft((raft, core) => {
+      const readIndex = core.readIndex.bind(core);
       core.readIndex = (context) => {
-        raft.readStates.push({ index: raft.raftLog.committed, requestCtx: context });
+        const { prs } = raft;
+        const isSingleton = prs.isSingleton.bind(prs);
+        prs.isSingleton = () => true;
+        readIndex(context);
+        prs.isSingleton = isSingleton;
       };
     }),
   },

@@ -132,7 +132,7 @@ export class SimDisk {
         try {
           resolve(action());
         } catch (error) {
-          reject(error as Error);
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
       });
     });
