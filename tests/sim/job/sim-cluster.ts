@@ -3,7 +3,7 @@
  * of the leader of the newest term are applied in order, and peers hear of it a little later.
  */
 import { ManualClock } from '../../../src/base/clock.ts';
-import { fromWireError, RingloadError } from '../../../src/base/errors.ts';
+import { fromWireError, RingloadError, toRingloadError } from '../../../src/base/errors.ts';
 import {
   clusterId,
   jobId as asJobId,
@@ -403,10 +403,10 @@ export class SimCluster {
             this.#soon(() => {
               resolve(value);
             }),
-          (error: Error) =>
+          (error: unknown) =>
             isAnswerLost ||
             this.#soon(() => {
-              reject(error);
+              reject(toRingloadError(error));
             }),
         );
       };
