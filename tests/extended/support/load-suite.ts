@@ -50,7 +50,15 @@ export function testLoads(suite: LoadSuite): () => LoadWorld {
       t.is(job.state, 'SUCCEEDED', JSON.stringify(job.failure));
       for (const peer of world.cluster.peers)
         t.log(peer.restUrl, (await peer.api.cluster()).members);
-      t.log(origin.bytes, origin.repeated.length, job.counters, job.peers, job.term, job.epoch, world.cluster.logs());
+      t.log(
+        origin.bytes,
+        origin.repeated.length,
+        job.counters,
+        job.peers,
+        job.term,
+        job.epoch,
+        world.cluster.logs(),
+      );
       t.is(job.amplification, 1);
       t.like(job.counters, {
         listedFiles: objects.length,

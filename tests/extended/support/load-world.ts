@@ -52,7 +52,8 @@ export class LoadWorld implements AsyncDisposable {
         STORE_SECRET: store.secretAccessKey,
         WRONG_SECRET: 'not-the-secret',
         RINGLOAD_CACHE_REGION_SIZE_BYTES: '64MiB',
-        RINGLOAD_UFS_RETRY_DELAY_MS: 10, RINGLOAD_LOG_LEVEL: 'debug',
+        RINGLOAD_UFS_RETRY_DELAY_MS: 10,
+        RINGLOAD_LOG_LEVEL: 'debug',
       },
     });
     return new LoadWorld({ store, uploader, cluster, proxy });
