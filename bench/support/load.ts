@@ -1,0 +1,56 @@
+/** A load by one peer and by every installed tool, side by side: behind load-large, load-small. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startOrigin } from './origin.ts';
+import { runPairs } from './pairs.ts';
+import { peerContender } from './peer-contender.ts';
+import { printReport } from './report.ts';
+import { diskContender, installedTools, missingTools, toolContender, versionOf } from './tools.ts';
+
+export interface LoadBenchmark {
+  readonly name: string;
+  readonly count: number;
+  readonly sizeBytes: number;
+  readonly segmentSizeBytes: number;
+  readonly pairs: number;
+  readonly json: boolean;
+  /** Run the peer alone and write CPU profiles there. */
+  readonly profileFolder: string | undefined;
+}
+
+export async function runLoadBenchmark(benchmark: LoadBenchmark): Promise<void> {
+  const { name, count, sizeBytes, segmentSizeBytes, pairs, profileFolder } = benchmark;
+  const folder = await mkdtemp(join(tmpdir(), 'ringload-bench-'));
+  try {
+    await using origin = await startOrigin({ count, sizeBytes });
+    const tools = profileFolder === undefined ? installedTools() : [];
+    const subject = peerContender({ origin, folder, segmentSizeBytes, profileFolder });
+    const [yardstick, ...others] = tools.map((tool) => toolContender(tool, origin, folder));
+    const limit = diskContender(count * sizeBytes, folder);
+    const comparison = await runPairs({
+      subject,
+      // Without any tool the disk is all there is to compare with.
+      yardstick: yardstick ?? limit,
+      others,
+      ...(yardstick && { limit }),
+      pairs,
+    });
+    const versions = await Promise.all(tools.map(versionOf));
+    const missing = missingTools();
+    printReport(
+      name,
+      comparison,
+      [
+        `${count} objects of ${sizeBytes} bytes from ${origin.endpoint}, segments of ${segmentSizeBytes} bytes, into ${folder}`,
+        `timed until the data is synced; medians of ${pairs} rounds; ratio and cpu_ratio are to ${yardstick?.name ?? limit.name}, limit to ${limit.name}`,
+        'CPU: whole process, all threads; the origin is a process of its own on the same cores',
+        ...versions,
+        ...(missing.length > 0 ? [`not installed: ${missing.join(', ')}`] : []),
+      ],
+      { json: benchmark.json },
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

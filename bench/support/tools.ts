@@ -1,0 +1,181 @@
+/**
+ * Programs that people load with today, as contenders: each brings all objects of an origin into
+ * files of a new folder, with its own defaults where they are meant for speed. The clock runs
+ * until the files are synced: what is still in the page cache is not loaded.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants } from 'node:fs';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { cleanEnvironment } from '../../tests/support/child.ts';
+import { type Origin, ORIGIN_BUCKET } from './origin.ts';
+import type { Contender, Work } from './pairs.ts';
+import { peakBytes } from './usage.ts';
+
+/** Where `bench/install-tools.sh` puts them. */
+const TOOLS = join(process.cwd(), '.cache/bench-tools/bin');
+const PEAK_INTERVAL_MS = 50;
+/** Arguments that a command line surely takes. */
+const FILES_PER_SYNC = 1_000;
+
+export interface Tool {
+  readonly name: string;
+  /** Prints its version on the first line. */
+  readonly version: readonly [program: string, ...args: string[]];
+  readonly command: (origin: Origin, target: string) => readonly [string, ...string[]];
+}
+
+const TOOLS_BY_PREFERENCE: readonly Tool[] = [
+  {
+    name: 's5cmd',
+    version: ['s5cmd', 'version'],
+    command: ({ endpoint }, target) => [
+      's5cmd',
+      ...['--log', 'error', '--no-sign-request', '--endpoint-url', endpoint],
+      ...['cp', `s3://${ORIGIN_BUCKET}/*`, `${target}/`],
+    ],
+  },
+  {
+    name: 'rclone',
+    version: ['rclone', 'version'],
+    command: ({ endpoint }, target) => [
+      'rclone',
+      ...['copy', '--config', '/dev/null', '--s3-provider', 'Other', '--s3-endpoint', endpoint],
+      // The origin's ETags are no MD5 of the contents; the others do not compare them either.
+      ...['--s3-region', 'us-east-1', '--ignore-checksum', '--transfers', '16'],
+      ...[`:s3:${ORIGIN_BUCKET}`, target],
+    ],
+  },
+  {
+    name: 'aws s3 cp',
+    version: ['aws', '--version'],
+    command: ({ endpoint }, target) => [
+      'aws',
+      ...['s3', 'cp', '--recursive', '--no-sign-request', '--only-show-errors'],
+      ...['--endpoint-url', endpoint, `s3://${ORIGIN_BUCKET}/`, target],
+    ],
+  },
+  {
+    name: 'curl',
+    version: ['curl', '--version'],
+    command: (origin, target) => {
+      const [first, last] = [origin.keyOf(0), origin.keyOf(origin.count - 1)];
+      const digits = `[${first.replace(/\D/g, '')}-${last.replace(/\D/g, '')}]`;
+      const url = `${origin.endpoint}/${ORIGIN_BUCKET}/${first.replace(/\d+$/, digits)}`;
+      return [
+        'curl',
+        ...['--silent', '--show-error', '--fail', '--parallel', '--parallel-max', '64'],
+        ...['--create-dirs', '--output', `${target}/#1`, url],
+      ];
+    },
+  },
+];
+
+/** Installed ones, the yardstick of the targets first. */
+export function installedTools(): readonly Tool[] {
+  return TOOLS_BY_PREFERENCE.filter(({ version: [program] }) => pathOf(program) !== undefined);
+}
+
+export function missingTools(): readonly string[] {
+  const installed = installedTools();
+  return TOOLS_BY_PREFERENCE.filter((tool) => !installed.includes(tool)).map(({ name }) => name);
+}
+
+export async function versionOf({ name, version: [program, ...args] }: Tool): Promise<string> {
+  const { stdout } = await runProgram(program, args);
+  const text = stdout.split('\n')[0]?.trim() ?? '';
+  return text.startsWith(name) ? text : `${name} ${text}`;
+}
+
+export function toolContender(tool: Tool, origin: Origin, folder: string): Contender {
+  const target = join(folder, tool.name.replaceAll(' ', '-'));
+  return {
+    name: tool.name,
+    prepare: async () => {
+      await rm(target, { recursive: true, force: true });
+      await mkdir(target, { recursive: true });
+    },
+    run: async () => {
+      const [program, ...args] = tool.command(origin, target);
+      const { peakBytes: peak } = await runProgram(program, args);
+      return { ...(await syncFiles(target)), peakBytes: peak };
+    },
+    cleanUp: () => rm(target, { recursive: true, force: true }),
+  };
+}
+
+/** What the disk takes at best: one writer that goes around the page cache. */
+export function diskContender(bytes: number, folder: string): Contender {
+  const target = join(folder, 'dd');
+  return {
+    name: 'dd oflag=direct',
+    prepare: () => rm(target, { force: true }),
+    run: async () => {
+      const count = Math.ceil(bytes / 2 ** 20);
+      const { peakBytes: peak } = await runProgram('dd', [
+        ...['if=/dev/zero', `of=${target}`, 'bs=1M', `count=${count}`],
+        ...['oflag=direct', 'conv=fdatasync', 'status=none'],
+      ]);
+      return { bytes: count * 2 ** 20, objects: 1, peakBytes: peak };
+    },
+    cleanUp: () => rm(target, { force: true }),
+  };
+}
+
+/** Syncs every file and says what is there. */
+async function syncFiles(folder: string): Promise<Work> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  for (let at = 0; at < files.length; at += FILES_PER_SYNC) {
+    await runProgram('sync', files.slice(at, at + FILES_PER_SYNC));
+  }
+  let bytes = 0;
+  for (const file of files) bytes += (await stat(file)).size;
+  return { bytes, objects: files.length };
+}
+
+function pathOf(program: string): string | undefined {
+  const folders = [TOOLS, ...(process.env['PATH'] ?? '').split(delimiter)];
+  return folders.map((folder) => join(folder, program)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs to the end. @throws when it fails, with what it said. */
+async function runProgram(
+  program: string,
+  args: readonly string[],
+): Promise<{ stdout: string; peakBytes: number }> {
+  const child = spawn(pathOf(program) ?? program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: cleanEnvironment({ AWS_REGION: 'us-east-1' }),
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout = (stdout + chunk.toString()).slice(-8_192)));
+  child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-8_192)));
+  let peak = 0;
+  const watch = setInterval(() => {
+    // It may have ended meanwhile: then the last figure stands.
+    peakBytes([child.pid ?? 0]).then(
+      (bytes) => (peak = Math.max(peak, bytes)),
+      () => undefined,
+    );
+  }, PEAK_INTERVAL_MS);
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code !== 0) throw new Error(`${program} ended with ${code}: ${stderr}`);
+    return { stdout, peakBytes: peak };
+  } finally {
+    clearInterval(watch);
+  }
+}
