@@ -16,6 +16,7 @@ export async function run(args: readonly string[]): Promise<void> {
       'segment-mib': { type: 'string', default: '8' },
       json: { type: 'boolean', default: false },
       profile: { type: 'string' },
+      against: { type: 'string' },
     },
   });
   await runLoadBenchmark({
@@ -26,5 +27,6 @@ export async function run(args: readonly string[]): Promise<void> {
     pairs: Number(values.pairs),
     json: values.json,
     profileFolder: values.profile,
+    against: values.against,
   });
 }

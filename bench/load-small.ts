@@ -15,6 +15,7 @@ export async function run(args: readonly string[]): Promise<void> {
       'size-kib': { type: 'string', default: '64' },
       json: { type: 'boolean', default: false },
       profile: { type: 'string' },
+      against: { type: 'string' },
     },
   });
   await runLoadBenchmark({
@@ -25,5 +26,6 @@ export async function run(args: readonly string[]): Promise<void> {
     pairs: Number(values.pairs),
     json: values.json,
     profileFolder: values.profile,
+    against: values.against,
   });
 }

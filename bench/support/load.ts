@@ -1,7 +1,7 @@
 /** A load by one peer and by every installed tool, side by side: behind load-large, load-small. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { startOrigin } from './origin.ts';
 import { runPairs } from './pairs.ts';
 import { peerContender } from './peer-contender.ts';
@@ -17,16 +17,24 @@ export interface LoadBenchmark {
   readonly json: boolean;
   /** Run the peer alone and write CPU profiles there. */
   readonly profileFolder: string | undefined;
+  /** Folder of another build of the peer, to compare with in place of tools: before and after. */
+  readonly against: string | undefined;
 }
 
 export async function runLoadBenchmark(benchmark: LoadBenchmark): Promise<void> {
-  const { name, count, sizeBytes, segmentSizeBytes, pairs, profileFolder } = benchmark;
+  const { name, count, sizeBytes, segmentSizeBytes, pairs, profileFolder, against } = benchmark;
   const folder = await mkdtemp(join(tmpdir(), 'ringload-bench-'));
   try {
     await using origin = await startOrigin({ count, sizeBytes });
-    const tools = profileFolder === undefined ? installedTools() : [];
+    const alone = profileFolder !== undefined || against !== undefined;
+    const tools = alone ? [] : installedTools();
     const subject = peerContender({ origin, folder, segmentSizeBytes, profileFolder });
-    const [yardstick, ...others] = tools.map((tool) => toolContender(tool, origin, folder));
+    const rivals = tools.map((tool) => toolContender(tool, origin, folder));
+    if (against !== undefined) {
+      const program = join(resolve(against), 'cli/main.js');
+      rivals.push(peerContender({ origin, folder, segmentSizeBytes, program, name: against }));
+    }
+    const [yardstick, ...others] = rivals;
     const limit = diskContender(count * sizeBytes, folder);
     const comparison = await runPairs({
       subject,
@@ -37,7 +45,7 @@ export async function runLoadBenchmark(benchmark: LoadBenchmark): Promise<void> 
       pairs,
     });
     const versions = await Promise.all(tools.map(versionOf));
-    const missing = missingTools();
+    const missing = alone ? [] : missingTools();
     printReport(
       name,
       comparison,

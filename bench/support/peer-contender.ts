@@ -10,11 +10,17 @@ import { waitFor } from '../../tests/support/wait-for.ts';
 import { type Origin, ORIGIN_BUCKET } from './origin.ts';
 import type { Contender } from './pairs.ts';
 
+const PROGRAM = join(process.cwd(), 'dist/cli/main.js');
+const PROFILED_PROGRAM = join(import.meta.dirname, 'profiled-peer.js');
 const LOAD_DEADLINE_MS = 900_000;
 /** How late the end of a load may be noticed. */
 const POLL_MS = 10;
 
 export interface PeerContenderOptions {
+  /** Default `ringload`. */
+  readonly name?: string;
+  /** Compiled command line; default that of `dist`. */
+  readonly program?: string;
   readonly origin: Origin;
   readonly folder: string;
   readonly segmentSizeBytes: number;
@@ -23,7 +29,8 @@ export interface PeerContenderOptions {
 }
 
 export function peerContender(options: PeerContenderOptions): Contender {
-  const { origin, segmentSizeBytes, profileFolder } = options;
+  const { origin, segmentSizeBytes, profileFolder, name = 'ringload' } = options;
+  const program = profileFolder === undefined ? (options.program ?? PROGRAM) : PROFILED_PROGRAM;
   const folder = join(options.folder, 'peer');
   const capacity = Math.max(2 ** 30, Math.ceil(origin.count * origin.sizeBytes * 1.5) + 2 ** 30);
   let peer: Peer | undefined;
@@ -33,24 +40,23 @@ export function peerContender(options: PeerContenderOptions): Contender {
     await rm(folder, { recursive: true, force: true });
   };
   return {
-    name: 'ringload',
+    name,
     pids: () => (peer === undefined ? [] : [peer.pid]),
     cleanUp,
     prepare: async () => {
       await cleanUp();
       const dataDir = join(folder, 'data');
       await mkdir(dataDir, { recursive: true });
-      const profile = profileFolder === undefined ? {} : { NODE_OPTIONS: profiling(profileFolder) };
       peer = new Peer({
         index: 0,
-        program: join(process.cwd(), 'dist/cli/main.js'),
+        program,
         dataDir,
         restPort: await freePort(),
         dataPort: await freePort(),
         join: [],
         mounts: [origin.mount],
         args: ['--cache-dir', `${join(folder, 'cache')}=${capacity}`, '--log-level', 'warn'],
-        env: profile,
+        env: profileFolder === undefined ? {} : { BENCH_PROFILE_FOLDER: profileFolder },
       });
       await peer.start();
       await peer.waitReady();
@@ -78,8 +84,4 @@ export function peerContender(options: PeerContenderOptions): Contender {
       return { bytes: counters.loadedBytes, objects: counters.loadedFiles };
     },
   };
-}
-
-function profiling(folder: string): string {
-  return `--cpu-prof --cpu-prof-dir=${folder}`;
 }
