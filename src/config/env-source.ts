@@ -1,6 +1,6 @@
 /**
- * The environment as a source. `readEnv` is the only function of the program that names
- * `process.env`, apart from the AWS chain, which reads its own variables.
+ * The environment as a source. `readEnv` and `readMountEnv` are the only functions of the program
+ * that name `process.env`, apart from the AWS chain, which reads its own variables.
  */
 import {
   configInvalid,
@@ -12,6 +12,7 @@ import {
 } from './layer.ts';
 import { CONFIG_OPTIONS } from './options.ts';
 import { parseText } from './parse-text.ts';
+import type { MountOptions } from './schema.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -47,6 +48,23 @@ export function readEnv(): Environment {
     if (name.startsWith(PREFIX) || LOCATION_ENV_NAMES.includes(name)) env[name] = value;
   }
   return env;
+}
+
+const AWS_PREFIX = 'AWS_';
+
+/** A copy of what mounts look at: AWS settings, and the variables that their credentials name. */
+export function readMountEnv(mounts: readonly MountOptions[]): Environment {
+  const named = new Set<string>();
+  for (const { credentials } of mounts) {
+    if (credentials?.kind !== 'env') continue;
+    const { accessKeyIdName, secretAccessKeyName, sessionTokenName } = credentials;
+    for (const name of [accessKeyIdName, secretAccessKeyName, sessionTokenName]) {
+      if (name !== undefined) named.add(name);
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => name.startsWith(AWS_PREFIX) || named.has(name)),
+  );
 }
 
 /**

@@ -88,19 +88,19 @@ export class SegmentLoader {
     signal: AbortSignal,
     earlier?: RingloadError,
   ): Promise<LoadOutcome> {
-    let own = false;
+    const flight = { own: false };
     try {
       const outcome = await this.#flights.run(
         flightKey(request.key),
         (flightSignal) => {
-          own = true;
+          flight.own = true;
           return this.#fill(request, flightSignal);
         },
         signal,
       );
-      return { ...outcome, own };
+      return { ...outcome, own: flight.own };
     } catch (thrown) {
-      if (own || signal.aborted || earlier) throw thrown;
+      if (flight.own || signal.aborted || earlier) throw thrown;
       throw new SharedFailure(toRingloadError(thrown));
     }
   }

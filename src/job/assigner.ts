@@ -9,12 +9,12 @@
 import type { PeerId } from '../base/ids.ts';
 import { jitter, type Random } from '../base/random.ts';
 import type { FileRun } from './file-run.ts';
-import { OwnerQueue, type TaskRun } from './owner-queue.ts';
+import { OwnerQueue } from './owner-queue.ts';
 import type { Placement } from './placement.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
 import { backoffMs } from './retry-policy.ts';
 import { Throttle } from './throttle.ts';
-import type { Unit } from './unit.ts';
+import type { TaskRun, Unit } from './unit.ts';
 
 export interface AssignerLimits {
   /** Tasks and bytes out per owner before its first acknowledgement says otherwise. */

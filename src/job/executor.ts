@@ -28,6 +28,7 @@ import {
 } from './protocol.ts';
 import { RecordWriter } from './record-writer.ts';
 import { ResultOutbox } from './result-outbox.ts';
+import { TaskSignals } from './task-signals.ts';
 
 export interface ExecutorLimits {
   /** Granted to the leader per job. */
@@ -81,7 +82,7 @@ interface Order {
   readonly pass: PassRef;
   readonly leader: PeerId;
   /** Ends all work of the run, of this order and of those before it. */
-  readonly controller: AbortController;
+  readonly signals: TaskSignals;
   readonly outbox: ResultOutbox;
   /** Id of its first task: an order with a lower one was given before. */
   readonly firstTaskId: number;
@@ -191,7 +192,7 @@ export class Executor {
     const order: Order = {
       pass: { jobId, run, term, pass },
       leader: from,
-      controller: known && isSameRun ? known.controller : new AbortController(),
+      signals: known && isSameRun ? known.signals : new TaskSignals(),
       outbox: new ResultOutbox({
         ...this.#options,
         pass: { jobId, run, term, pass },
@@ -233,7 +234,7 @@ export class Executor {
 
   #drop(order: Order): void {
     this.#abandon(order);
-    order.controller.abort(new RingloadError('cancelled', 'the run of the job is over'));
+    order.signals.abort(new RingloadError('cancelled', 'the run of the job is over'));
     if (this.#orders.get(order.pass.jobId) === order) this.#orders.delete(order.pass.jobId);
   }
 
@@ -259,10 +260,9 @@ export class Executor {
   }
 
   async #run({ order, batch, task }: QueuedTask): Promise<void> {
-    const { signal } = order.controller;
     let result: TaskResult;
     try {
-      result = await this.#perform(order, batch, task, signal);
+      result = await order.signals.run((signal) => this.#perform(order, batch, task, signal));
     } catch (thrown) {
       const error = toRingloadError(thrown);
       if (error.code === 'internal')

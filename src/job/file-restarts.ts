@@ -8,7 +8,7 @@
 import type { WireError } from '../base/errors.ts';
 import type { UfsObject } from '../ufs/under-store.ts';
 import type { FileRun } from './file-run.ts';
-import type { TaskRun } from './owner-queue.ts';
+import type { TaskRun } from './unit.ts';
 
 export interface Restart {
   readonly file: FileRun;

@@ -1,7 +1,7 @@
 /** The newest failures and retries of a job, bounded, for reports. */
 import type { WireError } from '../base/errors.ts';
 import type { FailedFile, TaskIncident } from './job-status.ts';
-import type { TaskRun } from './owner-queue.ts';
+import type { TaskRun } from './unit.ts';
 import { reasonOf } from './retry-policy.ts';
 
 /** Alluxio keeps as many. */

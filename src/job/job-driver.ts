@@ -16,6 +16,7 @@ import type { Placement } from './placement.ts';
 import type { OwnerTransport, ResultFrame, TaskBatch } from './protocol.ts';
 import { backoffMs } from './retry-policy.ts';
 import type { RunEffect, RunEvent } from './run-events.ts';
+import { TaskSignals } from './task-signals.ts';
 
 /** Where all failed files of a job are kept; appended to, never read by the run. */
 export interface FailureSink {
@@ -44,7 +45,7 @@ const RETRY_DELAY_MAX_MS = 5000;
 export class JobDriver {
   readonly #options: DriverOptions;
   readonly #run: JobRun;
-  readonly #stop = new AbortController();
+  readonly #signals = new TaskSignals();
   #timer: Timer | undefined;
 
   constructor(options: DriverOptions) {
@@ -72,28 +73,28 @@ export class JobDriver {
   /** False: the frame belongs to another run or term, its sender may forget it. */
   takeResults(from: PeerId, frame: ResultFrame): boolean {
     const { run, term } = this.#options.start.ref;
-    if (this.#stop.signal.aborted || frame.run !== run || frame.term !== term) return false;
+    if (this.#signals.isAborted || frame.run !== run || frame.term !== term) return false;
     this.#dispatch({ kind: 'results', from, frame });
     return true;
   }
 
   /** Ends without a verdict: the run was stopped, or another leader takes over. */
   stop(): void {
-    if (this.#stop.signal.aborted) return;
+    if (this.#signals.isAborted) return;
     this.#timer?.cancel();
-    this.#stop.abort(new Error('the driver of the job stopped'));
+    this.#signals.abort(new Error('the driver of the job stopped'));
   }
 
   #tick(): void {
     this.#dispatch({ kind: 'tick' });
-    if (this.#stop.signal.aborted) return;
+    if (this.#signals.isAborted) return;
     this.#timer = this.#options.clock.setTimer(TICK_MS, () => {
       this.#tick();
     });
   }
 
   #dispatch(event: RunEvent): void {
-    if (this.#stop.signal.aborted) return;
+    if (this.#signals.isAborted) return;
     try {
       for (const effect of this.#run.handle(event, this.#options.clock.nowMs())) {
         void this.#perform(effect).catch((thrown: unknown) => {
@@ -106,7 +107,7 @@ export class JobDriver {
   }
 
   #giveUp(thrown: unknown): void {
-    if (this.#stop.signal.aborted) return;
+    if (this.#signals.isAborted) return;
     const error = toRingloadError(thrown);
     this.#options.logger.warn('stop driving the job', { code: error.code, reason: error.message });
     this.stop();
@@ -116,10 +117,10 @@ export class JobDriver {
   async #perform(effect: RunEffect): Promise<void> {
     switch (effect.kind) {
       case 'list':
-        await this.#list(effect);
+        await this.#signals.run((signal) => this.#list(effect, signal));
         return;
       case 'stat':
-        await this.#stat(effect.path);
+        await this.#signals.run((signal) => this.#stat(effect.path, signal));
         return;
       case 'send':
         await this.#send(effect.to, effect.batch);
@@ -134,13 +135,15 @@ export class JobDriver {
         await this.#checkpoint(effect);
         return;
       case 'finish':
-        await this.#finish(effect);
+        await this.#signals.run((signal) => this.#finish(effect, signal));
         return;
     }
   }
 
-  async #list({ after, limit }: Extract<RunEffect, { kind: 'list' }>): Promise<void> {
-    const { signal } = this.#stop;
+  async #list(
+    { after, limit }: Extract<RunEffect, { kind: 'list' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { path } = this.#options.start.spec;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
@@ -150,7 +153,7 @@ export class JobDriver {
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (signal.aborted) return;
+        if (this.#signals.isAborted) return;
         this.#options.logger.warn('listing failed', {
           code: error.code,
           reason: error.message,
@@ -160,25 +163,24 @@ export class JobDriver {
           this.#dispatch({ kind: 'list-failed', error: toWireError(error) });
           return;
         }
-        await this.#rest(attempt);
+        await this.#rest(attempt, signal);
       }
     }
   }
 
-  async #stat(path: string): Promise<void> {
-    const { signal } = this.#stop;
+  async #stat(path: string, signal: AbortSignal): Promise<void> {
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
         this.#dispatch({ kind: 'stat', path, found: await this.#options.store.stat(path, signal) });
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (signal.aborted) return;
+        if (this.#signals.isAborted) return;
         if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) {
           this.#dispatch({ kind: 'stat', path, found: toWireError(error) });
           return;
         }
-        await this.#rest(attempt);
+        await this.#rest(attempt, signal);
       }
     }
   }
@@ -217,10 +219,13 @@ export class JobDriver {
   }
 
   /** The verdict has to be committed, however long it takes, unless somebody else has the say. */
-  async #finish(effect: Extract<RunEffect, { kind: 'finish' }>): Promise<void> {
+  async #finish(
+    effect: Extract<RunEffect, { kind: 'finish' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { jobId, run, term } = this.#options.start.ref;
     const { kind: _, ...verdict } = effect;
-    for (let attempt = 1; !this.#stop.signal.aborted; attempt += 1) {
+    for (let attempt = 1; !this.#signals.isAborted; attempt += 1) {
       try {
         const atMs = this.#options.clock.wallMs();
         await this.#options.commit({ kind: 'job.finish', jobId, run, term, atMs, ...verdict });
@@ -228,15 +233,15 @@ export class JobDriver {
         return;
       } catch (thrown) {
         if (isFinal(toRingloadError(thrown))) throw thrown;
-        await this.#rest(attempt);
+        await this.#rest(attempt, signal);
       }
     }
   }
 
-  async #rest(attempt: number): Promise<void> {
+  async #rest(attempt: number, signal: AbortSignal): Promise<void> {
     const delayMs = backoffMs(attempt, RETRY_DELAY_MS, RETRY_DELAY_MAX_MS);
     const { clock, random } = this.#options;
-    await sleep(clock, jitter(random, delayMs), this.#stop.signal).catch(() => undefined);
+    await sleep(clock, jitter(random, delayMs), signal).catch(() => undefined);
   }
 }
 

@@ -23,7 +23,7 @@ import { Fifo } from './fifo.ts';
 import { IncidentLog } from './incident-log.ts';
 import { InventoryRound } from './inventory-round.ts';
 import type { FailedFile, JobCounters, TaskIncident } from './job-status.ts';
-import type { TaskRun } from './owner-queue.ts';
+import type { TaskRun } from './unit.ts';
 import type { Placement } from './placement.ts';
 import type { PassRef, ResultFrame, TaskResult } from './protocol.ts';
 import { classify } from './retry-policy.ts';

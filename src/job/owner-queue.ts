@@ -1,18 +1,7 @@
 /** Tasks bound for one owner: what waits, what is out, and how much may be out. */
 import type { PeerId } from '../base/ids.ts';
 import { Fifo } from './fifo.ts';
-import type { Unit } from './unit.ts';
-
-/** One task of one unit for one owner. */
-export interface TaskRun {
-  readonly id: number;
-  readonly unit: Unit;
-  readonly owner: PeerId;
-  readonly sources: readonly PeerId[];
-  readonly attempt: number;
-  /** When it was sent; undefined while it waits. */
-  sentMs: number | undefined;
-}
+import type { TaskRun } from './unit.ts';
 
 /** Paths of a batch may take so much text, so that no frame comes near its limit. */
 const BATCH_TEXT_MAX_LENGTH = 1024 * 1024;

@@ -1,7 +1,6 @@
 /** The unit of scheduling: one segment (or a file's metadata alone) that R owners must hold. */
 import type { PeerId } from '../base/ids.ts';
 import type { FileRun } from './file-run.ts';
-import type { TaskRun } from './owner-queue.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
 
 export interface Unit {
@@ -27,6 +26,17 @@ export interface Unit {
   closed: boolean;
   /** Its bytes are in the job's counters: a second fetch after a lost owner is not counted. */
   counted: boolean;
+}
+
+/** One task of one unit for one owner. */
+export interface TaskRun {
+  readonly id: number;
+  readonly unit: Unit;
+  readonly owner: PeerId;
+  readonly sources: readonly PeerId[];
+  readonly attempt: number;
+  /** When it was sent; undefined while it waits. */
+  sentMs: number | undefined;
 }
 
 export function openUnit(file: FileRun, index: number, length: number): Unit {

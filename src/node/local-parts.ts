@@ -35,7 +35,6 @@ export interface LocalParts {
   readonly cluster: { id: ClusterId | undefined };
 }
 
-const HEAD_TIMEOUT_MS = 30_000;
 const STALL_TIMEOUT_MS = 10_000;
 
 /** @throws data_dir_locked, data_dir_foreign, data_corrupt, config_invalid, address_in_use */
@@ -68,7 +67,8 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
   const token = tokenOf(options, cluster);
   const client = new SegmentClient({
     token,
-    headTimeoutMs: HEAD_TIMEOUT_MS,
+    // Why: a peer that says nothing for so long is down; the copy is to be had elsewhere.
+    headTimeoutMs: config.liveness.downAfterMs,
     stallTimeoutMs: STALL_TIMEOUT_MS,
   });
   const plane = new StreamDataPlane({ stores, peers: client, writer: store, clock: systemClock });

@@ -1,6 +1,6 @@
 /** `ringload serve`: one peer in one process, from signal to exit code. */
 import { RingloadError, toRingloadError } from '../base/errors.ts';
-import { readEnv } from '../config/env-source.ts';
+import { readMountEnv } from '../config/env-source.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../obs/logger.ts';
 import { createMetrics } from '../obs/metrics.ts';
@@ -28,7 +28,7 @@ export async function runNode(loaded: LoadedConfig, version: string): Promise<nu
       loaded,
       logger,
       metrics,
-      env: readEnv(),
+      env: readMountEnv(loaded.config.ufs.mounts),
       version,
       giveUp: giveUp.signal,
     });

@@ -94,12 +94,13 @@ export class FileReader {
     limit: number;
   }): Promise<{ readonly files: readonly FileRecord[]; readonly next?: string }> {
     const { network, catalog } = this.#options;
-    const { members, self, isReachable } = this.#options.placement();
+    const placement = this.#options.placement();
+    const { members, self } = placement;
     const limit = Math.min(LIST_MAX_COUNT, asked.limit);
     const request = { ...asked, limit };
     const pages = await Promise.all(
       members
-        .filter((peer) => peer === self || isReachable(peer))
+        .filter((peer) => peer === self || placement.isReachable(peer))
         .map((peer) => (peer === self ? catalog.scan(request) : network.listAt(peer, request))),
     );
     const byPath = new Map<string, FileRecord>();
@@ -202,7 +203,8 @@ export class FileReader {
     } finally {
       // Why before the returns: they wait for a step under way, which may wait for the network.
       controller.abort(new RingloadError('cancelled', 'the range is over'));
-      await Promise.all([current, following].map((begun) => begun?.chunks.return(undefined)));
+      await current?.chunks.return(undefined);
+      await following?.chunks.return(undefined);
     }
   }
 
@@ -243,8 +245,9 @@ function* slicesOf(record: FileRecord, offset: number, length: number): Generato
   }
 }
 
-function isHome({ self, ownersOf }: ReadPlacement, { path, replicaCount }: FileRecord): boolean {
-  return ownersOf({ path, index: 0, segmented: true }, replicaCount).includes(self);
+function isHome(placement: ReadPlacement, { path, replicaCount }: FileRecord): boolean {
+  const homes = placement.ownersOf({ path, index: 0, segmented: true }, replicaCount);
+  return homes.includes(placement.self);
 }
 
 /**

@@ -33,9 +33,9 @@ export interface ReadPlacement {
   readonly self: PeerId;
   /** Members whose catalogues together list every cached file. */
   readonly members: readonly PeerId[];
-  ownersOf(
+  readonly ownersOf: (
     segment: { path: string; index: number; segmented: boolean },
     count: number,
-  ): readonly PeerId[];
-  isReachable(peer: PeerId): boolean;
+  ) => readonly PeerId[];
+  readonly isReachable: (peer: PeerId) => boolean;
 }

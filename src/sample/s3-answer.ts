@@ -211,12 +211,19 @@ function collect(
     last = key.slice(0, cut + delimiter.length);
     // A marker inside a group means that the group has been shown.
     if (!range.after.startsWith(last)) page.commonPrefixes.push(last);
-    objects = source.following(last + HIGHEST)[Symbol.iterator]();
+    objects = beyondGroup(source, last);
   }
 }
 
-/** Sorts behind every key of a group. */
+/** Sorts behind every key of a group but those that go on with the same character. */
 const HIGHEST = '\u{10ffff}';
+
+function* beyondGroup(source: ObjectSource, group: string): Generator<VirtualObject, undefined> {
+  for (const object of source.following(group + HIGHEST)) {
+    if (!object.key.startsWith(group)) yield object;
+  }
+  return undefined;
+}
 
 /** Objects greater than `after`, from the first on that could have the prefix. */
 function* startingAt(

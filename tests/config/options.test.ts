@@ -2,7 +2,7 @@ import test from 'ava';
 import { nearest, editDistance } from '../../src/config/nearest.ts';
 import { CONFIG_OPTIONS, OPTION_BY_KEY } from '../../src/config/options.ts';
 import { PRESETS } from '../../src/config/presets.ts';
-import { readEnv } from '../../src/config/env-source.ts';
+import { readEnv, readMountEnv } from '../../src/config/env-source.ts';
 import { JOB_DEFAULTS, JOB_LIMITS } from '../../src/job/spec.ts';
 import { load } from './support.ts';
 
@@ -67,6 +67,22 @@ test('options: readEnv copies what the program looks at, nothing else', (t) => {
   const env = readEnv();
   t.is(env['RINGLOAD_PEER_ZONE'], 'from-env');
   t.true(Object.keys(env).every((name) => /^(RINGLOAD_|HOME$|XDG_CONFIG_HOME$)/.test(name)));
+});
+
+test('options: readMountEnv copies AWS settings and what credentials name, nothing else', (t) => {
+  const values = { AWS_REGION: 'r', DATA_ID: 'id', DATA_SECRET: 's', SOME_OTHER_SECRET: 'x' };
+  Object.assign(process.env, values);
+  t.teardown(() => {
+    for (const name of Object.keys(values)) Reflect.deleteProperty(process.env, name);
+  });
+  const names = { accessKeyIdName: 'DATA_ID', secretAccessKeyName: 'DATA_SECRET' };
+  const env = readMountEnv([
+    { path: 's3://a' },
+    { path: 's3://b', credentials: { kind: 'anonymous' } },
+    { path: 's3://c', credentials: { kind: 'env', ...names } },
+  ]);
+  t.like(env, { AWS_REGION: 'r', DATA_ID: 'id', DATA_SECRET: 's' });
+  t.true(Object.keys(env).every((name) => /^(AWS_.*|DATA_ID|DATA_SECRET)$/.test(name)));
 });
 
 test('nearest: finds the closest name and nothing when all are far', (t) => {

@@ -13,8 +13,8 @@ test.before(async () => {
   stage = await Stage.open({ peers: 2, moreMounts: ['nowhere'] });
   path = stage.addFiles({ count: 2 }).path;
 });
-test.after.always(() => {
-  stage[Symbol.asyncDispose]();
+test.after.always(async () => {
+  await stage[Symbol.asyncDispose]();
 });
 
 interface BadRequest {

@@ -25,11 +25,11 @@ test.before(async () => {
     env: { RINGLOAD_CACHE_REGION_SIZE_BYTES: '1MiB', RINGLOAD_LOAD_CONCURRENCY: 4 },
   });
 });
-test.serial.beforeEach(() => {
-  stage.restore();
+test.serial.beforeEach(async () => {
+  await stage.restore();
 });
-test.after.always(() => {
-  stage[Symbol.asyncDispose]();
+test.after.always(async () => {
+  await stage[Symbol.asyncDispose]();
 });
 
 /** Flips one bit in every copy of the first segment that this peer's disk has; how many it was. */

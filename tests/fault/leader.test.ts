@@ -9,11 +9,11 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => {
-  stage.restore();
+test.serial.beforeEach(async () => {
+  await stage.restore();
 });
-test.after.always(() => {
-  stage[Symbol.asyncDispose]();
+test.after.always(async () => {
+  await stage[Symbol.asyncDispose]();
 });
 
 /** The leader is gone; tells how long until another one leads and until the job goes on. */

@@ -15,11 +15,11 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => {
-  stage.restore();
+test.serial.beforeEach(async () => {
+  await stage.restore();
 });
-test.after.always(() => {
-  stage[Symbol.asyncDispose]();
+test.after.always(async () => {
+  await stage[Symbol.asyncDispose]();
 });
 
 const below = ({ prefix }: FileSet): RegExp => new RegExp(`^${prefix}`);

@@ -14,11 +14,11 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => {
-  stage.restore();
+test.serial.beforeEach(async () => {
+  await stage.restore();
 });
-test.after.always(() => {
-  stage[Symbol.asyncDispose]();
+test.after.always(async () => {
+  await stage[Symbol.asyncDispose]();
 });
 
 test.serial('owner: kill -9 in the middle of its segments moves its work', async (t) => {
@@ -116,7 +116,11 @@ test.serial('reads: go on without quorum and without the origin', async (t) => {
   await expectBytesFromCache(t, stage, held, [survivor]);
   const [lost = ''] = once.keys.filter((key) => !held.includes(key) && !key.endsWith('/empty'));
   await t.throwsAsync(survivor.api.readFile(pathOf(lost)), { message: /50\d|terminated/ });
-  t.is((await fetch(`${survivor.restUrl}/readyz`)).status, 503);
+  // A leader that lost its followers needs an election timeout to know.
+  await stage.cluster.waitFor(
+    async () => (await fetch(`${survivor.restUrl}/readyz`)).status === 503,
+    'the survivor to be not ready for loads',
+  );
   t.is((await fetch(`${survivor.restUrl}/readyz?check=read`)).status, 200);
   t.true(survivor.running);
 });

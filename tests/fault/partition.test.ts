@@ -49,7 +49,8 @@ onLinux('partition: one way, an owner that cannot answer does not hold the job u
   await load.isUnderWay();
   const startMs = performance.now();
   for (const peer of stage.cluster.peers) if (peer !== mute) stage.cluster.cut(mute, peer);
-  await load.succeeds();
+  // Far beyond `liveness.downAfterMs`, far below any time-out of a single call.
+  await load.succeeds(25_000);
   t.log(`ended ${Math.round(performance.now() - startMs)} ms after the owner fell mute`);
   stage.cluster.heal();
   await stage.restore();

@@ -13,11 +13,11 @@ let stage: Stage;
 test.before(async () => {
   stage = await Stage.open();
 });
-test.serial.beforeEach(() => {
-  stage.restore();
+test.serial.beforeEach(async () => {
+  await stage.restore();
 });
-test.after.always(() => {
-  stage[Symbol.asyncDispose]();
+test.after.always(async () => {
+  await stage[Symbol.asyncDispose]();
 });
 
 test.serial('submit: the same path on all peers at once makes one job', async (t) => {

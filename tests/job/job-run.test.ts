@@ -135,6 +135,24 @@ test('job run: an owner that works for long and says so is asked again, not pass
   t.is(counter(world, 'retriedTaskCount'), 0);
 });
 
+test('job run: a result that is lost while its owner goes on is asked for again', async (t) => {
+  const world = storyWorld({ limits: { windowTasks: 1 } });
+  for (let n = 0; n < 9; n += 1) world.put(`f${n}`, 50);
+  world.delayMs = (what) => (what === 'task' ? 1500 : 1);
+  let lost = false;
+  world.fate = (_owner, _task, path) => {
+    if (lost || !path.endsWith('f0')) return undefined;
+    lost = true;
+    return 'lose-result';
+  };
+  world.lead();
+  t.true(await world.finish());
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.is(world.fetchCountOf('f0'), 1);
+  t.is(counter(world, 'retriedTaskCount'), 0);
+  t.is(world.verdict?.checkpoint.pass, 1);
+});
+
 test('job run: an epoch that changes during a pass calls for a second one, which copies', async (t) => {
   const world = storyWorld({ spec: { replicaCount: 1 } });
   for (let n = 0; n < 10; n += 1) world.put(`f${n}`, 50);

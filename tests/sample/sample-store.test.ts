@@ -229,6 +229,22 @@ test('sample store: listings are grouped and paged by UTF-8 bytes, in both versi
   t.is(below.Contents, undefined);
 });
 
+test('sample store: a group is skipped whole, whatever its keys go on with', async (t) => {
+  const keys = ['g/1', 'g/\u{10ffff}', 'g/\u{10ffff}\u{10ffff}x', 'h', 'i/1'];
+  await using served = await serve(new ObjectSet(keys.map((key) => [key, 1])));
+  const page = await served.client.send(
+    new ListObjectsV2Command({ Bucket: BUCKET, Delimiter: '/', MaxKeys: 10 }),
+  );
+  t.deepEqual(
+    page.CommonPrefixes?.map(({ Prefix }) => Prefix),
+    ['g/', 'i/'],
+  );
+  t.deepEqual(
+    page.Contents?.map(({ Key }) => Key),
+    ['h'],
+  );
+});
+
 test('sample store: a hundred million keys are listed from anywhere', async (t) => {
   const objects = new NumberedObjects({ prefix: 'p/', count: 100_000_000, sizeBytes: 5 });
   await using served = await serve(objects);

@@ -95,7 +95,7 @@ export class LevelFileCatalog implements FileCatalog {
     }
     const first = FILE + prefix;
     const end = endOfPrefix(first);
-    const isPastStart = after !== undefined && isAfter(after, first);
+    const isPastStart = after !== undefined && !isAfter(first, after);
     if (isPastStart && !isAfter(end, after)) return found.slice(0, request.limit);
     const limit = request.limit - found.length;
     if (limit <= 0) return found.slice(0, request.limit);

@@ -3,7 +3,7 @@
  * of the leader of the newest term are applied in order, and peers hear of it a little later.
  */
 import { ManualClock } from '../../../src/base/clock.ts';
-import { fromWireError, RingloadError } from '../../../src/base/errors.ts';
+import { fromWireError, RingloadError, toRingloadError } from '../../../src/base/errors.ts';
 import {
   clusterId,
   jobId as asJobId,
@@ -406,7 +406,7 @@ export class SimCluster {
           (error: unknown) =>
             isAnswerLost ||
             this.#soon(() => {
-              reject(error as Error);
+              reject(toRingloadError(error));
             }),
         );
       };

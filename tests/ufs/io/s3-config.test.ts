@@ -149,3 +149,25 @@ test('s3 config: several mounts are routed to their stores', async (t) => {
   await stores.close();
   await rm(directory, { recursive: true });
 });
+
+test('s3 config: the chain is asked for a region once, not with every request', async (t) => {
+  await using origin = await startOrigin();
+  const path = `s3://${FaultyOrigin.BUCKET}`;
+  let lookUpCount = 0;
+  const env: Record<string, string> = {};
+  Object.defineProperty(env, 'AWS_REGION', {
+    get: () => {
+      lookUpCount += 1;
+      return 'eu-west-1';
+    },
+  });
+  const credentials = { kind: 'anonymous' } as const;
+  const stores = openUnderStores([{ path, endpoint: origin.endpoint, credentials }], {
+    ...ufsDependencies(),
+    env,
+  });
+  for (let request = 0; request < 5; request += 1)
+    await stores.storeOf(path).stat(`${path}/k`, signal);
+  await stores.close();
+  t.is(lookUpCount, 1);
+});

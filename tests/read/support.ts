@@ -1,0 +1,188 @@
+/** Readers of a small cluster in memory: this peer, others that can be away, and the under store. */
+import { RingloadError } from '../../src/base/errors.ts';
+import { peerId, type PeerId } from '../../src/base/ids.ts';
+import { silentLogger } from '../../src/base/logger.ts';
+import type { FileRecord } from '../../src/cache/file-catalog.ts';
+import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
+import type { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
+import type { SegmentKey } from '../../src/cache/segment-store.ts';
+import { Checksummer } from '../../src/data/io/checksummer.ts';
+import type { DataPlane } from '../../src/data/data-plane.ts';
+import { SegmentLoader } from '../../src/data/segment-loader.ts';
+import { FileReader } from '../../src/read/file-reader.ts';
+import type { ReadNetwork } from '../../src/read/read-network.ts';
+import { SegmentSources } from '../../src/read/segment-sources.ts';
+import { MemoryUnderStore } from '../../src/ufs/memory-under-store.ts';
+import { newStore } from '../data/support.ts';
+
+export const PATH = 's3://b/a';
+export const SEGMENT = 10;
+
+interface Peer {
+  readonly store: MemorySegmentStore;
+  readonly catalog: MemoryFileCatalog;
+  away: boolean;
+}
+
+export class ReadWorld {
+  readonly under = new MemoryUnderStore();
+  readonly peers = new Map<PeerId, Peer>();
+  /** Owners of every key, in order. */
+  ring: PeerId[] = [];
+  readonly served: string[] = [];
+  openSources = 0;
+  /** Runs for each chunk that comes from a peer. */
+  onPeerChunk: (peer: PeerId, chunk: Uint8Array) => Uint8Array | Promise<Uint8Array> = (_, chunk) =>
+    chunk;
+  readonly reader: FileReader;
+  readonly loader: SegmentLoader;
+
+  constructor(names: readonly string[] = ['me', 'p2', 'p3']) {
+    for (const name of names) {
+      const peer = { store: newStore(), catalog: new MemoryFileCatalog(), away: false };
+      this.peers.set(peerId(name), peer);
+      this.ring.push(peerId(name));
+    }
+    const me = this.peer('me');
+    const stores = { storeOf: () => this.under, mounts: ['s3://b'] };
+    this.loader = new SegmentLoader({
+      store: me.store,
+      plane: this.#plane(me.store),
+      logger: silentLogger,
+    });
+    const placement = () => ({
+      self: peerId('me'),
+      members: [...this.peers.keys()],
+      ownersOf: (_segment: unknown, count: number) => this.ring.slice(0, count),
+      isReachable: (id: PeerId) => this.peers.get(id)?.away === false,
+    });
+    const network = this.#network();
+    const sources = new SegmentSources({
+      store: me.store,
+      loader: this.loader,
+      stores,
+      network,
+      placement,
+      logger: silentLogger,
+      onServed: (from, bytes) => void this.served.push(`${from} ${bytes}`),
+    });
+    this.reader = new FileReader({
+      catalog: me.catalog,
+      stores,
+      sources,
+      network,
+      placement,
+      segmentSizeBytes: SEGMENT,
+      statTimeoutMs: 1000,
+    });
+  }
+
+  peer(name: string): Peer {
+    const peer = this.peers.get(peerId(name));
+    if (!peer) throw new Error(`no peer ${name}`);
+    return peer;
+  }
+
+  /** The object in the under store, and a record of it at `homes`. */
+  async file(bytes: Uint8Array, homes: readonly string[]): Promise<FileRecord> {
+    const object = this.under.put(PATH, bytes);
+    const record = { ...object, segmentSizeBytes: SEGMENT, segmented: true, replicaCount: 2 };
+    for (const home of homes) await this.peer(home).catalog.putAll([record]);
+    return record;
+  }
+
+  /** Segment `index` of the record, with its bytes, in the cache of `name`. */
+  async hold(name: string, record: FileRecord, index: number, bytes: Uint8Array): Promise<void> {
+    const { store } = this.peer(name);
+    const part = bytes.subarray(index * SEGMENT, (index + 1) * SEGMENT);
+    const reservation = await store.reserve(segmentKey(record, index), part.length);
+    await store.write(reservation.extent, 0, part);
+    const sums = new Checksummer(part.length);
+    sums.update(part);
+    await reservation.commit(sums.result());
+  }
+
+  #plane(store: MemorySegmentStore): DataPlane {
+    return {
+      fill: async ({ source, extent }, signal) => {
+        if (source.kind !== 'ufs') throw new RingloadError('not_found', 'not from peers here');
+        const sums = new Checksummer(extent.lengthBytes);
+        let receivedBytes = 0;
+        for await (const chunk of this.under.readRange(source.range, signal)) {
+          await store.write(extent, receivedBytes, chunk);
+          sums.update(chunk);
+          receivedBytes += chunk.length;
+        }
+        return { ...sums.result(), lengthBytes: extent.lengthBytes, receivedBytes };
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #network(): ReadNetwork {
+    const at = (id: PeerId): Peer => {
+      const peer = this.peers.get(id);
+      if (!peer || peer.away) throw new RingloadError('peer_unreachable', `${id} is away`);
+      return peer;
+    };
+    return {
+      recordAt: async (id, path) => at(id).catalog.get(path),
+      listAt: async (id, request) => at(id).catalog.scan(request),
+      holds: async (id, keys) => {
+        const found = await Promise.all(keys.map((key) => at(id).store.lookup(key)));
+        return found.map((segment) => segment !== undefined);
+      },
+      openSegment: async (id, { key, offset, length, fill }, signal) => {
+        const reader = await at(id).store.open(key);
+        if (!reader && !fill) throw new RingloadError('not_found', 'not resident there');
+        return this.#stream(
+          id,
+          reader ? reader.read(offset, length) : this.#through(key, offset, length, fill, signal),
+          () => reader?.close(),
+        );
+      },
+    };
+  }
+
+  async *#stream(
+    id: PeerId,
+    chunks: AsyncIterable<Uint8Array>,
+    close: () => void,
+  ): AsyncGenerator<Uint8Array> {
+    this.openSources += 1;
+    try {
+      for await (const chunk of chunks) yield await this.onPeerChunk(id, chunk);
+    } finally {
+      this.openSources -= 1;
+      close();
+    }
+  }
+
+  #through(
+    key: SegmentKey,
+    offset: number,
+    length: number,
+    fill: { fileSizeBytes: number } | undefined,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array> {
+    const { path, version, index, segmentSizeBytes } = key;
+    const sizeBytes = fill?.fileSizeBytes ?? 0;
+    const start = index * segmentSizeBytes + offset;
+    return this.under.readRange({ path, version, sizeBytes, offset: start, length }, signal);
+  }
+}
+
+export function segmentKey(record: FileRecord, index: number): SegmentKey {
+  const { path, version, segmentSizeBytes } = record;
+  return { path, version, segmentSizeBytes, index };
+}
+
+export function bytesOf(length: number, seed = 0): Uint8Array {
+  return Uint8Array.from({ length }, (_, n) => (n * 7 + seed) % 251);
+}
+
+export async function collect(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return new Uint8Array(Buffer.concat(chunks));
+}
