@@ -1,4 +1,5 @@
 /** What was opened, closed again in reverse order, each part within a deadline. */
+import { toRingloadError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 
 const PART_DEADLINE_MS = 10_000;
@@ -30,7 +31,7 @@ export class Closer {
       } catch (error) {
         this.#logger.warn('part not closed cleanly', {
           part: name,
-          reason: (error as Error).message,
+          reason: toRingloadError(error).message,
         });
       }
     }

@@ -11,12 +11,21 @@ import { answerClientError, answerWhileStarting, SERVER_OPTIONS } from '../http/
 import { createPeerNetwork, type WsPeerNetwork } from '../peer/ws-peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
 import { createConsensus } from '../raft/create-consensus.ts';
+import type { ConsensusStart } from '../raft/options.ts';
 import { openFileLogStorage } from '../raft/io/file-log-storage.ts';
 import type { Closer } from './closer.ts';
-import { writeIdentity, type Identity } from './identity.ts';
+import { writeIdentity, type Identity, type Membership } from './identity.ts';
 import { closerOf, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
-import { AddressBook, checkSameCluster, found, join, JOIN, type JoinReply } from './membership.ts';
+import {
+  AddressBook,
+  checkSameCluster,
+  found,
+  FOUNDER_RAFT_ID,
+  join,
+  JOIN,
+  type JoinReply,
+} from './membership.ts';
 import type { NodeOptions } from './node-options.ts';
 import { Proposer } from './proposer.ts';
 import { RaftLink } from './raft-link.ts';
@@ -26,7 +35,7 @@ import { systemClock, systemRandom } from './system.ts';
 
 export interface ClusterParts {
   readonly self: PeerId;
-  readonly membership: NonNullable<Identity['membership']>;
+  readonly membership: Membership;
   readonly announcement: Announcement;
   readonly rest: Server;
   readonly network: WsPeerNetwork;
@@ -59,7 +68,6 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
   const network = openLinks(context, state, told);
   const rest = await openRestPort(context, network);
   const announcement = announcementOf(context, rest);
-  const isFounder = local.identity.membership === undefined && config.peer.join.length === 0;
   const known = local.identity.membership;
   if (known) await checkSameCluster(network, config.peer.join, known.clusterId);
   const membership = known ?? (await enter(context, network, announcement, told));
@@ -72,7 +80,7 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
   const consensus = await createConsensus({
     ...config.raft,
     id: membership.raftId,
-    start: isFounder ? { kind: 'bootstrap', voters: [membership.raftId] } : { kind: 'join' },
+    start: startOf(membership),
     storage: await openFileLogStorage(joinPath(config.peer.dataDir, 'raft'), logger),
     stateMachine: state,
     transport: raftLink,
@@ -81,6 +89,7 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
     logger,
   });
   closer.add('consensus', () => consensus.stop());
+  if (membership.isEntering) await writeIdentity(config.peer.dataDir, settled(local, membership));
   raftLink.attach(consensus);
   followMembers();
   state.onChange(followMembers);
@@ -107,6 +116,16 @@ export async function openClusterParts(context: Context): Promise<ClusterParts> 
   };
 }
 
+/** A log that is missing where there was one is damage: this peer may have given its vote. */
+function startOf({ raftId, isEntering }: Membership): ConsensusStart {
+  if (!isEntering) return { kind: 'restart' };
+  return raftId === FOUNDER_RAFT_ID ? { kind: 'bootstrap', voters: [raftId] } : { kind: 'join' };
+}
+
+function settled({ identity }: LocalParts, { clusterId, raftId }: Membership): Identity {
+  return { ...identity, membership: { clusterId, raftId } };
+}
+
 function linkView(network: WsPeerNetwork, { suspectAfterMs }: LivenessConfig): LinkView {
   const linkTo = (peer: PeerId) => network.links().find((link) => link.peerId === peer);
   return {
@@ -130,7 +149,10 @@ function openLinks(
     clusterId: () => local.cluster.id,
     isMember: (id) => {
       const member = state.current.members.get(id);
-      return member ? isPresent(member) : told.book.knows(id);
+      if (member) return isPresent(member);
+      // Why anybody of the cluster: a peer that ended before it heard of any member knows none.
+      const isBlank = state.current.members.size === 0 && local.identity.membership !== undefined;
+      return isBlank || told.book.knows(id);
     },
     joinRequestTypes: [JOIN],
     secrets: [secrets.clusterSecret, secrets.previousClusterSecret].filter(
@@ -184,10 +206,10 @@ async function enter(
   network: WsPeerNetwork,
   announcement: Announcement,
   told: { book: AddressBook },
-): Promise<NonNullable<Identity['membership']>> {
+): Promise<Membership> {
   const { local, loaded, logger, giveUp } = context;
   const { join: addresses, dataDir } = loaded.config.peer;
-  let membership = found();
+  let membership: Membership = { ...found(), isEntering: true };
   if (addresses.length > 0) {
     const reply = await join({
       network,
@@ -197,7 +219,7 @@ async function enter(
       logger,
       signal: giveUp,
     });
-    membership = { clusterId: reply.clusterId, raftId: reply.raftId };
+    membership = { clusterId: reply.clusterId, raftId: reply.raftId, isEntering: true };
     told.book = new AddressBook(local.identity.peerId, reply.members);
   }
   await writeIdentity(dataDir, { ...local.identity, membership });
@@ -205,7 +227,9 @@ async function enter(
 }
 
 function admitJoiners(network: WsPeerNetwork, proposer: Proposer, state: ReplicatedState): void {
-  network.onRequest(JOIN, async (_from, payload): Promise<JoinReply> => {
+  network.onRequest(JOIN, async (from, payload): Promise<JoinReply> => {
+    if ((payload as Partial<Announcement>).id !== from)
+      throw new RingloadError('forbidden', `peer ${from} asks in the name of another one`);
     const command = {
       kind: 'member.admit',
       member: payload as Announcement,

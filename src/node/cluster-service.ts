@@ -9,6 +9,7 @@ import { isPresent, type Member } from '../cluster/member.ts';
 import type { ClusterService, ClusterView, MemberView } from '../http/services.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
+import { checkLeave } from './leave-check.ts';
 import type { Proposer } from './proposer.ts';
 import type { RingView } from './ring-view.ts';
 
@@ -42,7 +43,12 @@ export class NodeClusterService implements ClusterService {
       return options.consensus.status().appliedIndex;
     });
     options.network.onRequest(TRANSFER, async (_from, payload) => {
-      await this.transferLeadership((payload as { to: PeerId }).to);
+      // Why not as anybody's: two peers that take each other for the leader would never end.
+      const target = this.#memberOf((payload as { to: PeerId }).to);
+      if (options.leader() !== options.self)
+        throw new RingloadError('not_leader', 'this peer does not lead');
+      if (target.id !== options.self)
+        await options.consensus.transferLeadership(target.raftId, COMMIT_DEADLINE_MS);
       return null;
     });
   }
@@ -84,9 +90,8 @@ export class NodeClusterService implements ClusterService {
   }
 
   async transferLeadership(to: PeerId): Promise<void> {
-    const { consensus, state, leader, self, network } = this.#options;
-    const target = state().members.get(to);
-    if (!target) throw new RingloadError('not_found', `no member has the id ${to}`);
+    const { consensus, leader, self, network } = this.#options;
+    const target = this.#memberOf(to);
     const from = leader();
     if (from === undefined) throw new RingloadError('no_leader', 'no leader is known');
     if (from === to) return;
@@ -95,11 +100,17 @@ export class NodeClusterService implements ClusterService {
   }
 
   async remove(id: PeerId, options: { readonly force: boolean }): Promise<void> {
-    const { proposer, state, clock } = this.#options;
-    const member = state().members.get(id);
-    if (!member) throw new RingloadError('not_found', `no member has the id ${id}`);
+    const { proposer, state, clock, consensus } = this.#options;
+    await this.#isCurrent();
+    checkLeave(this.#memberOf(id), state(), consensus.status(), options.force);
     const kind = options.force ? 'member.remove' : 'member.drain';
     await proposer.commit({ kind, id, atMs: clock.wallMs() }, COMMIT_DEADLINE_MS);
+  }
+
+  #memberOf(id: PeerId): Member {
+    const member = this.#options.state().members.get(id);
+    if (!member) throw new RingloadError('not_found', `no member has the id ${id}`);
+    return member;
   }
 
   /** Waits until this peer has applied what the leader knew to be committed when asked. */

@@ -24,7 +24,14 @@ export interface Identity {
   readonly peerId: PeerId;
   readonly generation: number;
   /** What admitted this peer; absent before it bootstrapped or joined a cluster. */
-  readonly membership?: { readonly clusterId: ClusterId; readonly raftId: RaftId };
+  readonly membership?: Membership;
+}
+
+export interface Membership {
+  readonly clusterId: ClusterId;
+  readonly raftId: RaftId;
+  /** Its Raft log may not exist yet: a start that ended here has to begin it again. */
+  readonly isEntering?: true;
 }
 
 /** @throws data_dir_foreign for a file of another version, data_corrupt for one that is damaged. */
@@ -71,7 +78,7 @@ async function readIdentity(dataDir: string): Promise<Identity | undefined> {
 function parse(text: string, path: string): Identity {
   let raw: Partial<Record<'format' | 'peerId' | 'generation' | 'membership', unknown>>;
   try {
-    raw = JSON.parse(text) as typeof raw;
+    raw = (JSON.parse(text) ?? {}) as typeof raw;
   } catch (cause) {
     throw new RingloadError('data_corrupt', `read ${path}: it is not JSON`, { cause });
   }
@@ -81,21 +88,29 @@ function parse(text: string, path: string): Identity {
       `read ${path}: format ${String(raw.format)} is not ${String(FORMAT)}`,
     );
   }
-  const membership = raw.membership as { clusterId: string; raftId: number } | undefined;
-  const valid =
-    typeof raw.peerId === 'string' &&
-    isUuid(raw.peerId) &&
-    Number.isSafeInteger(raw.generation) &&
-    (membership === undefined ||
-      (isUuid(membership.clusterId) && Number.isSafeInteger(membership.raftId)));
-  if (!valid) throw new RingloadError('data_corrupt', `read ${path}: it does not describe a peer`);
+  const { peerId: id, generation } = raw;
+  const membership = parseMembership(raw.membership);
+  const isValid = typeof id === 'string' && isUuid(id) && isCount(generation);
+  if (!isValid || membership === 'damaged') {
+    throw new RingloadError('data_corrupt', `read ${path}: it does not describe a peer`);
+  }
+  return { peerId: peerId(id), generation, ...(membership && { membership }) };
+}
+
+function parseMembership(raw: unknown): Membership | undefined | 'damaged' {
+  if (raw === undefined) return undefined;
+  if (typeof raw !== 'object' || raw === null) return 'damaged';
+  const { clusterId: id, raftId: number, isEntering } = raw as Partial<Record<string, unknown>>;
+  if (typeof id !== 'string' || !isUuid(id) || !isCount(number)) return 'damaged';
   return {
-    peerId: peerId(raw.peerId as string),
-    generation: raw.generation as number,
-    ...(membership && {
-      membership: { clusterId: clusterId(membership.clusterId), raftId: raftId(membership.raftId) },
-    }),
+    clusterId: clusterId(id),
+    raftId: raftId(number),
+    ...(isEntering === true && { isEntering }),
   };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 1;
 }
 
 function pathIn(dataDir: string): string {

@@ -6,7 +6,6 @@ import { Coordinator } from '../job/coordinator.ts';
 import { Executor } from '../job/executor.ts';
 import { FailureFile } from '../job/io/failure-file.ts';
 import type { Metrics } from '../obs/metrics.ts';
-import type { Repairer } from '../repair/repairer.ts';
 import type { Closer } from './closer.ts';
 import type { ClusterParts } from './cluster-parts.ts';
 import { LeaderDuties } from './leader-duties.ts';
@@ -15,12 +14,13 @@ import { ownerLimits, runLimits } from './limits.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import { OwnerLink } from './owner-link.ts';
+import type { RepairParts } from './repair-parts.ts';
 import { systemClock, systemRandom } from './system.ts';
 
 type Context = NodeOptions & {
   readonly local: LocalParts;
   readonly cluster: ClusterParts;
-  readonly repairer: Repairer;
+  readonly repair: RepairParts;
   readonly closer: Closer;
   readonly logger: Logger;
 };
@@ -53,7 +53,7 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
     network,
     state: () => state.current,
     commit,
-    repairStatus: () => context.repairer.status,
+    repairReport: context.repair.report,
     limits: {
       suspectAfterMs: config.liveness.suspectAfterMs,
       downAfterMs: config.liveness.downAfterMs,

@@ -3,7 +3,7 @@
  * there is none the replicated checkpoint answers, marked `stale`.
  */
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../base/clock.ts';
+import { sleep, type Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import { jobId as asJobId, type JobId, type PeerId } from '../base/ids.ts';
 import { newestJobOf, type ClusterState } from '../cluster/cluster-state.ts';
@@ -24,6 +24,7 @@ const LIST = 'job.list';
 const COMMIT_DEADLINE_MS = 15_000;
 const QUESTION_DEADLINE_MS = 3000;
 const PREFLIGHT_TIMEOUT_MS = 5000;
+const RETRY_DELAY_MS = 100;
 
 export interface JobServiceOptions {
   readonly proposer: Proposer;
@@ -102,20 +103,51 @@ export class NodeJobService implements JobService {
   }
 
   async stop(ref: JobRef): Promise<boolean> {
-    const job = await this.status(ref);
-    if (!job) return false;
+    const jobId = await this.#jobIdOf(ref);
+    if (jobId === undefined) return false;
     const { proposer, clock } = this.#options;
-    const command = { kind: 'job.stop', jobId: job.id, atMs: clock.wallMs() } as const;
+    const command = { kind: 'job.stop', jobId, atMs: clock.wallMs() } as const;
     return ((await proposer.commit(command, COMMIT_DEADLINE_MS)) as { stopped: boolean }).stopped;
   }
 
   async retry(ref: JobRef): Promise<{ readonly jobId: JobId }> {
-    const job = await this.status(ref);
-    if (!job)
+    const jobId = await this.#jobIdOf(ref);
+    if (jobId === undefined)
       throw new RingloadError('not_found', `no job found for ${'id' in ref ? ref.id : ref.path}`);
     const { proposer, clock } = this.#options;
-    const command = { kind: 'job.retry', jobId: job.id, atMs: clock.wallMs() } as const;
+    const command = { kind: 'job.retry', jobId, atMs: clock.wallMs() } as const;
     return (await proposer.commit(command, COMMIT_DEADLINE_MS)) as { jobId: JobId };
+  }
+
+  /**
+   * The job that is meant, as the leader knows it: what this peer has not heard of may well run.
+   * @throws no_leader and what else keeps the leader from being asked
+   */
+  async #jobIdOf(ref: JobRef): Promise<JobId | undefined> {
+    const { clock, state } = this.#options;
+    if ('id' in ref && state().jobs.has(ref.id)) return ref.id;
+    const untilMs = clock.nowMs() + COMMIT_DEADLINE_MS;
+    for (;;) {
+      try {
+        return (await this.#askLeader(ref))?.id;
+      } catch (thrown) {
+        const error = toRingloadError(thrown);
+        if (!error.retryable || clock.nowMs() + RETRY_DELAY_MS >= untilMs) throw error;
+      }
+      await sleep(clock, RETRY_DELAY_MS);
+    }
+  }
+
+  async #askLeader(ref: JobRef): Promise<{ readonly id: JobId } | undefined> {
+    const { leader, self, network, consensus } = this.#options;
+    const to = leader();
+    if (to === undefined) throw new RingloadError('no_leader', 'no leader is elected');
+    if (to === self) {
+      await consensus.readBarrier(QUESTION_DEADLINE_MS);
+      return this.#find(ref);
+    }
+    const answer = await network.request(to, STATUS, ref, QUESTION_DEADLINE_MS);
+    return (answer as JobStatus | null) ?? undefined;
   }
 
   /** Refuses what can never work while somebody is there to read the reason. */

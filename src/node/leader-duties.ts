@@ -1,21 +1,22 @@
 /**
- * What the leader does besides jobs: judges who is alive, keeps the voters in good order, and
- * forgets old jobs. One round at a time, a few times a second, only while this peer leads.
+ * What the leader does besides jobs: judges who is alive, lets drained members go, keeps the voters
+ * in good order, and forgets old jobs. One round at a time, a few times a second, only while this
+ * peer leads; a duty that fails does not keep the others from being done.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
-import type { PeerId, RaftId } from '../base/ids.ts';
+import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import type { Command } from '../cluster/commands.ts';
 import { isActiveState } from '../cluster/job-record.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
-import type { Consensus, MembershipChange } from '../raft/consensus.ts';
+import type { Consensus } from '../raft/consensus.ts';
 import { DEFAULT_TUNING } from '../raft/options.ts';
 import { planMembership, type MemberHealth } from '../raft/membership-policy.ts';
-import type { RepairStatus } from '../repair/repairer.ts';
+import { DrainWatch, type RepairReport } from './drain-watch.ts';
 import { LivenessJudge, type LivenessLimits } from './liveness-judge.ts';
-import { REPAIR_STATUS } from './repair-parts.ts';
+import { successorOf } from './succession.ts';
 
 export interface DutyLimits extends LivenessLimits {
   readonly maxVoters: number;
@@ -30,36 +31,44 @@ export interface LeaderDutiesOptions {
   readonly state: () => ClusterState;
   readonly commit: (command: Command) => Promise<void>;
   readonly limits: DutyLimits;
-  readonly repairStatus: () => RepairStatus;
+  readonly repairReport: () => RepairReport;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 const ROUND_MS = 200;
-/** A round that comes so late was held up by this process: silence until then proves nothing. */
+/** A tick that comes so late was held up by this process: silence until then proves nothing. */
 const STALL_MS = 1000;
 const PRUNE_INTERVAL_MS = 60_000;
 const CHANGE_DEADLINE_MS = 10_000;
-const STATUS_DEADLINE_MS = 2000;
 
 export class LeaderDuties {
   readonly #options: LeaderDutiesOptions;
   readonly #judge: LivenessJudge;
+  readonly #drains: DrainWatch;
   #timer: Timer | undefined;
-  #roundMs = 0;
+  #tickMs = 0;
   #prunedMs = 0;
   #leading = false;
+  /** A round is under way, maybe one of an earlier leadership. */
+  #busy = false;
 
   constructor(options: LeaderDutiesOptions) {
+    const { self, limits, repairReport } = options;
     this.#options = options;
-    this.#judge = new LivenessJudge(options.self, options.limits);
+    this.#judge = new LivenessJudge(self, limits);
+    this.#drains = new DrainWatch({
+      ...options,
+      report: repairReport,
+      lostAfterMs: limits.downAfterMs,
+    });
   }
 
   start(): void {
     if (this.#leading) return;
     this.#leading = true;
-    this.#roundMs = this.#options.clock.nowMs();
-    this.#judge.restart(this.#roundMs);
+    this.#tickMs = this.#options.clock.nowMs();
+    this.#judge.restart(this.#tickMs);
     this.#next();
   }
 
@@ -69,29 +78,40 @@ export class LeaderDuties {
   }
 
   #next(): void {
-    if (!this.#leading) return;
     this.#timer = this.#options.clock.setTimer(ROUND_MS, () => {
-      void this.#round().finally(() => {
-        this.#next();
-      });
+      this.#tick();
+      if (this.#leading) this.#next();
     });
   }
 
-  async #round(): Promise<void> {
-    const { clock, logger } = this.#options;
-    const nowMs = clock.nowMs();
-    if (nowMs - this.#roundMs > ROUND_MS + STALL_MS) this.#judge.restart(nowMs);
+  /** Ticks go on while a round waits, so that a stall is seen whenever it comes. */
+  #tick(): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - this.#tickMs > ROUND_MS + STALL_MS) this.#judge.restart(nowMs);
+    this.#tickMs = nowMs;
+    if (this.#busy) return;
+    this.#busy = true;
+    void this.#round(nowMs).finally(() => {
+      this.#busy = false;
+    });
+  }
+
+  async #round(nowMs: number): Promise<void> {
+    await this.#attempt(() => this.#judgeMembers(nowMs));
+    await this.#attempt(() => this.#handOverWhenLeaving());
+    await this.#attempt(() => this.#removeDrained());
+    await this.#attempt(() => this.#keepVoters());
+    await this.#attempt(() => this.#prune());
+  }
+
+  async #attempt(duty: () => Promise<void>): Promise<void> {
+    if (!this.#leading) return;
     try {
-      await this.#judgeMembers(nowMs);
-      if (await this.#handOverWhenLeaving()) return;
-      await this.#removeDrained();
-      await this.#keepVoters(nowMs);
-      await this.#prune(nowMs);
+      await duty();
     } catch (thrown) {
       const { code, message } = toRingloadError(thrown);
-      logger.debug('leader round not finished', { code, reason: message });
+      this.#options.logger.debug('leader duty not done', { code, reason: message });
     }
-    this.#roundMs = clock.nowMs();
   }
 
   async #judgeMembers(nowMs: number): Promise<void> {
@@ -105,44 +125,37 @@ export class LeaderDuties {
   }
 
   /** A leader that leaves lets another one take its vote away. */
-  async #handOverWhenLeaving(): Promise<boolean> {
-    const { self, state, consensus } = this.#options;
+  async #handOverWhenLeaving(): Promise<void> {
+    if (!this.#isLeaving()) return;
+    const { state, consensus, network } = this.#options;
+    const successor = successorOf(consensus.status(), state(), network);
+    // Without one, the change of voters that follows gives a vote to somebody who can take over.
+    if (successor !== undefined) await consensus.transferLeadership(successor, CHANGE_DEADLINE_MS);
+  }
+
+  #isLeaving(): boolean {
+    const { self, state } = this.#options;
     const own = state().members.get(self)?.state;
-    if (own !== 'draining' && own !== 'left') return false;
-    const { id, voters, matchIndex } = consensus.status();
-    const lag = (voter: RaftId): number => matchIndex.get(voter) ?? 0;
-    const best = voters.filter((voter) => voter !== id).sort((a, b) => lag(b) - lag(a))[0];
-    if (best === undefined) return false;
-    await consensus.transferLeadership(best, CHANGE_DEADLINE_MS);
-    return true;
+    return own === 'draining' || own === 'left';
   }
 
-  /** A draining member goes when every live peer has brought placement in order without it. */
   async #removeDrained(): Promise<void> {
-    const { state, network, self, repairStatus, commit, clock } = this.#options;
-    const { members, epoch } = state();
-    const draining = [...members.values()].filter((member) => member.state === 'draining');
-    if (draining.length === 0) return;
-    for (const member of members.values()) {
-      if (member.state !== 'up' && member.state !== 'draining') continue;
-      const status =
-        member.id === self
-          ? repairStatus()
-          : ((await network.request(
-              member.id,
-              REPAIR_STATUS,
-              null,
-              STATUS_DEADLINE_MS,
-            )) as RepairStatus);
-      if (!status.idle || status.epoch !== epoch) return;
-    }
-    for (const { id } of draining)
+    const { commit, clock, logger } = this.#options;
+    const heard = this.#lastHeard();
+    const nowMs = clock.nowMs();
+    const leavers = await this.#drains.leavers(({ id }) =>
+      this.#judge.silenceMs(id, heard.get(id), nowMs),
+    );
+    for (const id of leavers) {
+      logger.info('member drained', { member: id });
       await commit({ kind: 'member.remove', id, atMs: clock.wallMs() });
+    }
   }
 
-  async #keepVoters(nowMs: number): Promise<void> {
-    const { consensus, state, limits, logger } = this.#options;
+  async #keepVoters(): Promise<void> {
+    const { consensus, state, limits, logger, clock, self } = this.#options;
     const heard = this.#lastHeard();
+    const nowMs = clock.nowMs();
     const members = [...state().members.values()].map((member): MemberHealth => {
       const silentMs = this.#judge.silenceMs(member.id, heard.get(member.id), nowMs);
       return {
@@ -150,8 +163,8 @@ export class LeaderDuties {
         alive: silentMs < limits.suspectAfterMs,
         goneForMs: silentMs < limits.suspectAfterMs ? 0 : silentMs,
         zone: member.zone,
-        // Why not while it drains: it is still needed as a source, and follows the log until then.
-        leaving: member.state === 'left',
+        // Why not others while they drain: they are still needed, and follow the log until then.
+        leaving: member.state === 'left' || (member.id === self && this.#isLeaving()),
       };
     });
     const change = planMembership(consensus.status(), members, {
@@ -161,17 +174,14 @@ export class LeaderDuties {
     });
     if (!change) return;
     logger.info('change of the raft configuration', { change: change.kind, member: change.id });
-    await this.#change(change);
+    await consensus.changeMembership(change, CHANGE_DEADLINE_MS);
   }
 
-  async #change(change: MembershipChange): Promise<void> {
-    await this.#options.consensus.changeMembership(change, CHANGE_DEADLINE_MS);
-  }
-
-  async #prune(nowMs: number): Promise<void> {
+  async #prune(): Promise<void> {
+    const { clock, state, limits, commit } = this.#options;
+    const nowMs = clock.nowMs();
     if (nowMs - this.#prunedMs < PRUNE_INTERVAL_MS) return;
     this.#prunedMs = nowMs;
-    const { clock, state, limits, commit } = this.#options;
     const endedBeforeMs = clock.wallMs() - limits.jobRetentionMs;
     const isOld = [...state().jobs.values()].some(
       (job) => !isActiveState(job.state) && (job.endedAtMs ?? Infinity) < endedBeforeMs,

@@ -2,7 +2,7 @@
  * Takes the leader's seat and leaves it: follows Raft's status, and starts coordinator and duties
  * only after this peer has applied everything that was committed before its term.
  */
-import type { Clock, Timer } from '../base/clock.ts';
+import { sleep, type Clock, type Timer } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
 import type { ClusterId, PeerId, Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
@@ -14,6 +14,7 @@ import type { Consensus, RaftStatus } from '../raft/consensus.ts';
 import type { LeaderDuties } from './leader-duties.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import type { RingView } from './ring-view.ts';
+import { successorOf } from './succession.ts';
 
 export interface LeaderSeatOptions {
   readonly consensus: Consensus;
@@ -34,6 +35,7 @@ export interface LeaderSeatOptions {
 const REACHABILITY_MS = 250;
 const BARRIER_DEADLINE_MS = 2000;
 const HAND_OVER_DEADLINE_MS = 3000;
+const RETRY_DELAY_MS = 100;
 
 export class LeaderSeat {
   readonly #options: LeaderSeatOptions;
@@ -108,22 +110,30 @@ export class LeaderSeat {
   }
 
   async #take(term: Term): Promise<void> {
-    const { consensus, coordinator, duties, ring, state, logger } = this.#options;
-    while (this.#term === term) {
-      try {
-        await consensus.readBarrier(BARRIER_DEADLINE_MS);
-        if (state.current.clusterId === undefined) await this.#found();
-        break;
-      } catch (thrown) {
-        const { code, message } = toRingloadError(thrown);
-        logger.debug('not ready to lead yet', { code, reason: message, term });
-        if (code === 'not_leader') return;
-      }
+    while (!(await this.#isReady(term))) {
+      if (this.#term !== term) return;
+      // Why: a loop that has failed refuses at once, and must not keep this peer from stopping.
+      await sleep(this.#options.clock, RETRY_DELAY_MS);
     }
     if (this.#term !== term) return;
+    const { coordinator, duties, ring, state, logger } = this.#options;
     logger.info('leading', { term });
     coordinator.lead(term, state.current, ring.placement());
     duties.start();
+  }
+
+  /** Everything that was committed before the term is applied, and the cluster exists. */
+  async #isReady(term: Term): Promise<boolean> {
+    const { consensus, state, logger } = this.#options;
+    try {
+      await consensus.readBarrier(BARRIER_DEADLINE_MS);
+      if (state.current.clusterId === undefined && this.#term === term) await this.#found();
+      return true;
+    } catch (thrown) {
+      const { code, message } = toRingloadError(thrown);
+      logger.debug('not ready to lead yet', { code, reason: message, term });
+      return false;
+    }
   }
 
   async #found(): Promise<void> {
@@ -132,13 +142,11 @@ export class LeaderSeat {
   }
 
   async #handOver(): Promise<void> {
-    const { consensus, logger } = this.#options;
-    const { id, voters, matchIndex } = consensus.status();
-    const others = voters.filter((voter) => voter !== id);
-    const best = others.sort((a, b) => (matchIndex.get(b) ?? 0) - (matchIndex.get(a) ?? 0))[0];
-    if (best === undefined) return;
+    const { consensus, logger, state, network } = this.#options;
+    const successor = successorOf(consensus.status(), state.current, network);
+    if (successor === undefined) return;
     try {
-      await consensus.transferLeadership(best, HAND_OVER_DEADLINE_MS);
+      await consensus.transferLeadership(successor, HAND_OVER_DEADLINE_MS);
     } catch (thrown) {
       logger.info('leadership not handed over', { reason: toRingloadError(thrown).message });
     }

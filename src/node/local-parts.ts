@@ -11,12 +11,12 @@ import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
 import { SegmentClient } from '../data/io/segment-client.ts';
 import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
 import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
-import { SegmentLoader } from '../data/segment-loader.ts';
 import type { SegmentRequest } from '../data/segment-request.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { openUnderStores } from '../ufs/io/open-under-stores.ts';
 import type { Closer } from './closer.ts';
 import { dataToken } from './data-token.ts';
+import { DrainAwareLoader } from './draining.ts';
 import { startIdentity, type Identity } from './identity.ts';
 import { mountConfigs } from './limits.ts';
 import { meterStores } from './metered-stores.ts';
@@ -29,7 +29,7 @@ export interface LocalParts {
   readonly store: FileSegmentStore;
   readonly stores: UnderStores;
   readonly client: SegmentClient;
-  readonly loader: SegmentLoader;
+  readonly loader: DrainAwareLoader;
   readonly dataServer: SegmentServer;
   /** Set once the peer belongs to a cluster: data endpoints prove membership with it. */
   readonly cluster: { id: ClusterId | undefined };
@@ -73,7 +73,7 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
   });
   const plane = new StreamDataPlane({ stores, peers: client, writer: store, clock: systemClock });
   closer.add('data plane', () => plane.close());
-  const loader = new SegmentLoader({ store, plane, logger, observe: observer(options) });
+  const loader = new DrainAwareLoader({ store, plane, logger, observe: observer(options) });
   const dataServer = await startSegmentServer({
     host: config.peer.host,
     port: config.peer.dataPort,
@@ -102,7 +102,7 @@ function tokenOf(
 /** Serves what is resident; reads through when the reader says how. */
 async function openSegment(
   store: FileSegmentStore,
-  loader: SegmentLoader,
+  loader: DrainAwareLoader,
   { key, fill }: SegmentRequest,
   signal: AbortSignal,
 ): ReturnType<FileSegmentStore['open']> {

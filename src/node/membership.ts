@@ -91,9 +91,11 @@ export async function checkSameCluster(
   );
 }
 
+export const FOUNDER_RAFT_ID = raftId(1);
+
 /** The first member numbers itself; everyone else is given a number. */
 export function found(): { readonly clusterId: ClusterId; readonly raftId: RaftId } {
-  return { clusterId: clusterId(randomUUID()), raftId: raftId(1) };
+  return { clusterId: clusterId(randomUUID()), raftId: FOUNDER_RAFT_ID };
 }
 
 /** Addresses a joiner was told, until its own state knows better. */

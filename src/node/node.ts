@@ -50,8 +50,10 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
   const logger = options.logger.child({ peer: local.identity.peerId });
   const cluster = await openClusterParts({ ...options, local, closer, logger });
   const readLink = new ReadLink({ ...local, ...cluster });
-  const repairer = openRepairParts({ local, cluster, readLink, closer, logger });
-  const { coordinator } = openJobParts({ ...options, local, cluster, repairer, closer, logger });
+  local.loader.drainingEndpoints = () =>
+    cluster.ring.drainingPeers().flatMap((peer) => cluster.endpointOf(peer) ?? []);
+  const repair = openRepairParts({ local, cluster, readLink, closer, logger });
+  const { coordinator } = openJobParts({ ...options, local, cluster, repair, closer, logger });
   openServices({ ...options, local, cluster, coordinator, readLink, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
   releaseGoneLeases(local.store, state);
@@ -65,7 +67,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     clusterId: membership.clusterId,
     restAddress: announcement.address,
     dataEndpoint: announcement.dataEndpoint,
-    failed: consensus.failed,
+    failed: Promise.race([consensus.failed, announcer.overtaken]),
     removed: removalOf(local.identity.peerId, state),
     stop: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),

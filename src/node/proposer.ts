@@ -38,7 +38,8 @@ export class Proposer {
     const { clock } = this.#options;
     const untilMs = clock.nowMs() + deadlineMs;
     for (;;) {
-      const leftMs = untilMs - clock.nowMs();
+      // Why not less: a timer that fires late must not turn the last attempt into a wrong request.
+      const leftMs = Math.max(1, untilMs - clock.nowMs());
       try {
         return unwrap(await this.#attempt(command, Math.min(ATTEMPT_MAX_MS, leftMs)));
       } catch (thrown) {

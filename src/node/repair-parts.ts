@@ -1,20 +1,23 @@
 /** Repair on this peer: the repairer, and what other peers' repairers ask of it. */
-import type { PeerId } from '../base/ids.ts';
+import type { JobId, PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
-import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
+import type { FileRecord } from '../cache/file-catalog.ts';
+import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState } from '../cluster/job-record.ts';
 import { keyOf } from '../repair/plan-copies.ts';
+import type { JobOrder } from '../repair/record-order.ts';
 import type { CopyOrder, RepairNetwork } from '../repair/repair-network.ts';
-import { Repairer, type RepairStatus } from '../repair/repairer.ts';
+import { Repairer } from '../repair/repairer.ts';
+import { takeOver } from '../repair/take-over.ts';
 import type { Closer } from './closer.ts';
 import type { ClusterParts } from './cluster-parts.ts';
+import { REPAIR_STATUS, type RepairReport } from './drain-watch.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { ReadLink } from './read-link.ts';
 import { systemClock } from './system.ts';
 
 const COPY = 'repair.copy';
 const HAND_OVER = 'repair.handOver';
-export const REPAIR_STATUS = 'repair.status';
 const COPY_DEADLINE_MS = 300_000;
 const DEADLINE_MS = 10_000;
 const SETTLE_DELAY_MS = 1000;
@@ -27,9 +30,15 @@ interface Context {
   readonly logger: Logger;
 }
 
-export function openRepairParts(context: Context): Repairer {
+export interface RepairParts {
+  readonly repairer: Repairer;
+  readonly report: () => RepairReport;
+}
+
+export function openRepairParts(context: Context): RepairParts {
   const { local, cluster, closer, logger } = context;
-  const { self, state, ring, network } = cluster;
+  const { self, state, ring, network, consensus } = cluster;
+  const jobOrder = jobOrderOf(() => state.current);
   const repairer = new Repairer({
     self,
     catalog: local.catalog,
@@ -39,6 +48,7 @@ export function openRepairParts(context: Context): Repairer {
       const job = state.current.jobs.get(jobId);
       return job !== undefined && isActiveState(job.state);
     },
+    jobOrder,
     clock: systemClock,
     logger,
     settleDelayMs: SETTLE_DELAY_MS,
@@ -48,18 +58,38 @@ export function openRepairParts(context: Context): Repairer {
   });
   let seen = '';
   state.onChange(({ epoch, jobs }) => {
-    const active = [...jobs.values()].filter((job) => isActiveState(job.state)).length;
-    const now = `${String(epoch)} ${String(active)}`;
+    const active = [...jobs.values()].filter((job) => isActiveState(job.state));
+    const now = `${String(epoch)} ${active.map(({ id }) => id).join(' ')}`;
     if (now !== seen) repairer.request();
     seen = now;
   });
-  network.onRequest(REPAIR_STATUS, (): Promise<RepairStatus> => Promise.resolve(repairer.status));
+  const report = (): RepairReport => ({
+    ...repairer.status,
+    appliedIndex: consensus.status().appliedIndex,
+  });
+  network.onRequest(REPAIR_STATUS, () => Promise.resolve(report()));
   network.onRequest(HAND_OVER, async (_from, payload) => {
-    if (await takeOver(local.catalog, payload as readonly FileRecord[])) repairer.request();
-    return null;
+    const records = payload as readonly FileRecord[];
+    const { taken, kept } = await takeOver(local.catalog, records, jobOrder);
+    if (taken.length > 0) repairer.request(taken.map(({ path }) => path));
+    return kept;
   });
   network.onRequest(COPY, (_from, payload) => copyHere(context, payload as CopyOrder));
-  return repairer;
+  return { repairer, report };
+}
+
+/** Jobs stand in replicated state in the order in which they were submitted. */
+function jobOrderOf(state: () => ClusterState): JobOrder {
+  let seen: ClusterState['jobs'] | undefined;
+  let positions = new Map<JobId, number>();
+  return (job) => {
+    const { jobs } = state();
+    if (jobs !== seen) {
+      seen = jobs;
+      positions = new Map([...jobs.keys()].map((id, position) => [id, position]));
+    }
+    return positions.get(job);
+  };
 }
 
 function repairNetwork({ cluster, readLink, local }: Context): RepairNetwork {
@@ -70,23 +100,9 @@ function repairNetwork({ cluster, readLink, local }: Context): RepairNetwork {
       peer === self
         ? copyHere({ local, cluster }, order)
         : (network.request(peer, COPY, order, COPY_DEADLINE_MS) as Promise<number>),
-    handOver: async (peer: PeerId, records) => {
-      await network.request(peer, HAND_OVER, records, DEADLINE_MS);
-    },
+    handOver: (peer: PeerId, records) =>
+      network.request(peer, HAND_OVER, records, DEADLINE_MS) as Promise<readonly FileRecord[]>,
   };
-}
-
-/** True when any of the records was news. */
-async function takeOver(catalog: FileCatalog, records: readonly FileRecord[]): Promise<boolean> {
-  const news: FileRecord[] = [];
-  for (const record of records) {
-    const known = await catalog.get(record.path);
-    const isNewer = !known || (known.version !== record.version && known.mtimeMs < record.mtimeMs);
-    const wantsMore = known?.version === record.version && known.replicaCount < record.replicaCount;
-    if (isNewer || wantsMore) news.push(record);
-  }
-  if (news.length > 0) await catalog.putAll(news);
-  return news.length > 0;
 }
 
 /** Copies one after the other, from peers only; counts what is there at the end. */

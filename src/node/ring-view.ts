@@ -65,12 +65,29 @@ export class RingView {
   repairPlacement(): RepairPlacement {
     const ring = this.ring();
     const former = this.#formerRing;
+    const draining = this.#draining();
+    const isReachable = (peer: PeerId): boolean =>
+      peer === this.#self || this.#links.isConnected(peer);
+    const isExpected = (peer: PeerId): boolean => isReachable(peer) || ring.has(peer);
     return {
       epoch: ring.epoch,
       ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
-      formerOwnersOf: (segment, count) => former?.ownersOf(placementKey(segment), count) ?? [],
-      isReachable: (peer) => peer === this.#self || this.#links.isConnected(peer),
+      formerOwnersOf: (segment, count) => [
+        ...(former?.ownersOf(placementKey(segment), count) ?? []).filter(isExpected),
+        ...draining,
+      ],
+      isReachable,
     };
+  }
+
+  /** Members that hand over their data and can be reached. */
+  drainingPeers(): PeerId[] {
+    return this.#draining().filter((peer) => peer !== this.#self && this.#links.isConnected(peer));
+  }
+
+  #draining(): PeerId[] {
+    const members = [...this.#state().members.values()];
+    return members.filter(({ state }) => state === 'draining').map(({ id }) => id);
   }
 
   readPlacement(): ReadPlacement {

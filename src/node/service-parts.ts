@@ -10,6 +10,7 @@ import type { ClusterParts } from './cluster-parts.ts';
 import { NodeClusterService } from './cluster-service.ts';
 import { NodeHealthService } from './health-service.ts';
 import { NodeJobService } from './job-service.ts';
+import { DrainAwareCatalog } from './draining.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { ReadLink } from './read-link.ts';
@@ -95,7 +96,7 @@ function openFileReader({
   metrics,
   logger,
 }: Context): FileReader {
-  const { catalog, store, loader, stores } = local;
+  const { store, loader, stores } = local;
   const { ring } = cluster;
   const placement = () => ring.readPlacement();
   const sources = new SegmentSources({
@@ -111,7 +112,11 @@ function openFileReader({
   });
   const { load, ufs } = loaded.config;
   return new FileReader({
-    catalog,
+    catalog: new DrainAwareCatalog({
+      catalog: local.catalog,
+      drainingPeers: () => ring.drainingPeers(),
+      recordAt: (peer, path) => readLink.recordAt(peer, path),
+    }),
     stores,
     sources,
     network: readLink,

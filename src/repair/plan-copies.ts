@@ -11,9 +11,21 @@ const NEIGHBOUR_COUNT = 2;
 
 export interface CopyPlan {
   readonly orders: readonly (CopyOrder & { readonly to: PeerId })[];
-  /** Segments that nobody holds. */
+  /** Segments that nobody who answered holds. */
   readonly missingCount: number;
+  /** Somebody who matters did not answer: the file has to be looked at again. */
+  readonly isWaiting: boolean;
 }
+
+interface Spot {
+  readonly index: number;
+  readonly owners: readonly PeerId[];
+  /** Everybody who may hold the segment, owners first. */
+  readonly candidates: readonly PeerId[];
+}
+
+/** Indexes that a peer holds of those it was asked about; absent: it did not answer. */
+type Answers = ReadonlyMap<PeerId, ReadonlySet<number>>;
 
 export function segmentCountOf(record: FileRecord): number {
   return Math.ceil(record.sizeBytes / record.segmentSizeBytes);
@@ -25,27 +37,21 @@ export async function planCopies(
   placement: RepairPlacement,
   network: RepairNetwork,
 ): Promise<CopyPlan> {
-  const { path, segmented, replicaCount } = record;
-  const places = indexes.map((index) => {
-    const segment = { path, index, segmented };
-    const near = placement.ownersOf(segment, replicaCount + NEIGHBOUR_COUNT);
-    const former = placement.formerOwnersOf(segment, replicaCount);
-    const candidates = [...new Set([...near, ...former])].filter((peer) =>
-      placement.isReachable(peer),
-    );
-    return { index, owners: near.slice(0, replicaCount), candidates };
-  });
-  const held = await askAll(record, places, network);
+  const spots = indexes.map((index) => spotOf(record, index, placement));
+  const answers = await askAll(record, spots, placement, network);
   const grouped = new Map<string, { to: PeerId; sources: readonly PeerId[]; indexes: number[] }>();
   let missingCount = 0;
-  for (const { index, owners, candidates } of places) {
-    const holders = candidates.filter((peer) => held.get(peer)?.has(index));
+  let isWaiting = false;
+  for (const { index, owners, candidates } of spots) {
+    const holders = candidates.filter((peer) => answers.get(peer)?.has(index));
+    const asked = holders.length === 0 ? candidates : owners;
+    isWaiting ||= asked.some((peer) => !answers.has(peer));
     if (holders.length === 0) {
       missingCount += 1;
       continue;
     }
     for (const to of owners) {
-      if (holders.includes(to) || !placement.isReachable(to)) continue;
+      if (holders.includes(to) || !answers.has(to)) continue;
       const name = `${to} ${holders.join(' ')}`;
       const group = grouped.get(name) ?? { to, sources: holders, indexes: [] };
       group.indexes.push(index);
@@ -55,30 +61,47 @@ export async function planCopies(
   const orders = [...grouped.values()].flatMap(({ to, sources, indexes: all }) =>
     chunks(all, ORDER_MAX_COUNT).map((part) => ({ to, record, sources, indexes: part })),
   );
-  return { orders, missingCount };
+  return { orders, missingCount, isWaiting };
 }
 
-/** Asks every candidate once, about all of its segments. */
+function spotOf(record: FileRecord, index: number, placement: RepairPlacement): Spot {
+  const { path, segmented, replicaCount } = record;
+  const segment = { path, index, segmented };
+  const near = placement.ownersOf(segment, replicaCount + NEIGHBOUR_COUNT);
+  const former = placement.formerOwnersOf(segment, replicaCount);
+  return {
+    index,
+    owners: near.slice(0, replicaCount),
+    candidates: [...new Set([...near, ...former])],
+  };
+}
+
+/** Asks every reachable candidate once, about all of its segments. */
 async function askAll(
   record: FileRecord,
-  places: readonly { readonly index: number; readonly candidates: readonly PeerId[] }[],
+  spots: readonly Spot[],
+  placement: RepairPlacement,
   network: RepairNetwork,
-): Promise<Map<PeerId, Set<number>>> {
+): Promise<Answers> {
   const asked = new Map<PeerId, number[]>();
-  for (const { index, candidates } of places) {
-    for (const peer of candidates) asked.set(peer, [...(asked.get(peer) ?? []), index]);
+  for (const { index, candidates } of spots) {
+    for (const peer of candidates) {
+      const indexes = asked.get(peer) ?? [];
+      indexes.push(index);
+      asked.set(peer, indexes);
+    }
   }
-  const held = new Map<PeerId, Set<number>>();
+  const answers = new Map<PeerId, ReadonlySet<number>>();
   await Promise.all(
     [...asked].map(async ([peer, indexes]) => {
-      const answers = await network.holds(
-        peer,
-        indexes.map((index) => keyOf(record, index)),
-      );
-      held.set(peer, new Set(indexes.filter((_index, position) => answers[position])));
+      if (!placement.isReachable(peer)) return;
+      const keys = indexes.map((index) => keyOf(record, index));
+      // Why not all or nothing: one peer that is slow to answer must not hold up the others.
+      const held = await network.holds(peer, keys).catch(() => undefined);
+      if (held) answers.set(peer, new Set(indexes.filter((_index, position) => held[position])));
     }),
   );
-  return held;
+  return answers;
 }
 
 export function keyOf({ path, version, segmentSizeBytes }: FileRecord, index: number): SegmentKey {

@@ -15,20 +15,26 @@ export interface RepairNetwork {
   holds(peer: PeerId, keys: readonly SegmentKey[]): Promise<readonly boolean[]>;
   /** Resolves with how many of the segments are there now. @throws peer_unreachable, … */
   copy(peer: PeerId, order: CopyOrder): Promise<number>;
-  /** Makes `peer` a home of these files; a newer record that it has wins. */
-  handOver(peer: PeerId, records: readonly FileRecord[]): Promise<void>;
+  /**
+   * Makes `peer` a home of these files; resolves with the records that it has instead, because
+   * they are newer.
+   */
+  handOver(peer: PeerId, records: readonly FileRecord[]): Promise<readonly FileRecord[]>;
+}
+
+interface Place {
+  readonly path: string;
+  readonly index: number;
+  readonly segmented: boolean;
 }
 
 export interface RepairPlacement {
   readonly epoch: Epoch;
-  ownersOf(
-    segment: { path: string; index: number; segmented: boolean },
-    count: number,
-  ): readonly PeerId[];
-  /** Owners before the last change of the ring: where a moved segment lies. */
-  formerOwnersOf(
-    segment: { path: string; index: number; segmented: boolean },
-    count: number,
-  ): readonly PeerId[];
+  ownersOf(segment: Place, count: number): readonly PeerId[];
+  /**
+   * Where else a segment may lie: its owners before the last change of the ring, and members that
+   * drain. Only peers that are reachable or expected back.
+   */
+  formerOwnersOf(segment: Place, count: number): readonly PeerId[];
   isReachable(peer: PeerId): boolean;
 }

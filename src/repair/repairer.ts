@@ -2,55 +2,54 @@
  * Restores placement after the ring changed: every file gets its homes, every resident segment its
  * R owners, copied from peer to peer. The under store is never read for it.
  *
- * Each peer walks its own catalogue. A file that it is no longer home to is handed over to those
- * who are; of a file whose first reachable home it is, it looks where the segments are and asks
- * owners that lack one to copy it. One round at a time, a bounded number of copies under way, and
- * a ring that changes meanwhile starts the round anew. Files of running jobs are left to the job:
- * its next pass restores them and counts what it did.
+ * Each peer walks its own catalogue, a page at a time (see `repair-page.ts`); files that could not
+ * be finished, and those that others handed over, are looked at alone. A ring that changes
+ * meanwhile starts the walk anew. Files of running jobs are left to the job: its next pass
+ * restores them and counts what it did.
  */
 import { sleep, type Clock } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
-import type { Epoch, JobId, PeerId } from '../base/ids.ts';
-import type { Logger } from '../base/logger.ts';
-import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
-import { planCopies, segmentCountOf } from './plan-copies.ts';
-import type { CopyOrder, RepairNetwork, RepairPlacement } from './repair-network.ts';
+import type { Epoch } from '../base/ids.ts';
+import type { FileRecord } from '../cache/file-catalog.ts';
+import { repairPage, type PageOptions } from './repair-page.ts';
 
-export interface RepairerOptions {
-  readonly self: PeerId;
-  readonly catalog: FileCatalog;
-  readonly network: RepairNetwork;
-  readonly placement: () => RepairPlacement;
-  /** Whether the job that loaded a file still runs. */
-  readonly isJobActive: (job: JobId) => boolean;
+export interface RepairerOptions extends PageOptions {
   readonly clock: Clock;
-  readonly logger: Logger;
   /** Quiet time after a change of the ring before a round begins. */
   readonly settleDelayMs: number;
 }
 
 export interface RepairStatus {
-  /** Epoch that the last complete round was for; undefined before the first. */
+  /** Epoch that the last walk was for; undefined before the first. */
   readonly epoch: Epoch | undefined;
+  /** Nothing runs, waits or is to be tried again: placement was in order when last looked at. */
   readonly idle: boolean;
+  /** Grows whenever there is something to do: equal twice and idle twice means idle between. */
+  readonly requestCount: number;
   readonly copiedSegmentCount: number;
-  /** Segments that no reachable peer held in the last round: read-through will bring them back. */
+  /** Segments that nobody held in the last walk: read-through will bring them back. */
   readonly missingSegmentCount: number;
   readonly handedOverFileCount: number;
 }
 
 const PAGE_LIMIT = 256;
-/** Segments of one file that are looked at together. */
-const SEGMENTS_AT_ONCE = 256;
-const RETRY_DELAY_MS = 2000;
+/** Files to look at that are remembered one by one; more than that need a walk. */
+const PATHS_MAX_COUNT = 10_000;
+/** Between two attempts at what could not be finished; doubled each time. */
+const RETRY_DELAY_MIN_MS = 1000;
+const RETRY_DELAY_MAX_MS = 15_000;
 
 export class Repairer {
   readonly #options: RepairerOptions;
   readonly #stop = new AbortController();
-  #wanted = false;
+  /** The whole catalogue is to be walked. */
+  #isWalkWanted = false;
+  /** Files to look at, when no walk is wanted. */
+  readonly #paths = new Set<string>();
+  #pause: AbortController | undefined;
   #running = false;
-  #roundEpoch: Epoch | undefined;
-  #doneEpoch: Epoch | undefined;
+  #requestCount = 0;
+  #walkedEpoch: Epoch | undefined;
   #copiedSegmentCount = 0;
   #missingSegmentCount = 0;
   #handedOverFileCount = 0;
@@ -61,134 +60,147 @@ export class Repairer {
 
   get status(): RepairStatus {
     return {
-      epoch: this.#doneEpoch,
-      idle: !this.#running && !this.#wanted,
+      epoch: this.#walkedEpoch,
+      idle: !this.#running && !this.#isWanted(),
+      requestCount: this.#requestCount,
       copiedSegmentCount: this.#copiedSegmentCount,
       missingSegmentCount: this.#missingSegmentCount,
       handedOverFileCount: this.#handedOverFileCount,
     };
   }
 
-  /** The ring changed, files were handed over to this peer, or a job ended. */
-  request(): void {
-    this.#wanted = true;
-    if (!this.#running) void this.#run();
+  /**
+   * Something is to be looked at again.
+   * @param paths files that were handed over to this peer; absent after a change of the ring or
+   *   the end of a job: everything.
+   */
+  request(paths?: Iterable<string>): void {
+    this.#requestCount += 1;
+    if (paths === undefined) this.#isWalkWanted = true;
+    else for (const path of paths) this.#remember(path);
+    this.#pause?.abort();
+    if (!this.#running && !this.#stop.signal.aborted) void this.#run();
   }
 
   close(): void {
     this.#stop.abort(new Error('this peer is shutting down'));
   }
 
+  #isWanted(): boolean {
+    return this.#isWalkWanted || this.#paths.size > 0;
+  }
+
+  #remember(path: string): void {
+    this.#paths.add(path);
+    if (this.#paths.size <= PATHS_MAX_COUNT) return;
+    this.#paths.clear();
+    this.#isWalkWanted = true;
+  }
+
   async #run(): Promise<void> {
     const { clock, settleDelayMs, logger } = this.#options;
+    const { signal } = this.#stop;
     this.#running = true;
+    let retryDelayMs = RETRY_DELAY_MIN_MS;
     try {
-      while (this.#wanted) {
-        this.#wanted = false;
-        await sleep(clock, settleDelayMs, this.#stop.signal);
-        if (!(await this.#round())) {
-          this.#wanted = true;
-          await sleep(clock, RETRY_DELAY_MS, this.#stop.signal);
+      while (this.#isWanted()) {
+        await sleep(clock, settleDelayMs, signal);
+        if (await this.#tryRound()) {
+          retryDelayMs = RETRY_DELAY_MIN_MS;
+        } else {
+          await this.#rest(retryDelayMs);
+          retryDelayMs = Math.min(RETRY_DELAY_MAX_MS, 2 * retryDelayMs);
         }
       }
+      logger.debug('placement is in order', {
+        epoch: this.#walkedEpoch,
+        copied: this.#copiedSegmentCount,
+        missing: this.#missingSegmentCount,
+      });
     } catch (thrown) {
-      const { code, message } = toRingloadError(thrown);
-      if (!this.#stop.signal.aborted) logger.warn('repair stopped', { code, reason: message });
+      if (!signal.aborted)
+        logger.error('repair ended', { reason: toRingloadError(thrown).message });
     } finally {
       this.#running = false;
     }
   }
 
-  /** True when the whole catalogue was seen under one ring and nothing failed. */
-  async #round(): Promise<boolean> {
-    const { catalog, placement, logger } = this.#options;
-    this.#roundEpoch = placement().epoch;
-    this.#missingSegmentCount = 0;
-    let complete = true;
-    let after: string | undefined;
-    for (;;) {
-      const page = await catalog.scan({
-        root: '',
-        limit: PAGE_LIMIT,
-        ...(after !== undefined && { after }),
-      });
-      for (const record of page) {
-        this.#stop.signal.throwIfAborted();
-        if (placement().epoch !== this.#roundEpoch) return false;
-        complete = (await this.#repairFile(record)) && complete;
-      }
-      after = page.at(-1)?.path;
-      if (page.length < PAGE_LIMIT) break;
+  /** Ends early when there is something new to do. */
+  async #rest(delayMs: number): Promise<void> {
+    const { signal } = this.#stop;
+    this.#pause = new AbortController();
+    try {
+      await sleep(this.#options.clock, delayMs, AbortSignal.any([signal, this.#pause.signal]));
+    } catch {
+      signal.throwIfAborted();
+    } finally {
+      this.#pause = undefined;
     }
-    if (!complete) return false;
-    this.#doneEpoch = this.#roundEpoch;
-    logger.debug('placement is in order', {
-      epoch: this.#roundEpoch,
-      copied: this.#copiedSegmentCount,
-      missing: this.#missingSegmentCount,
-    });
-    return true;
   }
 
-  async #repairFile(record: FileRecord): Promise<boolean> {
-    const { self, placement, isJobActive, logger } = this.#options;
-    if (record.loadedBy !== undefined && isJobActive(record.loadedBy)) return true;
-    const ring = placement();
-    const homes = ring.ownersOf(
-      { path: record.path, index: 0, segmented: true },
-      record.replicaCount,
-    );
+  /** False when something has to be tried again after a while. */
+  async #tryRound(): Promise<boolean> {
+    const { placement, logger } = this.#options;
+    const { epoch } = placement();
+    const isWalk = this.#isWalkWanted || this.#walkedEpoch !== epoch;
+    const paths = [...this.#paths];
+    this.#paths.clear();
+    this.#isWalkWanted = false;
     try {
-      const others = homes.filter((home) => home !== self && ring.isReachable(home));
-      if (!homes.includes(self)) return await this.#moveAway(record, homes, others);
-      const first = homes.find((home) => home === self || ring.isReachable(home));
-      if (first !== self) return true;
-      for (const home of others) await this.#options.network.handOver(home, [record]);
-      return await this.#repairSegments(record);
+      const unfinished = isWalk ? await this.#walk(epoch) : await this.#look(paths, epoch);
+      for (const path of unfinished) this.#remember(path);
+      return unfinished.length === 0;
     } catch (thrown) {
+      this.#stop.signal.throwIfAborted();
       const { code, message } = toRingloadError(thrown);
-      logger.debug('file not repaired yet', { code, reason: message });
+      logger.warn('repair round not finished', { code, reason: message });
+      this.#isWalkWanted = true;
       return false;
     }
   }
 
-  /** A record that stays behind would be found by readers when it is out of date. */
-  async #moveAway(
-    record: FileRecord,
-    homes: readonly PeerId[],
-    reachable: readonly PeerId[],
-  ): Promise<boolean> {
-    for (const home of reachable) await this.#options.network.handOver(home, [record]);
-    if (reachable.length < homes.length || homes.length === 0) return false;
-    await this.#options.catalog.delete(record.path);
-    this.#handedOverFileCount += 1;
-    return true;
+  /** The whole catalogue. */
+  async #walk(epoch: Epoch): Promise<string[]> {
+    const { catalog } = this.#options;
+    const unfinished: string[] = [];
+    this.#missingSegmentCount = 0;
+    let after: string | undefined;
+    for (;;) {
+      const request = { root: '', limit: PAGE_LIMIT, ...(after !== undefined && { after }) };
+      const page = await catalog.scan(request);
+      if (!(await this.#repair(page, epoch, unfinished))) return [];
+      after = page.at(-1)?.path;
+      if (page.length < PAGE_LIMIT) break;
+    }
+    this.#walkedEpoch = epoch;
+    return unfinished;
   }
 
-  async #repairSegments(record: FileRecord): Promise<boolean> {
-    let complete = true;
-    const count = segmentCountOf(record);
-    for (let start = 0; start < count; start += SEGMENTS_AT_ONCE) {
-      if (this.#options.placement().epoch !== this.#roundEpoch) return false;
-      const indexes = Array.from(
-        { length: Math.min(SEGMENTS_AT_ONCE, count - start) },
-        (_unused, at) => start + at,
-      );
-      const { network, placement } = this.#options;
-      const plan = await planCopies(record, indexes, placement(), network);
-      this.#missingSegmentCount += plan.missingCount;
-      complete = (await this.#copy(plan.orders)) && complete;
+  /** A few files. */
+  async #look(paths: readonly string[], epoch: Epoch): Promise<string[]> {
+    const { catalog } = this.#options;
+    const unfinished: string[] = [];
+    for (let at = 0; at < paths.length; at += PAGE_LIMIT) {
+      const part = paths.slice(at, at + PAGE_LIMIT);
+      const found = await Promise.all(part.map((path) => catalog.get(path)));
+      const page = found.filter((record) => record !== undefined);
+      if (!(await this.#repair(page, epoch, unfinished))) return [];
     }
-    return complete;
+    return unfinished;
   }
 
-  async #copy(orders: readonly (CopyOrder & { readonly to: PeerId })[]): Promise<boolean> {
-    let complete = true;
-    for (const { to, ...order } of orders) {
-      const copied = await this.#options.network.copy(to, order);
-      this.#copiedSegmentCount += copied;
-      complete &&= copied === order.indexes.length;
-    }
-    return complete;
+  /** False when the ring is another one by now: everything has to be walked again. */
+  async #repair(page: readonly FileRecord[], epoch: Epoch, unfinished: string[]): Promise<boolean> {
+    const { signal } = this.#stop;
+    signal.throwIfAborted();
+    const outcome = await repairPage(page, this.#options, signal);
+    this.#copiedSegmentCount += outcome.copiedCount;
+    this.#missingSegmentCount += outcome.missingCount;
+    this.#handedOverFileCount += outcome.handedOverCount;
+    // Why not one by one beyond that: so many take a walk anyway.
+    if (unfinished.length <= PATHS_MAX_COUNT) unfinished.push(...outcome.unfinished);
+    if (this.#options.placement().epoch === epoch) return true;
+    this.#isWalkWanted = true;
+    return false;
   }
 }
