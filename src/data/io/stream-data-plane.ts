@@ -98,13 +98,13 @@ export class StreamDataPlane implements DataPlane {
   ): Promise<void> {
     const { extent } = command;
     const bufferBytes = Math.min(WRITE_BUFFER_BYTES, extent.lengthBytes);
-    let buffer = this.#takeBuffer();
+    // Taken when there is something to put into it: most segments of small files need one only.
+    let buffer: Buffer | undefined;
     let used = 0;
     let writing: Promise<void> = Promise.resolve();
     let written = 0;
-    const flush = async (): Promise<void> => {
+    const flush = async (full: Buffer): Promise<void> => {
       await writing;
-      const full = buffer;
       const bytes = full.subarray(0, used);
       checksummer.update(bytes);
       writing = this.#writer.write(extent, written, bytes).finally(() => {
@@ -114,7 +114,7 @@ export class StreamDataPlane implements DataPlane {
       writing.catch(() => undefined);
       written += used;
       used = 0;
-      buffer = this.#takeBuffer();
+      buffer = undefined;
     };
     try {
       for await (const chunk of body) {
@@ -136,16 +136,17 @@ export class StreamDataPlane implements DataPlane {
         }
         for (let at = 0; at < chunk.length;) {
           const part = chunk.subarray(at, at + bufferBytes - used);
+          buffer ??= this.#takeBuffer();
           buffer.set(part, used);
           used += part.length;
           at += part.length;
-          if (used === bufferBytes) await flush();
+          if (used === bufferBytes) await flush(buffer);
         }
       }
-      if (used > 0) await flush();
+      if (buffer) await flush(buffer);
       await writing;
     } finally {
-      this.#giveBack(buffer);
+      if (buffer) this.#giveBack(buffer);
       await writing.catch(() => undefined);
     }
     if (written !== extent.lengthBytes) {
