@@ -1,5 +1,5 @@
 /** Stand-ins for what the node's parts work on, each typed by the interface it stands for. */
-import { ManualClock } from '../../../src/base/clock.ts';
+import { type ManualClock } from '../../../src/base/clock.ts';
 import { RingloadError } from '../../../src/base/errors.ts';
 import {
   epoch,
