@@ -251,4 +251,4 @@ export async function errorOf(promise: Promise<unknown>): Promise<RingloadError>
   throw new Error('it did not fail');
 }
 
-export const id = (text: string): PeerId => peerId(text);
+const id = (text: string): PeerId => peerId(text);
