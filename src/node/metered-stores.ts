@@ -25,10 +25,10 @@ function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderSto
       metrics.ufsRequest({ op, code, seconds: (clock.nowMs() - startedMs) / 1000 });
     };
   };
-  const time = async <T>(op: UfsOperation, call: Promise<T>): Promise<T> => {
+  const time = async <T>(op: UfsOperation, call: () => Promise<T>): Promise<T> => {
     const end = begin(op);
     try {
-      const value = await call;
+      const value = await call();
       end('ok');
       return value;
     } catch (error) {
@@ -37,8 +37,8 @@ function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderSto
     }
   };
   return {
-    list: (request, signal) => time('list', store.list(request, signal)),
-    stat: (path, signal) => time('stat', store.stat(path, signal)),
+    list: (request, signal) => time('list', () => store.list(request, signal)),
+    stat: (path, signal) => time('stat', () => store.stat(path, signal)),
     async *readRange(request, signal) {
       const end = begin('read');
       let code: ErrorCode | 'ok' = 'cancelled';

@@ -4,13 +4,13 @@ import type { Logger } from '../base/logger.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState } from '../cluster/job-record.ts';
-import { keyOf } from '../repair/plan-copies.ts';
 import type { JobOrder } from '../repair/record-order.ts';
 import type { CopyOrder, RepairNetwork } from '../repair/repair-network.ts';
 import { Repairer } from '../repair/repairer.ts';
 import { takeOver } from '../repair/take-over.ts';
 import type { Closer } from './closer.ts';
 import type { ClusterParts } from './cluster-parts.ts';
+import { copyHere, type CopyOptions } from './copy-here.ts';
 import { REPAIR_STATUS, type RepairReport } from './drain-watch.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { ReadLink } from './read-link.ts';
@@ -39,10 +39,16 @@ export function openRepairParts(context: Context): RepairParts {
   const { local, cluster, closer, logger } = context;
   const { self, state, ring, network, consensus } = cluster;
   const jobOrder = jobOrderOf(() => state.current);
+  const copying = {
+    loader: local.loader,
+    endpointOf: cluster.endpointOf,
+    deadlineMs: COPY_DEADLINE_MS,
+    logger,
+  };
   const repairer = new Repairer({
     self,
     catalog: local.catalog,
-    network: repairNetwork(context),
+    network: repairNetwork(context, copying),
     placement: () => ring.repairPlacement(),
     isJobActive: (jobId) => {
       const job = state.current.jobs.get(jobId);
@@ -74,7 +80,7 @@ export function openRepairParts(context: Context): RepairParts {
     if (taken.length > 0) repairer.request(taken.map(({ path }) => path));
     return kept;
   });
-  network.onRequest(COPY, (_from, payload) => copyHere(context, payload as CopyOrder));
+  network.onRequest(COPY, (_from, payload) => copyHere(copying, payload as CopyOrder));
   return { repairer, report };
 }
 
@@ -92,43 +98,15 @@ function jobOrderOf(state: () => ClusterState): JobOrder {
   };
 }
 
-function repairNetwork({ cluster, readLink, local }: Context): RepairNetwork {
+function repairNetwork({ cluster, readLink }: Context, copying: CopyOptions): RepairNetwork {
   const { network, self } = cluster;
   return {
     holds: (peer, keys) => readLink.holds(peer, keys),
     copy: (peer, order) =>
       peer === self
-        ? copyHere({ local, cluster }, order)
+        ? copyHere(copying, order)
         : (network.request(peer, COPY, order, COPY_DEADLINE_MS) as Promise<number>),
     handOver: (peer: PeerId, records) =>
       network.request(peer, HAND_OVER, records, DEADLINE_MS) as Promise<readonly FileRecord[]>,
   };
-}
-
-/** Copies one after the other, from peers only; counts what is there at the end. */
-async function copyHere(
-  { local, cluster }: Pick<Context, 'local' | 'cluster'>,
-  order: CopyOrder,
-): Promise<number> {
-  const { record, indexes, sources } = order;
-  const peerEndpoints = sources.flatMap((peer) => cluster.endpointOf(peer) ?? []);
-  let copied = 0;
-  for (const index of indexes) {
-    const start = index * record.segmentSizeBytes;
-    const lengthBytes = Math.min(record.segmentSizeBytes, record.sizeBytes - start);
-    const request = {
-      key: keyOf(record, index),
-      lengthBytes,
-      fileSizeBytes: record.sizeBytes,
-      peerEndpoints,
-      allowUfs: false,
-    };
-    try {
-      await local.loader.load(request, AbortSignal.timeout(COPY_DEADLINE_MS / indexes.length));
-      copied += 1;
-    } catch {
-      // Why: the next round sees what is still missing; one lost segment must not stop the rest.
-    }
-  }
-  return copied;
 }

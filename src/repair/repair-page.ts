@@ -154,7 +154,7 @@ class PageRepair {
 
   /** True when every owner has every segment that somebody holds. */
   async #repairFile(record: FileRecord): Promise<boolean> {
-    const { network } = this.#options;
+    const { network, logger } = this.#options;
     let isComplete = true;
     const count = segmentCountOf(record);
     for (let start = 0; start < count; start += SEGMENTS_AT_ONCE) {
@@ -164,6 +164,7 @@ class PageRepair {
       const plan = await planCopies(record, indexes, this.#ring, network);
       this.#missingCount += plan.missingCount;
       isComplete &&= !plan.isWaiting;
+      if (plan.isWaiting) logger.debug('file waits for a peer to answer', { path: record.path });
       for (const { to, ...order } of plan.orders) {
         this.#signal.throwIfAborted();
         const copiedCount = await network.copy(to, order);

@@ -149,7 +149,9 @@ export class Repairer {
     try {
       const unfinished = isWalk ? await this.#walk(epoch) : await this.#look(paths, epoch);
       for (const path of unfinished) this.#remember(path);
-      return unfinished.length === 0;
+      if (unfinished.length === 0) return true;
+      logger.debug('placement is not in order yet', { epoch, files: unfinished.length });
+      return false;
     } catch (thrown) {
       this.#stop.signal.throwIfAborted();
       const { code, message } = toRingloadError(thrown);

@@ -1,0 +1,43 @@
+/** Executes a copy order on this peer: from peers only, one segment after the other. */
+import { toRingloadError } from '../base/errors.ts';
+import type { PeerId } from '../base/ids.ts';
+import type { Logger } from '../base/logger.ts';
+import type { SegmentLoader } from '../data/segment-loader.ts';
+import { keyOf } from '../repair/plan-copies.ts';
+import type { CopyOrder } from '../repair/repair-network.ts';
+
+export interface CopyOptions {
+  readonly loader: SegmentLoader;
+  readonly endpointOf: (peer: PeerId) => string | undefined;
+  /** For the whole order; each segment has its even share. */
+  readonly deadlineMs: number;
+  readonly logger: Logger;
+}
+
+/** Resolves with how many of the segments are here at the end. Never rejects. */
+export async function copyHere(options: CopyOptions, order: CopyOrder): Promise<number> {
+  const { loader, endpointOf, deadlineMs, logger } = options;
+  const { record, indexes, sources } = order;
+  const peerEndpoints = sources.flatMap((peer) => endpointOf(peer) ?? []);
+  const shareMs = Math.max(1, Math.floor(deadlineMs / indexes.length));
+  let copiedCount = 0;
+  for (const index of indexes) {
+    const start = index * record.segmentSizeBytes;
+    const request = {
+      key: keyOf(record, index),
+      lengthBytes: Math.min(record.segmentSizeBytes, record.sizeBytes - start),
+      fileSizeBytes: record.sizeBytes,
+      peerEndpoints,
+      allowUfs: false,
+    };
+    try {
+      await loader.load(request, AbortSignal.timeout(shareMs));
+      copiedCount += 1;
+    } catch (thrown) {
+      // Why go on: the next round sees what is still missing; one segment must not stop the rest.
+      const { code, message } = toRingloadError(thrown);
+      logger.debug('copy not made', { path: record.path, segment: index, code, reason: message });
+    }
+  }
+  return copiedCount;
+}
