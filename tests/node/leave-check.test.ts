@@ -15,12 +15,12 @@ function leave(
 ): string {
   const { who = 'b', force = false, voters = names, replicas = 1 } = options;
   const states = (options.states ?? {}) as Record<string, object>;
-  const members = [...names].map((name) => memberOf(name, states[name] ?? {}));
+  const members = Array.from(names).map((name) => memberOf(name, states[name] ?? {}));
   const spec = { path: 's3://b/d', replicaCount: replicas };
   const state = stateOf(members, { jobs: [jobOf('j', { spec, state: 'SUCCEEDED' })] });
   const member = members.find(({ raftId }) => raftId === numberOf(who));
   if (!member) throw new Error('no such member');
-  const status = { ...new FakeConsensus().status(), voters: [...voters].map(numberOf) };
+  const status = { ...new FakeConsensus().status(), voters: Array.from(voters).map(numberOf) };
   try {
     checkLeave(member, state, status, force);
     return 'may leave';
