@@ -13,7 +13,7 @@ import { isActiveState, type JobRecord } from '../cluster/job-record.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { compileFileFilter } from './file-filter.ts';
 import { JobDriver, type FailureSink } from './job-driver.ts';
-import type { RunLimits } from './job-run.ts';
+import type { RunLimits } from './run-contract.ts';
 import type { Placement } from './placement.ts';
 import type { OwnerTransport, ResultFrame } from './protocol.ts';
 import type { JobSpec } from './spec.ts';

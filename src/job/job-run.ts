@@ -12,10 +12,9 @@
 import { RingloadError, toWireError, type WireError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import { invariant, unreachable } from '../base/invariant.ts';
-import type { Random } from '../base/random.ts';
 import type { JobCheckpoint, PeerTally } from '../cluster/job-record.ts';
 import type { ListPage, UfsObject } from '../ufs/under-store.ts';
-import { Assigner, type AssignerLimits } from './assigner.ts';
+import { Assigner } from './assigner.ts';
 import { countersFrom, InventorySum, updateTally, workOf } from './counters.ts';
 import { FileRestarts } from './file-restarts.ts';
 import { FileWindow, openFile, type FileRun } from './file-run.ts';
@@ -28,53 +27,10 @@ import type { Placement } from './placement.ts';
 import type { PassRef, ResultFrame, TaskResult } from './protocol.ts';
 import { classify } from './retry-policy.ts';
 import { isWireError, type RunEffect, type RunEvent } from './run-events.ts';
+import type { RunLimits, RunStart, RunView } from './run-contract.ts';
 import type { JobSpec } from './spec.ts';
 import { buildBatch } from './task-batch.ts';
 import { cutUnit, unitCountOf, type Unit } from './unit.ts';
-
-export interface RunLimits extends AssignerLimits {
-  /** Listed files that may wait or be in flight: bounds the leader's memory. */
-  readonly windowFiles: number;
-  /** Units that may be open at once. */
-  readonly windowUnits: number;
-  readonly checkpointIntervalMs: number;
-  /** Failed attempts of one task before its file fails. */
-  readonly taskRetryMaxCount: number;
-  /** How often one file may be found changed before it fails. */
-  readonly restartMaxCount: number;
-  /** Passes in which inventories may disagree before the job fails. */
-  readonly passMaxCount: number;
-  readonly inventoryRetryMs: number;
-  /** How long a job waits for peers to come back when there are fewer than its replicas. */
-  readonly replicaWaitMs: number;
-}
-
-export interface RunStart {
-  readonly ref: Omit<PassRef, 'pass'>;
-  readonly spec: JobSpec;
-  readonly checkpoint: JobCheckpoint | undefined;
-  /** Whether a file's last path component passes the job's filter. */
-  readonly accepts: (path: string) => boolean;
-  readonly placement: Placement;
-  readonly limits: RunLimits;
-  readonly random: Random;
-  /** Above the id of every task that was ordered in this run and term before; default 1. */
-  readonly firstTaskId?: number;
-}
-
-/** What a run can tell at any time. */
-export interface RunView {
-  readonly state: 'RUNNING' | 'VERIFYING';
-  readonly pass: number;
-  readonly listingDone: boolean;
-  readonly counters: JobCounters;
-  readonly retryQueueLength: number;
-  readonly tallies: ReadonlyMap<PeerId, PeerTally>;
-  readonly failures: readonly FailedFile[];
-  readonly failedTasks: readonly TaskIncident[];
-  readonly retryingTasks: readonly TaskIncident[];
-  outCountOf(peer: PeerId): number;
-}
 
 /** Failures that travel in a checkpoint; all of them are on the leader's disk. */
 const CHECKPOINT_FAILURE_MAX_COUNT = 100;

@@ -3,7 +3,7 @@ import type { PeerId, Term } from '../base/ids.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState, type JobRecord, type PeerTally } from '../cluster/job-record.ts';
 import { addTally, countersFrom } from './counters.ts';
-import type { RunView } from './job-run.ts';
+import type { RunView } from './run-contract.ts';
 import type { FailedFile, JobCounters, JobStatus, PeerRow } from './job-status.ts';
 import type { JobSpec } from './spec.ts';
 

@@ -1,7 +1,7 @@
 /** From the configuration to the limits of each part. */
 import type { LoadJobConfig, UfsConfig } from '../config/schema.ts';
 import type { ExecutorLimits } from '../job/executor.ts';
-import type { RunLimits } from '../job/job-run.ts';
+import type { RunLimits } from '../job/run-contract.ts';
 import type { MountConfig } from '../ufs/mounts.ts';
 import { MIB } from '../base/units.ts';
 

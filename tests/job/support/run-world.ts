@@ -8,7 +8,8 @@ import { SeededRandom, type Random } from '../../../src/base/random.ts';
 import type { WireError } from '../../../src/base/errors.ts';
 import { addDigests, formatDigest, segmentDigest } from '../../../src/cache/digest.ts';
 import type { JobCheckpoint, TallyCounts } from '../../../src/cluster/job-record.ts';
-import { JobRun, type RunLimits } from '../../../src/job/job-run.ts';
+import { JobRun } from '../../../src/job/job-run.ts';
+import type { RunLimits } from '../../../src/job/run-contract.ts';
 import type { Placement } from '../../../src/job/placement.ts';
 import {
   leaseOf,

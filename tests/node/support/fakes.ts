@@ -1,15 +1,7 @@
 /** Stand-ins for what the node's parts work on, each typed by the interface it stands for. */
-import { ManualClock } from '../../../src/base/clock.ts';
+import { type ManualClock } from '../../../src/base/clock.ts';
 import { RingloadError } from '../../../src/base/errors.ts';
-import {
-  epoch,
-  logIndex,
-  peerId,
-  raftId,
-  term,
-  type PeerId,
-  type RaftId,
-} from '../../../src/base/ids.ts';
+import { epoch, logIndex, raftId, term, type PeerId, type RaftId } from '../../../src/base/ids.ts';
 import type { LogFields, Logger } from '../../../src/base/logger.ts';
 import { EMPTY_STATE, type ClusterState } from '../../../src/cluster/cluster-state.ts';
 import type { JobRecord } from '../../../src/cluster/job-record.ts';
@@ -250,5 +242,3 @@ export async function errorOf(promise: Promise<unknown>): Promise<RingloadError>
   }
   throw new Error('it did not fail');
 }
-
-export const id = (text: string): PeerId => peerId(text);

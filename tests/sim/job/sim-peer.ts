@@ -16,7 +16,7 @@ import { Checksummer } from '../../../src/data/io/checksummer.ts';
 import { SegmentLoader } from '../../../src/data/segment-loader.ts';
 import { Coordinator } from '../../../src/job/coordinator.ts';
 import { Executor, type ExecutorLimits } from '../../../src/job/executor.ts';
-import type { RunLimits } from '../../../src/job/job-run.ts';
+import type { RunLimits } from '../../../src/job/run-contract.ts';
 import type { LeaderTransport, OwnerTransport } from '../../../src/job/protocol.ts';
 import type { MemoryUnderStore } from '../../../src/ufs/memory-under-store.ts';
 
