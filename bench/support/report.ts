@@ -87,7 +87,8 @@ export function printTable(rows: readonly (readonly string[])[]): void {
   }
 }
 
-function hostLine(): string {
+/** The machine, and how busy it is just now. */
+export function hostLine(): string {
   const [first] = cpus();
   const memory = (totalmem() / 2 ** 30).toFixed(0);
   const load = loadavg()

@@ -34,18 +34,23 @@ export async function cpuSeconds(pids: readonly number[]): Promise<number> {
   return others.reduce((sum, { ownSeconds }) => sum + ownSeconds, self.childrenSeconds);
 }
 
+/** Resident memory now. */
+export async function residentBytes(pid: number): Promise<number> {
+  return statusBytes(pid, 'VmRSS');
+}
+
 /** Peak resident memory of each process since its start or {@link resetPeaks}, added up. */
 export async function peakBytes(pids: readonly number[]): Promise<number> {
-  const peaks = await Promise.all(
-    pids.map(async (pid) => {
-      const status = await readFile(`/proc/${pid}/status`, 'latin1');
-      return 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
-    }),
-  );
+  const peaks = await Promise.all(pids.map((pid) => statusBytes(pid, 'VmHWM')));
   return peaks.reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** Makes {@link peakBytes} count from now on. */
 export async function resetPeaks(pids: readonly number[]): Promise<void> {
   await Promise.all(pids.map((pid) => writeFile(`/proc/${pid}/clear_refs`, '5')));
+}
+
+async function statusBytes(pid: number, field: 'VmRSS' | 'VmHWM'): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'latin1');
+  return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0);
 }
