@@ -252,6 +252,26 @@ test.serial(
   },
 );
 
+test.serial('membership: the only voter of two leaves, the other one takes over', async (t) => {
+  await using stage = await Stage.open({ peers: 2 });
+  await waitForRoles(stage, ['voter', 'learner']);
+  const [founder, heir] = stage.cluster.peers;
+  if (founder === undefined || heir === undefined) throw new Error('two peers');
+  const data = stage.addFiles({ count: 8 });
+  await (await stage.load(data)).succeeds();
+  const fetchesBefore = stage.origin.countOf('get');
+  await heir.api.removeMember(await memberIdOf(founder));
+  await stage.cluster.waitFor(() => !founder.running, 'the founder to end', 60_000);
+  t.deepEqual(await founder.stop(), { code: 0, signal: null });
+  const view = await currentView(stage);
+  t.deepEqual(
+    view.members.map(({ role }) => role),
+    ['leader'],
+  );
+  await expectBytesFromCache(t, stage, data.keys, [heir]);
+  t.is(stage.origin.countOf('get') - fetchesBefore, 0);
+});
+
 test.serial(
   'membership: an owner that comes back does not bring back what was replaced',
   async (t) => {
