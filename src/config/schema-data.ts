@@ -197,6 +197,13 @@ export const load = z.strictObject({
     min: 0,
     max: 100,
   }),
+  throttlePatienceMs: durationMs({
+    description:
+      'Time that a task goes on waiting for an under store that asks it to slow down, before that counts as a failure.',
+    default: 10 * MINUTE_MS,
+    min: 0,
+    max: 24 * HOUR_MS,
+  }),
   retryDelayMs: durationMs({
     description: 'First delay before a task is tried again, doubled each time, with jitter.',
     default: 500,

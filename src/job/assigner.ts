@@ -230,9 +230,18 @@ export class Assigner {
   retryLater(unit: Unit, nowMs: number, elsewhere: boolean): void {
     unit.attempts += 1;
     if (elsewhere) unit.fetcherOffset += 1;
+    this.#rest(unit, unit.attempts, nowMs);
+  }
+
+  /** Tries the unit again later; the under store asked for it, so no attempt is used up. */
+  waitForStore(unit: Unit, nowMs: number): void {
+    unit.throttledCount += 1;
+    this.#rest(unit, unit.throttledCount, nowMs);
+  }
+
+  #rest(unit: Unit, timesCount: number, nowMs: number): void {
     const { retryDelayMs, retryDelayMaxMs } = this.#limits;
-    const delayMs = backoffMs(unit.attempts, retryDelayMs, retryDelayMaxMs);
-    unit.dueMs = nowMs + jitter(this.#random, delayMs);
+    unit.dueMs = nowMs + jitter(this.#random, backoffMs(timesCount, retryDelayMs, retryDelayMaxMs));
     this.#resting.add(unit);
   }
 

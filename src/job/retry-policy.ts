@@ -2,13 +2,15 @@
 import type { WireError } from '../base/errors.ts';
 
 /**
- * `retry`: the same work again, later. `elsewhere`: let another owner fetch it first. `restat`:
- * the object may be another version now. `fail-file`, `fail-job`: no retry can help.
+ * `retry`: the same work again, later. `elsewhere`: let another owner fetch it first. `wait`:
+ * the under store is busy, ask it again later. `restat`: the object may be another version now. `fail-file`, `fail-job`: no retry can help.
  */
-export type FailureClass = 'retry' | 'elsewhere' | 'restat' | 'fail-file' | 'fail-job';
+export type FailureClass = 'retry' | 'elsewhere' | 'wait' | 'restat' | 'fail-file' | 'fail-job';
 
 export function classify(error: WireError): FailureClass {
   switch (error.code) {
+    case 'ufs_throttled':
+      return 'wait';
     case 'ufs_changed':
       return 'restat';
     case 'ufs_not_found':

@@ -16,6 +16,8 @@ export interface RunLimits extends AssignerLimits {
   readonly checkpointIntervalMs: number;
   /** Failed attempts of one task before its file fails. */
   readonly taskRetryMaxCount: number;
+  /** How long one task may be told by the under store to come back later before that counts too. */
+  readonly throttlePatienceMs: number;
   /** How often one file may be found changed before it fails. */
   readonly restartMaxCount: number;
   /** Passes in which inventories may disagree before the job fails. */

@@ -18,6 +18,9 @@ export interface Unit {
   readonly tried: Set<PeerId>;
   readonly tasks: Map<PeerId, TaskRun>;
   attempts: number;
+  /** How often, and since when, the under store asked to come back later; no attempt is used up. */
+  throttledCount: number;
+  throttledSinceMs: number | undefined;
   /** Not to be tried again before this time; 0 when it may go on, Infinity while it is parked. */
   dueMs: number;
   /** Position in `owners` from which the next fetcher is chosen: those before it failed. */
@@ -50,6 +53,8 @@ export function openUnit(file: FileRun, index: number, length: number): Unit {
     tried: new Set(),
     tasks: new Map(),
     attempts: 0,
+    throttledCount: 0,
+    throttledSinceMs: undefined,
     dueMs: 0,
     fetcherOffset: 0,
     closed: false,

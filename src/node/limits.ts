@@ -33,6 +33,7 @@ export function runLimits(load: LoadJobConfig): RunLimits {
     windowUnits: 16_384,
     checkpointIntervalMs: load.checkpointIntervalMs,
     taskRetryMaxCount: load.taskRetryMaxCount,
+    throttlePatienceMs: load.throttlePatienceMs,
     restartMaxCount: 3,
     passMaxCount: 8,
     inventoryRetryMs: 500,

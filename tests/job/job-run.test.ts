@@ -201,8 +201,27 @@ test('job run: an inventory of an earlier pass proves nothing about this one', a
   t.is(world.verdict?.checkpoint.pass, 1);
 });
 
+for (const [stormMs, state] of [
+  [9_000, 'SUCCEEDED'],
+  [60_000, 'FAILED'],
+] as const) {
+  test(`job run: a storm of 503 of ${stormMs} ms against 10 s of patience ends ${state}`, async (t) => {
+    const limits = { taskRetryMaxCount: 1, throttlePatienceMs: 10_000, retryDelayMaxMs: 500 };
+    const world = storyWorld({ limits });
+    world.put('a', 250);
+    world.fate = () =>
+      world.clock.nowMs() < stormMs ? { code: 'ufs_throttled', message: '503' } : undefined;
+    world.lead();
+    t.true(await world.finish());
+    t.is(world.verdict?.state, state);
+    t.true(counter(world, 'retriedTaskCount') > 5);
+    // Patience ends: what counts from then on is one retry.
+    if (state === 'FAILED') t.true(world.clock.nowMs() < 15_000, `${world.clock.nowMs()} ms`);
+  });
+}
+
 test('job run: throttling shrinks the windows of all owners, then they recover', async (t) => {
-  const world = storyWorld({ spec: { replicaCount: 1 }, limits: { taskRetryMaxCount: 50 } });
+  const world = storyWorld({ spec: { replicaCount: 1 } });
   for (let n = 0; n < 12; n += 1) world.put(`f${String(n).padStart(2, '0')}`, 50);
   const untilMs = 3000;
   let active = 0;

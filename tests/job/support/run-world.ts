@@ -35,6 +35,7 @@ export const RUN_LIMITS: RunLimits = {
   windowUnits: 24,
   checkpointIntervalMs: 500,
   taskRetryMaxCount: 4,
+  throttlePatienceMs: 60_000,
   restartMaxCount: 3,
   passMaxCount: 8,
   inventoryRetryMs: 200,

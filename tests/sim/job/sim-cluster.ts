@@ -239,6 +239,7 @@ export class SimCluster {
         windowFiles: 12,
         checkpointIntervalMs: 200,
         taskRetryMaxCount: 4,
+        throttlePatienceMs: 60_000,
         passMaxCount: 30,
         replicaWaitMs: 60_000,
       },

@@ -1,0 +1,103 @@
+/**
+ * What the files of one pass count for: each file's units, bytes and outcome, and when it is over.
+ *
+ * A file is over when all its units are settled, or when it failed and no task of it is out any
+ * more. Invariant: files that are over obey `listed = loaded + skipped + failed + filtered`.
+ */
+import { invariant } from '../base/invariant.ts';
+import type { WireError } from '../base/errors.ts';
+import type { UfsObject } from '../ufs/under-store.ts';
+import type { FileRun, FileWindow } from './file-run.ts';
+import type { TaskResult } from './protocol.ts';
+import type { TaskRun, Unit } from './unit.ts';
+
+export class PassAccount {
+  readonly #window: FileWindow;
+  /** Failed files that wait for the answers to their last tasks. */
+  readonly #failing = new Set<FileRun>();
+
+  constructor(window: FileWindow) {
+    this.#window = window;
+  }
+
+  /** `task.owner` holds the unit; true when it had not said so before. */
+  takeStored({ unit, owner }: TaskRun, result: TaskResult): boolean {
+    if (unit.acknowledged.has(owner)) return false;
+    unit.acknowledged.add(owner);
+    if (result.digest !== undefined) {
+      this.#window.hold(unit.file, owner, unit.length, result.digest);
+    }
+    if (!unit.closed) this.#countStored(unit, result.status === 'loaded');
+    return true;
+  }
+
+  #countStored(unit: Unit, loaded: boolean): void {
+    const { file } = unit;
+    const isFirst = !unit.counted;
+    unit.counted = true;
+    this.#window.count(file, (counted) => {
+      counted.taskCount += 1;
+      if (loaded) counted.replicaBytes += unit.length;
+      if (loaded && isFirst) counted.loadedBytes += unit.length;
+      if (!loaded && isFirst) counted.skippedBytes += unit.length;
+      if (loaded && unit.index === 0) counted.replicaFiles += 1;
+    });
+    file.loaded ||= loaded;
+  }
+
+  countRetry(file: FileRun): void {
+    this.#window.count(file, (counted) => (counted.retriedTaskCount += 1));
+  }
+
+  unitSettled({ file }: Unit): void {
+    file.settledCount += 1;
+    this.settleIfOver(file);
+  }
+
+  /** None of the file's bytes count as loaded any more. */
+  fail(file: FileRun, { code, message }: WireError): void {
+    invariant(!file.failure, `${file.object.path} failed twice`);
+    file.failure = { code, message };
+    this.#failing.add(file);
+    this.#window.count(file, (counted) => {
+      counted.failedTaskCount += 1;
+      counted.taskCount += 1;
+      counted.failedBytes = file.object.sizeBytes;
+      counted.loadedBytes = 0;
+      counted.skippedBytes = 0;
+    });
+  }
+
+  /** The file begins again as another version, cut into `unitCount` units. */
+  restart(file: FileRun, found: UfsObject, unitCount: number): void {
+    file.object = found;
+    file.unitCount = unitCount;
+    file.openedCount = 0;
+    file.settledCount = 0;
+    file.loaded = false;
+    this.#window.count(file, (counted) => {
+      counted.listedBytes = found.sizeBytes;
+      counted.loadedBytes = 0;
+      counted.skippedBytes = 0;
+      counted.replicaBytes = 0;
+      counted.replicaFiles = 0;
+    });
+  }
+
+  settleIfOver(file: FileRun): void {
+    if (file.settled) return;
+    if (file.failure ? file.inflightCount > 0 : file.settledCount < file.unitCount) return;
+    file.settled = true;
+    this.#failing.delete(file);
+    this.#window.count(file, (counted) => {
+      if (file.failure) counted.failedFiles = 1;
+      else if (file.loaded) counted.loadedFiles = 1;
+      else counted.skippedFiles = 1;
+    });
+  }
+
+  /** Settles failed files whose last tasks were answered or given up. */
+  settleFailed(): void {
+    for (const file of this.#failing) this.settleIfOver(file);
+  }
+}

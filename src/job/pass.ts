@@ -1,0 +1,332 @@
+/**
+ * One pass of a job run: lists the path once and settles every file of it.
+ *
+ * Pure. It takes in pages, answers and changes of the ring, and emits what is to be done; what a
+ * settled listing proves, and what follows, is the run's to decide. Memory is bounded by the
+ * limits' windows, whatever the job's size.
+ */
+import type { WireError } from '../base/errors.ts';
+import type { PeerId } from '../base/ids.ts';
+import type { Random } from '../base/random.ts';
+import type { ListPage, UfsObject } from '../ufs/under-store.ts';
+import { Assigner } from './assigner.ts';
+import { FileRestarts } from './file-restarts.ts';
+import { openFile, type FileRun, type FileWindow } from './file-run.ts';
+import { Fifo } from './fifo.ts';
+import type { IncidentLog } from './incident-log.ts';
+import { PassAccount } from './pass-account.ts';
+import type { Placement } from './placement.ts';
+import type { PassRef, TaskResult } from './protocol.ts';
+import { classify } from './retry-policy.ts';
+import type { RunLimits } from './run-contract.ts';
+import { isWireError, type RunEffect } from './run-events.ts';
+import type { JobSpec } from './spec.ts';
+import { buildBatch } from './task-batch.ts';
+import { cutUnit, unitCountOf, type TaskRun } from './unit.ts';
+
+const LIST_PAGE_MAX_COUNT = 1000;
+
+export interface PassOptions {
+  readonly ref: PassRef;
+  readonly spec: JobSpec;
+  readonly limits: RunLimits;
+  readonly accepts: (path: string) => boolean;
+  /** What is settled already when the pass goes on from a checkpoint. */
+  readonly window: FileWindow;
+  readonly listingDone: boolean;
+  readonly placement: Placement;
+  readonly random: Random;
+  readonly firstTaskId: number;
+  /** A segment may lie where nobody would look for it now: ask peers before the under store. */
+  readonly askPeersFirst: boolean;
+  readonly incidents: IncidentLog;
+  readonly emit: (effect: RunEffect) => void;
+  /** The job cannot succeed, whatever becomes of other files. */
+  readonly failJob: (error: WireError) => void;
+}
+
+export class Pass {
+  readonly #options: PassOptions;
+  readonly #assigner: Assigner;
+  readonly #account: PassAccount;
+  readonly #restarts = new FileRestarts();
+  readonly #toOpen = new Fifo<FileRun>();
+  #placement: Placement;
+  #listed: string | undefined;
+  #listing = false;
+  #listingDone: boolean;
+  #nowMs = 0;
+
+  constructor(options: PassOptions) {
+    const { limits, spec, placement, random, firstTaskId, askPeersFirst } = options;
+    const { replicaCount, segmented, batchSize } = spec;
+    this.#options = options;
+    this.#placement = placement;
+    this.#account = new PassAccount(options.window);
+    this.#listed = options.window.cursor;
+    this.#listingDone = options.listingDone;
+    this.#assigner = new Assigner({
+      ...{ limits, placement, random, firstTaskId, askPeersFirst },
+      shape: { replicaCount, segmented, batchSize },
+      onSettled: (unit) => {
+        this.#account.unitSettled(unit);
+      },
+    });
+  }
+
+  get window(): FileWindow {
+    return this.#options.window;
+  }
+  get listingDone(): boolean {
+    return this.#listingDone;
+  }
+  /** Every listed file is over, and there are no more. */
+  get isSettled(): boolean {
+    return this.#listingDone && this.window.length === 0;
+  }
+  get restingCount(): number {
+    return this.#assigner.restingCount;
+  }
+  get openUnitCount(): number {
+    return this.#assigner.openUnitCount;
+  }
+  get nextTaskId(): number {
+    return this.#assigner.nextTaskId;
+  }
+  outCountOf(peer: PeerId): number {
+    return this.#assigner.outCountOf(peer);
+  }
+
+  setPlacement(placement: Placement): void {
+    this.#placement = placement;
+    this.#assigner.setPlacement(placement);
+  }
+
+  losePeer(peer: PeerId): void {
+    this.#assigner.losePeer(peer);
+  }
+
+  /** Does all that the state allows now. */
+  pump(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.settleWhatIsOver();
+    this.#openUnits();
+    this.#listMore();
+    this.#sendBatches();
+    this.window.mergeSettled();
+  }
+
+  /** Also between passes: late answers end what was waiting for them. */
+  settleWhatIsOver(): void {
+    for (const { file, found } of this.#restarts.takeReady()) if (found) this.#restart(file, found);
+    this.#account.settleFailed();
+    this.window.mergeSettled();
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    for (const task of this.#assigner.tick(nowMs)) this.#takeSilence(task);
+  }
+
+  // --- listing ---
+
+  #listMore(): void {
+    if (this.#listing || this.#listingDone) return;
+    // Why not whatever room there is: pages of a few files cost a request each.
+    const { windowFiles } = this.#options.limits;
+    const limit = Math.min(LIST_PAGE_MAX_COUNT, Math.max(1, Math.floor(windowFiles / 4)));
+    if (this.window.length + limit > windowFiles) return;
+    this.#listing = true;
+    this.#options.emit({ kind: 'list', after: this.#listed, limit });
+  }
+
+  takePage(page: ListPage): void {
+    if (!this.#listing) return;
+    this.#listing = false;
+    for (const object of page.objects) this.#addFile(object);
+    if (page.cursor !== undefined) this.#listed = page.cursor;
+    this.#listingDone = page.done;
+  }
+
+  #addFile(object: UfsObject): void {
+    if (!this.#options.accepts(object.path)) {
+      this.window.addFiltered(object);
+      return;
+    }
+    const file = openFile(object, this.#unitCountOf(object));
+    this.window.add(file);
+    this.#toOpen.push(file);
+  }
+
+  #unitCountOf({ sizeBytes }: UfsObject): number {
+    const { segmentSizeBytes, metadataOnly } = this.#options.spec;
+    return unitCountOf(sizeBytes, segmentSizeBytes, metadataOnly);
+  }
+
+  #openUnits(): void {
+    const { segmentSizeBytes, metadataOnly } = this.#options.spec;
+    while (this.#assigner.openUnitCount < this.#options.limits.windowUnits) {
+      const file = this.#toOpen.peek();
+      if (!file) return;
+      if (file.failure !== undefined || file.openedCount >= file.unitCount) {
+        this.#toOpen.shift();
+        continue;
+      }
+      const unit = cutUnit(file, file.openedCount, segmentSizeBytes, metadataOnly);
+      file.openedCount += 1;
+      this.#assigner.open(unit);
+    }
+  }
+
+  // --- assignment and answers ---
+
+  #sendBatches(): void {
+    const { ref, spec, limits, emit } = this.#options;
+    const { taskRetryMaxCount } = limits;
+    const context = { pass: ref, epoch: this.#placement.epoch, spec, taskRetryMaxCount };
+    for (const batch of this.#assigner.takeBatches(this.#nowMs)) {
+      emit({ kind: 'send', to: batch.to, batch: buildBatch(context, batch) });
+    }
+  }
+
+  batchTaken(to: PeerId, window: { windowTasks: number; windowBytes: number }): void {
+    this.#assigner.acknowledge(to, window);
+  }
+
+  batchFailed(to: PeerId, taskIds: readonly number[], nowMs: number): void {
+    this.#assigner.returnBatch(to, taskIds, nowMs);
+  }
+
+  /** @returns whether an owner holds something that it had not acknowledged before. */
+  takeResults(from: PeerId, results: readonly TaskResult[], nowMs: number): boolean {
+    this.#nowMs = nowMs;
+    this.#assigner.hear(from, nowMs);
+    let held = false;
+    for (const result of results) {
+      const answered = this.#assigner.takeAnswered(from, result.id);
+      if (!answered) continue;
+      const { task, isLate } = answered;
+      if (result.status !== 'failed') held = this.#takeStored(task, result) || held;
+      else if (!isLate) this.#takeFailure(task, result.error ?? NO_REASON);
+      this.#account.settleIfOver(task.unit.file);
+    }
+    return held;
+  }
+
+  #takeStored(task: TaskRun, result: TaskResult): boolean {
+    const isNew = this.#account.takeStored(task, result);
+    if (!task.unit.closed) this.#assigner.addHolder(task);
+    return isNew;
+  }
+
+  #takeFailure(task: TaskRun, error: WireError): void {
+    const { unit } = task;
+    if (error.code === 'ufs_throttled') this.#assigner.slowDown(this.#nowMs);
+    if (unit.closed || unit.file.failure) return;
+    const action = classify(error);
+    if (action === 'restat') this.#restat(task, error);
+    else if (action === 'fail-job') this.#options.failJob(error);
+    else if (action === 'fail-file') this.#failTask(task, error);
+    else if (action === 'wait') this.#waitForStore(task, error);
+    else this.#retryTask(task, error, action === 'elsewhere');
+  }
+
+  #takeSilence(task: TaskRun): void {
+    const seconds = String(Math.round(this.#options.limits.answerTimeoutMs / 1000));
+    const message = `peer ${task.owner} said nothing about the job for ${seconds} s`;
+    this.#takeFailure(task, { code: 'deadline_exceeded', message });
+  }
+
+  #retryTask(task: TaskRun, error: WireError, elsewhere: boolean): void {
+    const { unit } = task;
+    if (unit.attempts >= this.#options.limits.taskRetryMaxCount) {
+      this.#failTask(task, error);
+      return;
+    }
+    this.#noteRetry(task, error);
+    this.#assigner.retryLater(unit, this.#nowMs, elsewhere);
+  }
+
+  /** The store is busy, the task is not to blame: its attempts are for other failures. */
+  #waitForStore(task: TaskRun, error: WireError): void {
+    const { unit } = task;
+    unit.throttledSinceMs ??= this.#nowMs;
+    if (this.#nowMs - unit.throttledSinceMs >= this.#options.limits.throttlePatienceMs) {
+      this.#retryTask(task, error, false);
+      return;
+    }
+    this.#noteRetry(task, error);
+    this.#assigner.waitForStore(unit, this.#nowMs);
+  }
+
+  #noteRetry(task: TaskRun, error: WireError): void {
+    this.#options.incidents.taskRetried(task, error);
+    this.#account.countRetry(task.unit.file);
+  }
+
+  #failTask(task: TaskRun, error: WireError): void {
+    this.#options.incidents.taskFailed(task, error);
+    this.#failFile(task.unit.file, error);
+  }
+
+  #failFile(file: FileRun, error: WireError): void {
+    if (file.failure) return;
+    const { path } = file.object;
+    this.#account.fail(file, error);
+    this.#restarts.end(path);
+    this.#assigner.closeAll(file);
+    const failure = { path, code: error.code, message: error.message };
+    this.#options.incidents.fileFailed(failure);
+    this.#options.emit({ kind: 'file-failed', failure });
+    this.#account.settleIfOver(file);
+  }
+
+  // --- files that change under us ---
+
+  /** The object is another version now, or gone: look again before anything else of it is done. */
+  #restat(task: TaskRun, error: WireError): void {
+    const { file } = task.unit;
+    const { restartMaxCount } = this.#options.limits;
+    if (!this.#restarts.isUnderWay(file) && file.restartCount >= restartMaxCount) {
+      this.#failTask(task, error);
+      return;
+    }
+    this.#assigner.park(task.unit);
+    if (!this.#restarts.report(task, error)) return;
+    file.restartCount += 1;
+    file.openedCount = file.unitCount;
+    this.#options.emit({ kind: 'stat', path: file.object.path });
+  }
+
+  takeStat(path: string, found: UfsObject | WireError): void {
+    const restart = this.#restarts.of(path);
+    if (!restart || restart.found) return;
+    const { file, reports, openedCount } = restart;
+    if (isWireError(found)) {
+      this.#failFile(file, found);
+    } else if (!isSameObject(file.object, found)) {
+      this.#assigner.closeAll(file);
+      restart.found = found;
+    } else {
+      // Why: an owner saw an answer of the store that does not hold any more; what is done counts.
+      this.#restarts.end(path);
+      file.openedCount = openedCount;
+      this.#toOpen.push(file);
+      for (const { task, error } of reports) {
+        if (!task.unit.closed) this.#retryTask(task, error, false);
+      }
+    }
+  }
+
+  /** Everything of the old version is over: the file begins again as the new one. */
+  #restart(file: FileRun, found: UfsObject): void {
+    this.#account.restart(file, found, this.#unitCountOf(found));
+    this.#toOpen.push(file);
+  }
+}
+
+const NO_REASON: WireError = { code: 'internal', message: 'the owner gave no reason' };
+
+function isSameObject(a: UfsObject, b: UfsObject): boolean {
+  return a.version === b.version && a.sizeBytes === b.sizeBytes;
+}
