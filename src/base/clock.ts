@@ -3,6 +3,8 @@
  * the simulator.
  */
 
+import { RingloadError } from './errors.ts';
+
 /** A pending timer. Cancelling twice, or after it fired, does nothing. */
 export interface Timer {
   cancel(): void;
@@ -34,6 +36,24 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     });
     signal?.addEventListener('abort', onAbort, { once: true });
   });
+}
+
+/** What `work` comes to; its signal aborts with `deadline_exceeded` after `timeoutMs`. */
+export async function withTimeout<T>(
+  clock: Clock,
+  timeoutMs: number,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const timer = clock.setTimer(timeoutMs, () => {
+    const message = `not done within ${String(timeoutMs)} ms`;
+    controller.abort(new RingloadError('deadline_exceeded', message));
+  });
+  try {
+    return await work(controller.signal);
+  } finally {
+    timer.cancel();
+  }
 }
 
 interface ManualTimer extends Timer {

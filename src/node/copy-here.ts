@@ -1,4 +1,5 @@
 /** Executes a copy order on this peer: from peers only, one segment after the other. */
+import { withTimeout, type Clock } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
@@ -11,12 +12,13 @@ export interface CopyOptions {
   readonly endpointOf: (peer: PeerId) => string | undefined;
   /** For the whole order; each segment has its even share. */
   readonly deadlineMs: number;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** Resolves with how many of the segments are here at the end. Never rejects. */
 export async function copyHere(options: CopyOptions, order: CopyOrder): Promise<number> {
-  const { loader, endpointOf, deadlineMs, logger } = options;
+  const { loader, endpointOf, deadlineMs, clock, logger } = options;
   const { record, indexes, sources } = order;
   const peerEndpoints = sources.flatMap((peer) => endpointOf(peer) ?? []);
   const shareMs = Math.max(1, Math.floor(deadlineMs / indexes.length));
@@ -31,7 +33,7 @@ export async function copyHere(options: CopyOptions, order: CopyOrder): Promise<
       allowUfs: false,
     };
     try {
-      await loader.load(request, AbortSignal.timeout(shareMs));
+      await withTimeout(clock, shareMs, (signal) => loader.load(request, signal));
       copiedCount += 1;
     } catch (thrown) {
       // Why go on: the next round sees what is still missing; one segment must not stop the rest.

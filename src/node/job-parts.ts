@@ -1,35 +1,41 @@
 /** Load jobs on this peer: the owner's executor, and what runs while it leads. */
+import type { JobId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Command } from '../cluster/commands.ts';
 import { isActiveState } from '../cluster/job-record.ts';
+import type { RingloadConfig } from '../config/schema.ts';
 import { Coordinator } from '../job/coordinator.ts';
-import { Executor } from '../job/executor.ts';
-import { FailureFile } from '../job/io/failure-file.ts';
+import { Executor, type ExecutorLimits } from '../job/executor.ts';
+import type { FailureSink } from '../job/job-driver.ts';
+import type { RunLimits } from '../job/run-contract.ts';
 import type { Metrics } from '../obs/metrics.ts';
 import type { Closer } from './closer.ts';
-import type { ClusterParts } from './cluster-parts.ts';
+import type { ClusterParts } from './form-cluster.ts';
 import { LeaderDuties } from './leader-duties.ts';
 import { LeaderSeat } from './leader-seat.ts';
-import { ownerLimits, runLimits } from './limits.ts';
 import type { LocalParts } from './local-parts.ts';
-import type { NodeOptions } from './node-options.ts';
 import { OwnerLink } from './owner-link.ts';
 import type { RepairParts } from './repair-parts.ts';
-import { systemClock, systemRandom } from './system.ts';
 
-type Context = NodeOptions & {
-  readonly local: LocalParts;
+interface Context {
+  readonly local: Pick<
+    LocalParts,
+    'clock' | 'random' | 'identity' | 'store' | 'catalog' | 'loader' | 'stores'
+  >;
   readonly cluster: ClusterParts;
   readonly repair: RepairParts;
+  readonly config: Pick<RingloadConfig, 'liveness' | 'raft' | 'load'>;
+  readonly limits: { readonly run: RunLimits; readonly owner: ExecutorLimits };
+  readonly failuresOf: (jobId: JobId) => FailureSink;
+  readonly metrics: Pick<Metrics, 'loadFiles' | 'raftElection'>;
   readonly closer: Closer;
   readonly logger: Logger;
-};
+}
 
 export function openJobParts(context: Context): { readonly coordinator: Coordinator } {
-  const { cluster, closer, metrics } = context;
+  const { local, cluster, config, closer, metrics, logger } = context;
   const { self, network, state, consensus, ring, proposer } = cluster;
-  const { config } = context.loaded;
-  const { logger } = context;
+  const { clock } = local;
   const commit = async (command: Command): Promise<void> => {
     await proposer.commitAsLeader(command);
     if (command.kind === 'job.finish') countFiles(metrics, command.checkpoint.counters);
@@ -37,13 +43,13 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
   const link = new OwnerLink(self, network);
   const executor = openExecutor(context, link);
   const coordinator = new Coordinator({
-    stores: context.local.stores,
+    stores: local.stores,
     owners: link,
     commit,
-    failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
-    limits: runLimits(config.load),
-    clock: systemClock,
-    random: systemRandom(),
+    failuresOf: context.failuresOf,
+    limits: context.limits.run,
+    clock,
+    random: local.random(),
     logger,
   });
   link.attach(executor, coordinator);
@@ -61,7 +67,7 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
       replaceVoterAfterMs: config.raft.replaceVoterAfterMs,
       jobRetentionMs: config.load.jobRetentionMs,
     },
-    clock: systemClock,
+    clock,
     logger,
   });
   const seat = new LeaderSeat({
@@ -74,7 +80,7 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
     commit,
     clusterId: cluster.membership.clusterId,
     founder: cluster.announcement,
-    clock: systemClock,
+    clock,
     logger,
     onElected: () => {
       metrics.raftElection();
@@ -84,14 +90,14 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
   return { coordinator };
 }
 
-function countFiles(metrics: Metrics, counters: Readonly<Record<string, number>>): void {
+function countFiles(metrics: Context['metrics'], counters: Readonly<Record<string, number>>): void {
   for (const outcome of ['loaded', 'skipped', 'failed', 'filtered'] as const) {
     metrics.loadFiles(outcome, counters[`${outcome}Files`] ?? 0);
   }
 }
 
 function openExecutor(
-  { local, cluster, loaded, closer, logger }: Context,
+  { local, cluster, limits, closer, logger }: Context,
   link: OwnerLink,
 ): Executor {
   const { state, consensus, endpointOf } = cluster;
@@ -100,9 +106,9 @@ function openExecutor(
     catalog: local.catalog,
     loader: local.loader,
     leader: link,
-    clock: systemClock,
+    clock: local.clock,
     logger,
-    limits: ownerLimits(loaded.config.load),
+    limits: limits.owner,
     generation: local.identity.generation,
     currentTerm: () => consensus.status().term,
     endpointOf,

@@ -2,10 +2,9 @@
  * Load jobs as any peer offers them: changes are commands, questions go to the leader, and when
  * there is none the replicated checkpoint answers, marked `stale`.
  */
-import { randomUUID } from 'node:crypto';
-import { sleep, type Clock } from '../base/clock.ts';
+import { sleep, withTimeout, type Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
-import { jobId as asJobId, type JobId, type PeerId } from '../base/ids.ts';
+import type { JobId, PeerId } from '../base/ids.ts';
 import { newestJobOf, type ClusterState } from '../cluster/cluster-state.ts';
 import type { SubmitResult } from '../cluster/commands.ts';
 import type { JobRecord } from '../cluster/job-record.ts';
@@ -36,6 +35,8 @@ export interface JobServiceOptions {
   readonly leader: () => PeerId | undefined;
   readonly self: PeerId;
   readonly clock: Clock;
+  /** An id that no job ever had. */
+  readonly newJobId: () => JobId;
   readonly activeMaxCount: number;
   /** No segment may be larger: it has to fit into one region of the cache. */
   readonly segmentMaxBytes: number;
@@ -59,10 +60,10 @@ export class NodeJobService implements JobService {
 
   async submit(spec: JobSpec): Promise<{ readonly jobId: JobId; readonly outcome: SubmitOutcome }> {
     await this.#preflight(spec);
-    const { proposer, clock, activeMaxCount } = this.#options;
+    const { proposer, clock, activeMaxCount, newJobId } = this.#options;
     const command = {
       kind: 'job.submit',
-      jobId: asJobId(randomUUID()),
+      jobId: newJobId(),
       spec,
       activeMaxCount,
       atMs: clock.wallMs(),
@@ -152,16 +153,15 @@ export class NodeJobService implements JobService {
 
   /** Refuses what can never work while somebody is there to read the reason. */
   async #preflight(spec: JobSpec): Promise<void> {
-    const { stores, segmentMaxBytes } = this.#options;
+    const { stores, segmentMaxBytes, clock } = this.#options;
     const store = stores.storeOf(spec.path);
     if (spec.segmentSizeBytes > segmentMaxBytes) {
       const message = `segment size ${String(spec.segmentSizeBytes)}: a cache region holds ${String(segmentMaxBytes)} bytes at most`;
       throw new RingloadError('invalid_argument', message);
     }
     try {
-      const page = await store.list(
-        { root: spec.path, limit: 1 },
-        AbortSignal.timeout(PREFLIGHT_TIMEOUT_MS),
+      const page = await withTimeout(clock, PREFLIGHT_TIMEOUT_MS, (signal) =>
+        store.list({ root: spec.path, limit: 1 }, signal),
       );
       const isMount = stores.mounts.includes(spec.path);
       if (page.objects.length > 0 || !page.done || isMount) return;

@@ -1,9 +1,11 @@
-/** What a peer has on its own: identity, disks, its ways to the under stores and to other disks. */
+/** What a peer has on its own: time, identity, disks, its ways to under stores and other disks. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
 import { RingloadError } from '../base/errors.ts';
 import type { ClusterId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
+import type { Random } from '../base/random.ts';
 import { LevelFileCatalog } from '../cache/io/level-file-catalog.ts';
 import type { FileCatalog } from '../cache/file-catalog.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
@@ -11,7 +13,7 @@ import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
 import { SegmentClient } from '../data/io/segment-client.ts';
 import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
 import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
-import type { SegmentRequest } from '../data/segment-request.ts';
+import type { PeerSegments } from '../data/peer-segments.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { openUnderStores } from '../ufs/io/open-under-stores.ts';
 import type { Closer } from './closer.ts';
@@ -21,14 +23,17 @@ import { startIdentity, type Identity } from './identity.ts';
 import { mountConfigs } from './limits.ts';
 import { meterStores } from './metered-stores.ts';
 import type { NodeOptions } from './node-options.ts';
+import { openSegment } from './open-segment.ts';
 import { systemClock, systemRandom } from './system.ts';
 
 export interface LocalParts {
+  readonly clock: Clock;
+  readonly random: () => Random;
   readonly identity: Identity;
   readonly catalog: FileCatalog;
   readonly store: FileSegmentStore;
   readonly stores: UnderStores;
-  readonly client: SegmentClient;
+  readonly client: PeerSegments;
   readonly loader: DrainAwareLoader;
   readonly dataServer: SegmentServer;
   /** Set once the peer belongs to a cluster: data endpoints prove membership with it. */
@@ -82,7 +87,18 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
     logger,
   });
   closer.add('data endpoint', () => dataServer.close());
-  return { identity, catalog, store, stores, client, loader, dataServer, cluster };
+  return {
+    clock: systemClock,
+    random: systemRandom,
+    identity,
+    catalog,
+    store,
+    stores,
+    client,
+    loader,
+    dataServer,
+    cluster,
+  };
 }
 
 function tokenOf(
@@ -97,19 +113,6 @@ function tokenOf(
     }
     return dataToken(clusterSecret, cluster.id);
   };
-}
-
-/** Serves what is resident; reads through when the reader says how. */
-async function openSegment(
-  store: FileSegmentStore,
-  loader: DrainAwareLoader,
-  { key, fill }: SegmentRequest,
-  signal: AbortSignal,
-): ReturnType<FileSegmentStore['open']> {
-  const resident = await store.open(key);
-  if (resident || !fill) return resident;
-  await loader.load({ key, ...fill, peerEndpoints: [], allowUfs: true }, signal);
-  return store.open(key);
 }
 
 function observer({

@@ -9,17 +9,18 @@
 import type { ClusterId, JobId, PeerId } from '../base/ids.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { isActiveState } from '../cluster/job-record.ts';
+import { FailureFile } from '../job/io/failure-file.ts';
 import { Announcer } from './announcer.ts';
 import { Closer } from './closer.ts';
 import { openClusterParts } from './cluster-parts.ts';
 import { openJobParts } from './job-parts.ts';
+import { ownerLimits, runLimits } from './limits.ts';
 import { openLocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import { ReadLink } from './read-link.ts';
 import { openRepairParts } from './repair-parts.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { openServices } from './service-parts.ts';
-import { systemClock } from './system.ts';
 
 export interface Node extends AsyncDisposable {
   readonly peerId: PeerId;
@@ -53,11 +54,17 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
   local.loader.drainingEndpoints = () =>
     cluster.ring.drainingPeers().flatMap((peer) => cluster.endpointOf(peer) ?? []);
   const repair = openRepairParts({ local, cluster, readLink, closer, logger });
-  const { coordinator } = openJobParts({ ...options, local, cluster, repair, closer, logger });
+  const { config } = options.loaded;
+  const { coordinator } = openJobParts({
+    ...{ local, cluster, repair, config, closer, logger },
+    metrics: options.metrics,
+    limits: { run: runLimits(config.load), owner: ownerLimits(config.load) },
+    failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
+  });
   openServices({ ...options, local, cluster, coordinator, readLink, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
   releaseGoneLeases(local.store, state);
-  const announcer = new Announcer({ announcement, proposer, state, clock: systemClock, logger });
+  const announcer = new Announcer({ announcement, proposer, state, clock: local.clock, logger });
   announcer.start();
   closer.add('announcements', () => {
     announcer.close();

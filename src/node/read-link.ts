@@ -3,7 +3,7 @@ import { RingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
-import type { SegmentClient } from '../data/io/segment-client.ts';
+import type { PeerSegments } from '../data/peer-segments.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { ReadNetwork } from '../read/read-network.ts';
 
@@ -19,7 +19,7 @@ export interface ReadLinkOptions {
   readonly network: PeerNetwork;
   readonly catalog: FileCatalog;
   readonly store: SegmentStore;
-  readonly client: SegmentClient;
+  readonly client: PeerSegments;
   readonly endpointOf: (peer: PeerId) => string | undefined;
 }
 

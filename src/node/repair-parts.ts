@@ -9,12 +9,11 @@ import type { CopyOrder, RepairNetwork } from '../repair/repair-network.ts';
 import { Repairer } from '../repair/repairer.ts';
 import { takeOver } from '../repair/take-over.ts';
 import type { Closer } from './closer.ts';
-import type { ClusterParts } from './cluster-parts.ts';
+import type { ClusterParts } from './form-cluster.ts';
 import { copyHere, type CopyOptions } from './copy-here.ts';
 import { REPAIR_STATUS, type RepairReport } from './drain-watch.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { ReadLink } from './read-link.ts';
-import { systemClock } from './system.ts';
 
 const COPY = 'repair.copy';
 const HAND_OVER = 'repair.handOver';
@@ -23,7 +22,7 @@ const DEADLINE_MS = 10_000;
 const SETTLE_DELAY_MS = 1000;
 
 interface Context {
-  readonly local: LocalParts;
+  readonly local: Pick<LocalParts, 'clock' | 'catalog' | 'loader'>;
   readonly cluster: ClusterParts;
   readonly readLink: ReadLink;
   readonly closer: Closer;
@@ -43,6 +42,7 @@ export function openRepairParts(context: Context): RepairParts {
     loader: local.loader,
     endpointOf: cluster.endpointOf,
     deadlineMs: COPY_DEADLINE_MS,
+    clock: local.clock,
     logger,
   };
   const repairer = new Repairer({
@@ -55,7 +55,7 @@ export function openRepairParts(context: Context): RepairParts {
       return job !== undefined && isActiveState(job.state);
     },
     jobOrder,
-    clock: systemClock,
+    clock: local.clock,
     logger,
     settleDelayMs: SETTLE_DELAY_MS,
   });

@@ -1,4 +1,7 @@
 /** What clients see of this peer: files, jobs, the cluster, health and metrics, over HTTP. */
+import { randomUUID } from 'node:crypto';
+import type { Server } from 'node:http';
+import { jobId as asJobId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { createHttpApp } from '../http/app.ts';
 import { answerWhileStarting } from '../http/server.ts';
@@ -6,19 +9,18 @@ import type { Coordinator } from '../job/coordinator.ts';
 import { failureListPath } from '../job/io/failure-file.ts';
 import { FileReader } from '../read/file-reader.ts';
 import { SegmentSources } from '../read/segment-sources.ts';
-import type { ClusterParts } from './cluster-parts.ts';
 import { NodeClusterService } from './cluster-service.ts';
+import type { ClusterParts } from './form-cluster.ts';
 import { NodeHealthService } from './health-service.ts';
 import { NodeJobService } from './job-service.ts';
 import { DrainAwareCatalog } from './draining.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { ReadLink } from './read-link.ts';
-import { systemClock } from './system.ts';
 
 type Context = NodeOptions & {
   readonly local: LocalParts;
-  readonly cluster: ClusterParts;
+  readonly cluster: ClusterParts & { readonly rest: Server };
   readonly coordinator: Coordinator;
   readonly readLink: ReadLink;
   readonly logger: Logger;
@@ -37,7 +39,7 @@ export function openServices(context: Context): void {
         state: readState,
         store: local.store,
         catalog: local.catalog,
-        clock: systemClock,
+        clock: local.clock,
       }),
       files: openFileReader(context),
       health: new NodeHealthService({
@@ -81,7 +83,8 @@ function openJobService({ local, cluster, coordinator, loaded }: Context): NodeJ
     coordinator,
     stores: local.stores,
     state: () => cluster.state.current,
-    clock: systemClock,
+    clock: local.clock,
+    newJobId: () => asJobId(randomUUID()),
     activeMaxCount: config.load.maxActiveJobs,
     segmentMaxBytes: config.cache.regionSizeBytes,
     failureListOf: (jobId) => failureListPath(config.peer.dataDir, jobId),
@@ -123,5 +126,6 @@ function openFileReader({
     placement,
     segmentSizeBytes: load.segmentSizeBytes,
     statTimeoutMs: ufs.listTimeoutMs,
+    clock: local.clock,
   });
 }

@@ -41,8 +41,19 @@ export const NO_FAULTS: NetworkFaults = {
   reorder: false,
 };
 
+/** What becomes of one packet. */
+export interface PacketFate {
+  /** 0: it is lost. */
+  readonly copies: number;
+  readonly delayMs: number;
+}
+
 export type MemoryPeerNetworkOptions = Omit<PeerNetworkOptions, 'secrets' | 'clock' | 'random'> & {
   readonly address: string;
+  /** The peer's own time; default the hub's. */
+  readonly clock?: Clock;
+  /** Runs what arrives at this peer; a process that was stopped takes it later. Default: at once. */
+  readonly deliver?: (arrive: () => void) => void;
 };
 
 interface Endpoint {
@@ -51,6 +62,8 @@ interface Endpoint {
   readonly links: MemoryPeerNetwork;
   readonly counters: PeerCounters;
   readonly limits: PeerLimits;
+  readonly clock: Clock;
+  readonly deliver: (arrive: () => void) => void;
 }
 
 export class MemoryPeerNetwork extends PeerLinks {
@@ -72,15 +85,22 @@ export class MemoryPeerNetwork extends PeerLinks {
 export class MemoryPeerHub {
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #drawFate: ((from: string, to: string) => PacketFate) | undefined;
   readonly #endpoints = new Map<string, Endpoint>();
   /** Directions that carry nothing, as `from → to`. */
   readonly #cuts = new Set<string>();
   #faults: NetworkFaults = NO_FAULTS;
   #startCount = 0;
 
-  constructor(options: { readonly clock: Clock; readonly random: Random }) {
+  /** @param options.fate decides about each packet in place of the faults that are set. */
+  constructor(options: {
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly fate?: (from: string, to: string) => PacketFate;
+  }) {
     this.#clock = options.clock;
     this.#random = options.random;
+    this.#drawFate = options.fate;
   }
 
   /** A peer that starts at `address`. */
@@ -91,13 +111,14 @@ export class MemoryPeerHub {
     }
     const limits = resolvePeerLimits(options.limits);
     const counters = createPeerCounters();
+    const { clock = this.#clock, deliver = atOnce } = options;
     const instance = `start-${++this.#startCount}`;
     const links = new MemoryPeerNetwork(
       {
         ...options,
         instance,
         joinRequestTypes: options.joinRequestTypes ?? [],
-        clock: this.#clock,
+        clock,
         random: this.#random,
         logger: options.logger ?? silentLogger,
         limits,
@@ -109,7 +130,7 @@ export class MemoryPeerHub {
       },
     );
     const self = { ...options.identity, instance };
-    const endpoint: Endpoint = { address, self, links, counters, limits };
+    const endpoint: Endpoint = { address, self, links, counters, limits, clock, deliver };
     this.#endpoints.set(address, endpoint);
     return links;
   }
@@ -158,18 +179,23 @@ export class MemoryPeerHub {
     const fail = (error: RingloadError): void => {
       if (settle()) listener.onFailure(error);
     };
-    const timer = this.#clock.setTimer(dialTimeoutMs, () => {
+    const timer = caller.clock.setTimer(dialTimeoutMs, () => {
       fail(unreachable(request.address, `no answer within ${dialTimeoutMs} ms`));
     });
     const there = new Lane(caller.address, request.address);
     const back = new Lane(request.address, caller.address);
     this.#carryOnce(there, caller, () => {
       const called = this.#endpoints.get(request.address);
-      const answer = this.#answer(caller, called, request, { there, back });
-      this.#carryOnce(back, called, () => {
-        if (answer instanceof RingloadError) fail(answer);
-        else if (settle()) listener.onOpen(answer.remote, answer.wire);
-        else answer.wire.close('closed');
+      const deliver = called?.deliver ?? atOnce;
+      deliver(() => {
+        const answer = this.#answer(caller, called, request, { there, back });
+        this.#carryOnce(back, called, () => {
+          caller.deliver(() => {
+            if (answer instanceof RingloadError) fail(answer);
+            else if (settle()) listener.onOpen(answer.remote, answer.wire);
+            else answer.wire.close('closed');
+          });
+        });
       });
     });
     return { abort: () => void settle() };
@@ -202,7 +228,11 @@ export class MemoryPeerHub {
       this.#clock.setTimer(delayMs, () => {
         parcel.leave();
         if (!this.#isUp(to)) return;
-        for (let copy = 0; copy < copies; copy++) parcel.arrive();
+        for (let copy = 0; copy < copies; copy++) {
+          to.deliver(() => {
+            parcel.arrive();
+          });
+        }
       });
     };
   }
@@ -217,14 +247,21 @@ export class MemoryPeerHub {
 
   /** Draws the same number of random values whatever happens, so that runs stay comparable. */
   #fate(lane: Lane, from: Endpoint | undefined): { copies: number; delayMs: number } {
+    const isGone = from !== undefined && !this.#isUp(from);
+    if (this.#drawFate) {
+      const { copies, delayMs } = this.#drawFate(lane.from, lane.to);
+      return {
+        copies: isGone ? 0 : copies,
+        delayMs: lane.inOrder(this.#clock.nowMs(), delayMs),
+      };
+    }
     const { delayMinMs, delayMaxMs, lossRate, duplicateRate, reorder } = this.#faults;
     const isLost = this.#random.next() < lossRate;
     const isDouble = this.#random.next() < duplicateRate;
     const delayMs = delayMinMs + this.#random.next() * (delayMaxMs - delayMinMs);
     const isCut = this.#cuts.has(direction(lane.from, lane.to));
-    const isDead = from !== undefined && !this.#isUp(from);
     return {
-      copies: isLost || isCut || isDead ? 0 : isDouble ? 2 : 1,
+      copies: isLost || isCut || isGone ? 0 : isDouble ? 2 : 1,
       delayMs: reorder ? delayMs : lane.inOrder(this.#clock.nowMs(), delayMs),
     };
   }
@@ -250,6 +287,10 @@ class Lane {
     this.#lastArrivalMs = Math.max(this.#lastArrivalMs, nowMs + delayMs);
     return this.#lastArrivalMs - nowMs;
   }
+}
+
+function atOnce(arrive: () => void): void {
+  arrive();
 }
 
 function direction(from: string, to: string): string {

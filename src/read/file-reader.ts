@@ -5,11 +5,12 @@
  * A range belongs to exactly one version. What was loaded is served as it was loaded, without the
  * under store and without a quorum; what was never loaded is looked up and read through.
  */
+import { withTimeout, type Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import { comparePaths } from '../ufs/path.ts';
-import type { UnderStores } from '../ufs/under-store.ts';
+import type { UfsObject, UnderStores } from '../ufs/under-store.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
 import { keyOf, type SegmentSlice, type SegmentSources } from './segment-sources.ts';
 
@@ -22,6 +23,7 @@ export interface FileReaderOptions {
   /** For files that were never loaded. */
   readonly segmentSizeBytes: number;
   readonly statTimeoutMs: number;
+  readonly clock: Clock;
 }
 
 export interface FoundFile extends FileRecord {
@@ -58,10 +60,11 @@ export class FileReader {
 
   /** @throws path_not_mounted, ufs_not_found, ufs_* */
   async stat(path: string): Promise<FoundFile> {
-    const store = this.#options.stores.storeOf(path);
+    // Why first: what lies outside of the mounts is refused, whatever is cached.
+    this.#options.stores.storeOf(path);
     const record = await this.#cachedRecord(path);
     if (record) return { ...record, source: 'catalog' };
-    const object = await store.stat(path, AbortSignal.timeout(this.#options.statTimeoutMs));
+    const object = await this.#statAtStore(path);
     const { segmentSizeBytes } = this.#options;
     return { ...object, segmentSizeBytes, segmented: true, replicaCount: 1, source: 'ufs' };
   }
@@ -81,8 +84,7 @@ export class FileReader {
       const error = toRingloadError(thrown);
       if (error.code !== 'ufs_changed' || found.source === 'ufs') throw error;
       // What was loaded is gone from the caches, and the under store has another version by now.
-      const signal = AbortSignal.timeout(this.#options.statTimeoutMs);
-      const object = await this.#options.stores.storeOf(path).stat(path, signal);
+      const object = await this.#statAtStore(path);
       return this.#open({ ...found, ...object }, range);
     }
   }
@@ -143,6 +145,11 @@ export class FileReader {
       residentOn: peers.filter((peer) => held.get(peer)?.[position] === true),
     }));
     return { record, segments };
+  }
+
+  #statAtStore(path: string): Promise<UfsObject> {
+    const { stores, clock, statTimeoutMs } = this.#options;
+    return withTimeout(clock, statTimeoutMs, (signal) => stores.storeOf(path).stat(path, signal));
   }
 
   async #cachedRecord(path: string): Promise<FileRecord | undefined> {

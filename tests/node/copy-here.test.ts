@@ -1,4 +1,5 @@
 import test from 'ava';
+import { ManualClock } from '../../src/base/clock.ts';
 import { RingloadError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import { nativeCrc32c } from '../../src/cache/io/native-crc32c.ts';
@@ -34,7 +35,9 @@ function world(lacking: readonly number[] = []) {
   });
   const logger = new RecordingLogger();
   const endpointOf = (peer: string) => (peer === idOf('b') ? 'http://b' : undefined);
-  return { store, filled, logger, options: { loader, endpointOf, deadlineMs: 300_000, logger } };
+  const clock = new ManualClock();
+  const options = { loader, endpointOf, deadlineMs: 300_000, clock, logger };
+  return { store, filled, logger, options };
 }
 
 const record = recordOf('/f', { sizeBytes: 7_500, segmentSizeBytes: SEGMENT_BYTES });

@@ -50,6 +50,7 @@ async function world() {
       leader: () => leader.id,
       self: id,
       clock: net.clock,
+      newJobId: () => jobId('new'),
       activeMaxCount: 10,
       segmentMaxBytes: 16 * 1024 * 1024,
       failureListOf: (of) => `/failures/${of}`,

@@ -1,6 +1,7 @@
 /** Readers of a small cluster in memory: this peer, others that can be away, and the under store. */
 import { RingloadError } from '../../src/base/errors.ts';
 import { peerId, type PeerId } from '../../src/base/ids.ts';
+import { ManualClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import type { FileRecord } from '../../src/cache/file-catalog.ts';
 import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
@@ -74,6 +75,7 @@ export class ReadWorld {
       placement,
       segmentSizeBytes: SEGMENT,
       statTimeoutMs: 1000,
+      clock: new ManualClock(),
     });
   }
 

@@ -1,6 +1,7 @@
 /** Reads ranges of segments from the data endpoints of other peers, over kept-alive sockets. */
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { fromWireError, RingloadError, type WireError } from '../../base/errors.ts';
+import type { PeerSegment, PeerSegments } from '../peer-segments.ts';
 import { CRC_HEADER, formatSegmentRequest, type SegmentRequest } from '../segment-request.ts';
 
 export interface SegmentClientOptions {
@@ -12,16 +13,9 @@ export interface SegmentClientOptions {
   readonly stallTimeoutMs: number;
 }
 
-export interface PeerSegment {
-  readonly lengthBytes: number;
-  /** CRC32C of the whole segment, as its holder knows it. */
-  readonly crc32c: number;
-  readonly body: AsyncIterable<Uint8Array>;
-}
-
 const ERROR_BODY_MAX_BYTES = 64 * 1024;
 
-export class SegmentClient {
+export class SegmentClient implements PeerSegments {
   readonly #options: SegmentClientOptions;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 16 });
 

@@ -15,8 +15,8 @@ import type {
   FillSource,
 } from '../data-plane.ts';
 import type { Clock } from '../../base/clock.ts';
+import type { PeerSegments } from '../peer-segments.ts';
 import { Checksummer } from './checksummer.ts';
-import type { SegmentClient } from './segment-client.ts';
 
 const WRITE_BUFFER_BYTES = 1024 * 1024;
 const POOLED_BUFFER_MAX_COUNT = 64;
@@ -29,14 +29,14 @@ interface OpenSource {
 
 export class StreamDataPlane implements DataPlane {
   readonly #stores: UnderStores;
-  readonly #peers: SegmentClient;
+  readonly #peers: PeerSegments;
   readonly #writer: ExtentWriter;
   readonly #bandwidth: BandwidthLimiter;
   readonly #pool: Buffer[] = [];
 
   constructor(options: {
     stores: UnderStores;
-    peers: SegmentClient;
+    peers: PeerSegments;
     writer: ExtentWriter;
     clock: Clock;
   }) {

@@ -1,0 +1,16 @@
+/** Segments that other peers hold, as bytes to read; over HTTP in production. */
+import type { SegmentRequest } from './segment-request.ts';
+
+export interface PeerSegment {
+  readonly lengthBytes: number;
+  /** CRC32C of the whole segment, as its holder knows it. */
+  readonly crc32c: number;
+  /** Exactly `lengthBytes`, or an error. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface PeerSegments {
+  /** @throws peer_unreachable, deadline_exceeded, or what the peer answered. */
+  open(endpoint: string, request: SegmentRequest, signal: AbortSignal): Promise<PeerSegment>;
+  close(): void;
+}
