@@ -20,11 +20,13 @@ const PREFIX = 'RINGLOAD_';
 
 export const PRESET_ENV = 'RINGLOAD_PRESET';
 export const CONFIG_PATH_ENV = 'RINGLOAD_CONFIG';
+export const FAILPOINTS_ENV = 'RINGLOAD_FAILPOINTS';
 
 /** Of our prefix, but no options: read by the command line or while the configuration is found. */
 export const OTHER_ENV_NAMES: Readonly<Record<string, string>> = {
   [CONFIG_PATH_ENV]: 'Configuration file, as `--config`.',
   [PRESET_ENV]: 'Preset, as `--preset`.',
+  [FAILPOINTS_ENV]: 'Faults at named steps of `serve`, for tests of Ringload itself.',
   RINGLOAD_PEER: 'Peer that the client commands talk to, `host:port`.',
   RINGLOAD_TOKEN: 'Bearer token that the client commands send.',
 };

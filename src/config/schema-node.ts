@@ -166,7 +166,7 @@ export const raft = z.strictObject({
   snapshotEveryEntries: integer({
     description: 'Entries applied between snapshots, after which the log is cut.',
     default: 10_000,
-    min: 100,
+    min: 5,
     max: 1_000_000,
   }),
   maxVoters: integer({

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { toRingloadError, RingloadError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { term as asTerm, type JobId, type PeerId, type Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -91,6 +92,7 @@ export class Coordinator {
       if (record && isActiveState(record.state) && record.run === driver.run) continue;
       driver.stop();
       this.#drivers.delete(jobId);
+      if (record?.state === 'STOPPED') failpoint('job.stop.silenced');
       this.#cancelAtOwners(state, jobId, driver.run);
     }
     for (const jobId of this.#breakCounts.keys()) {
@@ -121,6 +123,7 @@ export class Coordinator {
     const spec = record.spec as JobSpec;
     const logger = this.#options.logger.child({ job: record.id });
     try {
+      failpoint('job.drive.begin');
       const pattern = spec.fileFilterRegex;
       const accepts = pattern === undefined ? () => true : compileFileFilter(pattern);
       const driver = new JobDriver({

@@ -5,6 +5,7 @@
  */
 import { toRingloadError, toWireError, type RingloadError } from '../base/errors.ts';
 import { sleep, type Clock, type Timer } from '../base/clock.ts';
+import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { jitter, type Random } from '../base/random.ts';
@@ -75,6 +76,7 @@ export class JobDriver {
   takeResults(from: PeerId, frame: ResultFrame): boolean {
     const { run, term } = this.#options.start.ref;
     if (this.#signals.isAborted || frame.run !== run || frame.term !== term) return false;
+    failpoint('job.results.received');
     this.#dispatch({ kind: 'results', from, frame });
     return true;
   }
@@ -148,8 +150,11 @@ export class JobDriver {
     const { path } = this.#options.start.spec;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
+        const begins = after === undefined && pausePoint('job.list.begin');
+        if (begins) await begins;
         const request = { root: path, limit, ...(after !== undefined && { after }) };
         const page = await this.#options.store.list(request, signal);
+        failpoint('job.list.received');
         this.#dispatch({ kind: 'page', page });
         return;
       } catch (thrown) {
@@ -188,7 +193,12 @@ export class JobDriver {
 
   async #send(to: PeerId, batch: TaskBatch): Promise<void> {
     try {
-      const ack = await this.#options.owners.sendBatch(to, batch);
+      const assigned = pausePoint('job.batch.assigned');
+      if (assigned) await assigned;
+      const acked = this.#options.owners.sendBatch(to, batch);
+      failpoint('job.batch.sent');
+      const ack = await acked;
+      failpoint('job.batch.acked');
       this.#dispatch({ kind: 'batch-taken', to, ...ack });
     } catch (thrown) {
       const error = toRingloadError(thrown);
@@ -212,6 +222,8 @@ export class JobDriver {
     const { jobId, run, term } = this.#options.start.ref;
     const { state, checkpoint } = effect;
     try {
+      const made = pausePoint('job.checkpoint.made');
+      if (made) await made;
       await this.#options.commit({ kind: 'job.checkpoint', jobId, run, term, state, checkpoint });
     } catch (thrown) {
       if (isFinal(toRingloadError(thrown))) throw thrown;
@@ -228,8 +240,11 @@ export class JobDriver {
     const { kind: _, ...verdict } = effect;
     for (let attempt = 1; !this.#signals.isAborted; attempt += 1) {
       try {
+        const reached = pausePoint('job.verdict.reached');
+        if (reached) await reached;
         const atMs = this.#options.clock.wallMs();
         await this.#options.commit({ kind: 'job.finish', jobId, run, term, atMs, ...verdict });
+        failpoint('job.verdict.committed');
         this.stop();
         return;
       } catch (thrown) {

@@ -4,6 +4,7 @@
  */
 import { toRingloadError } from '../base/errors.ts';
 import type { Clock, Timer } from '../base/clock.ts';
+import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
@@ -78,7 +79,11 @@ export class ResultOutbox {
     const { pass, to, generation, tally, leader, limits } = this.#options;
     const results = this.#results.slice(0, limits.resultBatchMaxCount);
     try {
-      await leader.sendResults(to, { ...pass, results, tally: { ...tally() }, generation });
+      const begins = pausePoint('owner.report.begin');
+      if (begins) await begins;
+      const sent = leader.sendResults(to, { ...pass, results, tally: { ...tally() }, generation });
+      failpoint('owner.report.sent');
+      await sent;
       this.#results.splice(0, results.length);
       this.#failureCount = 0;
       this.#failingSinceMs = undefined;

@@ -4,6 +4,7 @@
  */
 import { sleep, withTimeout, type Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
+import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { JobId, PeerId } from '../base/ids.ts';
 import { newestJobOf, type ClusterState } from '../cluster/cluster-state.ts';
 import type { SubmitResult } from '../cluster/commands.ts';
@@ -60,6 +61,8 @@ export class NodeJobService implements JobService {
 
   async submit(spec: JobSpec): Promise<{ readonly jobId: JobId; readonly outcome: SubmitOutcome }> {
     await this.#preflight(spec);
+    const parsed = pausePoint('job.submit.parsed');
+    if (parsed) await parsed;
     const { proposer, clock, activeMaxCount, newJobId } = this.#options;
     const command = {
       kind: 'job.submit',
@@ -68,7 +71,9 @@ export class NodeJobService implements JobService {
       activeMaxCount,
       atMs: clock.wallMs(),
     } as const;
-    return (await proposer.commit(command, COMMIT_DEADLINE_MS)) as SubmitResult;
+    const result = (await proposer.commit(command, COMMIT_DEADLINE_MS)) as SubmitResult;
+    failpoint('job.submit.committed');
+    return result;
   }
 
   async status(ref: JobRef): Promise<JobStatus | undefined> {
@@ -108,7 +113,9 @@ export class NodeJobService implements JobService {
     if (jobId === undefined) return false;
     const { proposer, clock } = this.#options;
     const command = { kind: 'job.stop', jobId, atMs: clock.wallMs() } as const;
-    return ((await proposer.commit(command, COMMIT_DEADLINE_MS)) as { stopped: boolean }).stopped;
+    const result = (await proposer.commit(command, COMMIT_DEADLINE_MS)) as { stopped: boolean };
+    failpoint('job.stop.committed');
+    return result.stopped;
   }
 
   async retry(ref: JobRef): Promise<{ readonly jobId: JobId }> {

@@ -4,17 +4,26 @@ import { readMountEnv } from '../config/env-source.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { createLogger } from '../obs/logger.ts';
 import { createMetrics } from '../obs/metrics.ts';
+import { armFailpoints } from './failpoints.ts';
 import { createNode } from './node.ts';
 
 /** Exit code of a peer that stopped itself because a part of it failed. */
 const FAILED_EXIT_CODE = 70;
 
-/** Runs a peer until it is told to stop or fails. @throws what keeps it from starting. */
-export async function runNode(loaded: LoadedConfig, version: string): Promise<number> {
+/**
+ * Runs a peer until it is told to stop or fails. @throws what keeps it from starting.
+ * @param failpoints orders for {@link armFailpoints}
+ */
+export async function runNode(
+  loaded: LoadedConfig,
+  version: string,
+  failpoints?: string,
+): Promise<number> {
   // Why: the SDK would print a notice about Node versions into the output of the peer.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const { level, format } = loaded.config.log;
   const logger = createLogger({ level, format, secrets: loaded.secrets.values() });
+  armFailpoints(failpoints, logger);
   const metrics = createMetrics({ version });
   metrics.watch({ log: () => logger });
   const giveUp = new AbortController();

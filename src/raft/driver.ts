@@ -12,6 +12,7 @@
 import { RingloadError } from '../base/errors.ts';
 import type { Timer } from '../base/clock.ts';
 import { sleep } from '../base/clock.ts';
+import { failpoint } from '../base/failpoint.ts';
 import type { LogIndex, RaftId } from '../base/ids.ts';
 import { logIndex, term } from '../base/ids.ts';
 import { InvariantError, invariant } from '../base/invariant.ts';
@@ -209,7 +210,9 @@ export class RaftDriver implements Consensus {
     const ready = this.#core.ready();
     await this.#persist(ready);
     if (!this.#isRunning()) return;
+    if (ready.entries.length > 0) failpoint('raft.entries.appended');
     for (const message of ready.messages) this.#send(message);
+    if (ready.entries.length > 0) failpoint('raft.entries.sent');
     this.#apply(ready);
     for (const read of ready.readStates) this.#reads.confirm(read.context, read.index);
     this.#reads.applied(this.#appliedIndex);

@@ -10,6 +10,7 @@
  * one record is ever unsynced, which is what lets the reader tell a torn tail from damage.
  */
 import { RingloadError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { logIndex, raftId, term } from '../base/ids.ts';
 import { invariant } from '../base/invariant.ts';
 import type { Logger } from '../base/logger.ts';
@@ -92,7 +93,9 @@ export class WalLogStorage implements LogStorage {
       const file = await this.#files.create(`${name}.tmp`);
       await file.append(encodeRecord(0, encodeBase(image)));
       await file.sync();
+      failpoint('raft.snapshot.written');
       await this.#files.rename(`${name}.tmp`, name);
+      failpoint('raft.snapshot.renamed');
       await this.#files.syncDirectory();
       const previous = this.#segment;
       this.#segment = { name, file };
@@ -102,6 +105,7 @@ export class WalLogStorage implements LogStorage {
       if (previous) {
         await previous.file.close();
         await this.#files.remove(previous.name);
+        failpoint('raft.log.truncated');
       }
     });
   }

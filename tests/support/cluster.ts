@@ -13,6 +13,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobState, JobStatus } from '../../src/job/job-status.ts';
 import { freePort } from './free-port.ts';
+import { PeerFailpoints } from './peer-failpoints.ts';
 import { Peer } from './peer-process.ts';
 import type { SubmitRequest } from './peer-api.ts';
 import { ownerOfPort } from './socket-owner.ts';
@@ -46,6 +47,8 @@ export interface ClusterOptions {
   readonly cacheCapacity?: string;
   /** Put a fault proxy in front of every peer. Default false. */
   readonly proxied?: boolean;
+  /** Let {@link Peer.failpoints} give orders. Default false. */
+  readonly failpoints?: boolean;
   /** Module that node runs in place of the compiled CLI. */
   readonly program?: string;
 }
@@ -83,11 +86,14 @@ export class Cluster implements AsyncDisposable {
     const dataDir = join(this.#folder.path, `peer-${index}`);
     await mkdir(dataDir);
     const advertiseHost = this.#options.proxied ? `127.0.1.${index + 1}` : undefined;
-    const settings = { ...FAST_TIMERS, ...env };
+    const failpoints = this.#options.failpoints && new PeerFailpoints(`${dataDir}.failpoints`);
+    const armed = failpoints && { RINGLOAD_FAILPOINTS: failpoints.setting };
+    const settings = { ...FAST_TIMERS, ...armed, ...env };
     const peer = new Peer({
       index,
       program,
       dataDir,
+      ...(failpoints && { failpoints }),
       restPort: await freePort(),
       dataPort: await freePort(),
       ...(advertiseHost !== undefined && { advertiseHost }),

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Child, type ChildExit, cleanEnvironment } from './child.ts';
 import { PeerApi } from './peer-api.ts';
+import type { PeerFailpoints } from './peer-failpoints.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface PeerOptions {
@@ -10,6 +11,7 @@ export interface PeerOptions {
   /** Module that node runs, with `serve` as its first argument. */
   readonly program: string;
   readonly dataDir: string;
+  readonly failpoints?: PeerFailpoints;
   readonly restPort: number;
   readonly dataPort: number;
   /** Told to the other peers in place of 127.0.0.1. */
@@ -67,6 +69,18 @@ export class Peer {
   /** True between {@link pause} and {@link resume}: the process runs but answers nothing. */
   get paused(): boolean {
     return this.running && this.#paused;
+  }
+
+  /** Of a cluster that was started with `failpoints`. */
+  get failpoints(): PeerFailpoints {
+    const { failpoints } = this.#options;
+    if (!failpoints) throw new Error('the cluster was started without `failpoints`');
+    return failpoints;
+  }
+
+  /** How the last process ended; undefined while it runs. */
+  get exit(): ChildExit | undefined {
+    return this.#child?.exit;
   }
 
   /** Starts the process; {@link waitReady} tells when it serves. */

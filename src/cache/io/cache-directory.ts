@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto';
 
 import type { Clock } from '../../base/clock.ts';
 import { RingloadError } from '../../base/errors.ts';
+import { failpoint } from '../../base/failpoint.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Region } from '../region.ts';
@@ -109,7 +110,9 @@ export class CacheDirectory implements CommitTarget {
     try {
       await this.attempt(`open region ${region.id}`, async () => {
         await this.files.create(region);
+        failpoint('cache.region.opened');
         await this.files.writeHeader(region);
+        failpoint('cache.region.sealed');
       });
     } catch (error) {
       this.abandon(region);
@@ -124,6 +127,7 @@ export class CacheDirectory implements CommitTarget {
   /** Takes an emptied region out of use; it is free again once nobody reads it. */
   async retire(region: Region): Promise<void> {
     this.set.drain(region);
+    failpoint('cache.region.emptied');
     if (region.pinCount === 0) await this.#reset(region);
   }
 

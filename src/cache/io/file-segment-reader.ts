@@ -3,6 +3,7 @@
  * are while the segment itself may be evicted, replaced or dropped.
  */
 import { RingloadError } from '../../base/errors.ts';
+import { failpoint } from '../../base/failpoint.ts';
 import type { JobId } from '../../base/ids.ts';
 import { CHECKSUM_BLOCK_BYTES, type SegmentKey, type SegmentReader } from '../segment-store.ts';
 import type { SegmentBody } from '../sidecar-format.ts';
@@ -65,6 +66,7 @@ export class FileSegmentReader implements SegmentReader {
       const start = position - (position % CHECKSUM_BLOCK_BYTES);
       const chunkEnd = Math.min(end, start + READ_CHUNK_BYTES);
       const blocks = await this.#readBlocks(start, chunkEnd);
+      failpoint('cache.read.block');
       yield blocks.subarray(position - start, chunkEnd - start);
       position = chunkEnd;
     }

@@ -7,6 +7,7 @@
  * sync nothing is tried again, the group fails and the region is given up.
  */
 import { RingloadError } from '../../base/errors.ts';
+import { failpoint } from '../../base/failpoint.ts';
 import type { Region } from '../region.ts';
 import type { RegionFiles } from './region-files.ts';
 
@@ -120,8 +121,12 @@ export class GroupCommit {
     const recordOffset = region.recordTail;
     try {
       await directory.attempt(`commit to region ${region.id}`, async () => {
-        if (isAboutNewData) await directory.files.syncData(region);
+        if (isAboutNewData) {
+          await directory.files.syncData(region);
+          failpoint('cache.data.synced');
+        }
         await directory.files.appendRecords(region, bytes);
+        failpoint('cache.record.synced');
       });
     } catch (error) {
       directory.abandon(region);

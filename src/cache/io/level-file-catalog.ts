@@ -7,6 +7,7 @@
 import { ClassicLevel } from 'classic-level';
 
 import { RingloadError } from '../../base/errors.ts';
+import { failpoint } from '../../base/failpoint.ts';
 import { catalogRange, endOfPrefix } from '../catalog-range.ts';
 import type { FileCatalog, FileRecord } from '../file-catalog.ts';
 import { compareUtf8 } from '../utf8-order.ts';
@@ -124,7 +125,9 @@ export class LevelFileCatalog implements FileCatalog {
         if (!planned) return;
         const count = this.#count + planned.addedCount;
         const countOperation: Operation = { type: 'put', key: COUNT_KEY, value: count };
+        failpoint('catalog.batch.begin');
         await this.#level.batch([...planned.operations, countOperation], { sync: true });
+        failpoint('catalog.batch.written');
         this.#count = count;
       }),
     );

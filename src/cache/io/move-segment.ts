@@ -2,6 +2,7 @@
  * Moves one segment to another region of its directory, checking every block on the way. The old
  * place counts until the new one is durable; a damaged segment is dropped instead.
  */
+import { failpoint } from '../../base/failpoint.ts';
 import { isSameHash } from '../key-hash.ts';
 import type { Place } from '../region.ts';
 import type { EntryId } from '../segment-index.ts';
@@ -34,6 +35,7 @@ export async function moveSegment(move: Move): Promise<void> {
     dropDamaged(store, copy);
     return;
   }
+  failpoint('cache.segment.copied');
   await commitMove(move, record);
 }
 

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 
+import { failpoint } from '../../base/failpoint.ts';
 import type { Crc32c } from '../crc32c.ts';
 import type { Region } from '../region.ts';
 import {
@@ -101,6 +102,7 @@ export class RegionFiles {
   async invalidate(region: { readonly id: number }): Promise<void> {
     await this.useSidecar(region, async (file) => {
       await file.truncate(0);
+      failpoint('cache.region.truncated');
       await file.datasync();
     });
   }
@@ -125,6 +127,7 @@ export class RegionFiles {
 
   async writeData(region: Region, bytes: Uint8Array, position: number): Promise<void> {
     await this.#pool.use(this.dataPath(region), (file) => file.write(bytes, position));
+    failpoint('cache.data.written');
   }
 
   async syncData(region: Region): Promise<void> {
@@ -135,6 +138,7 @@ export class RegionFiles {
   async appendRecords(region: Region, bytes: Uint8Array): Promise<void> {
     await this.useSidecar(region, async (file) => {
       await file.write(bytes, region.recordTail);
+      failpoint('cache.record.appended');
       await file.datasync();
     });
     region.recordTail += bytes.length;

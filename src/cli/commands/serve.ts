@@ -1,5 +1,5 @@
 /** `serve`: runs a peer in this process until it is told to stop. */
-import { readEnv } from '../../config/env-source.ts';
+import { envValue, FAILPOINTS_ENV, readEnv } from '../../config/env-source.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { CommandInput } from '../input.ts';
 import type { CliContext } from '../context.ts';
@@ -8,7 +8,9 @@ import { packageVersion } from './version.ts';
 
 /** The node takes over signals, logging and shutdown; its promise settles when it has stopped. */
 export async function runServe(_context: CliContext, input: CommandInput): Promise<number> {
-  const loaded = await loadConfig({ flags: serverFlags(input), env: readEnv() });
+  const env = readEnv();
+  const loaded = await loadConfig({ flags: serverFlags(input), env });
   const { runNode } = await import('../../node/main.ts');
-  return runNode(loaded, await packageVersion());
+  const failpoints = envValue(env, FAILPOINTS_ENV);
+  return runNode(loaded, await packageVersion(), failpoints);
 }
