@@ -28,7 +28,16 @@ const CORE_GLOBALS = [
 
 export default defineConfig(
   {
-    ignores: ['dist/', 'build/', '.cache/', '.local-cluster/', 'coverage/', 'stubs/', 'web/'],
+    ignores: [
+      'dist/',
+      'build/',
+      'build-planted/',
+      '.cache/',
+      '.local-cluster/',
+      'coverage/',
+      'stubs/',
+      'web/',
+    ],
   },
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },

@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { SeededRandom } from '../../src/base/random.ts';
 import { RingloadError } from '../../src/base/errors.ts';
-import { loadedBy, recordOf, RepairWorld, SEGMENT_BYTES, turn } from './support/world.ts';
+import { loadedBy, nameOf, recordOf, RepairWorld, SEGMENT_BYTES, turn } from './support/world.ts';
 
 const NAMES = ['a', 'b', 'c'];
 
@@ -137,6 +137,8 @@ test('repair: a home that comes back with an old record learns the newer one', a
     for (const other of world.ownersOf('/f', 0, 2)) {
       await world.peer(other).catalog.putAll([other === home ? old : newer]);
     }
+    // What it holds of the old version is of no use to anybody.
+    for (const index of [0, 1, 2]) world.peer(home).segments.add(nameOf({ ...old, index }));
     world.peer(home).repairer.request();
     await world.settle();
     for (const { catalog } of world.peers.values()) {
