@@ -3,13 +3,15 @@
  * did, put together. Pure: the three answers come from the caller.
  */
 import type { PeerId } from '../base/ids.ts';
-import type { ClusterView, SegmentPlacement } from '../http/services.ts';
+import type { ClusterView, FilePlacement, SegmentPlacement } from '../http/services.ts';
 import { isActive, type JobStatus } from '../job/job-status.ts';
-import type { Placement } from './client/answers.ts';
 import { formatTime, plural } from './format.ts';
 
-/** `fully`: every segment on every owner; `readable`: every segment on some peer. */
-export type CachedExtent = 'fully' | 'readable' | 'partly' | 'not';
+/**
+ * `fully`: every segment on every owner; `readable`: every segment on some peer; `unknown`: on no
+ * peer that could be asked, but some could not.
+ */
+export type CachedExtent = 'fully' | 'readable' | 'partly' | 'not' | 'unknown';
 
 export interface Explanation {
   readonly path: string;
@@ -20,6 +22,8 @@ export interface Explanation {
   readonly wantedCopyCount: number;
   /** Copies that lie where the ring wants them. */
   readonly residentCopyCount: number;
+  /** Members that could not be asked: what they hold is not counted. */
+  readonly unanswered: readonly PeerId[];
   /** Sentences, most telling first. */
   readonly reasons: readonly string[];
 }
@@ -27,21 +31,23 @@ export interface Explanation {
 /** @param placement undefined when the cluster has no record of the file. */
 export function explainFile(
   path: string,
-  placement: Placement | undefined,
+  placement: FilePlacement | undefined,
   { cluster, jobs }: { cluster: ClusterView; jobs: readonly JobStatus[] },
 ): Explanation {
   const segments = placement?.segments ?? [];
+  const unanswered = placement?.unanswered ?? [];
   const counts = countCopies(segments);
   const cached = placement ? extentOf(placement, counts) : 'not';
   const reasons = [
     ...(placement ? [] : ['no peer has a record of this file']),
     ...(placement && segments.length === 0 ? [noSegmentsReason(placement)] : []),
-    ...missingReasons(segments, cluster),
+    ...missingReasons(segments, unanswered, cluster),
     ...(cached === 'fully' ? [] : jobReasons(path, jobs)),
     ...strayReasons(segments),
+    ...(cached === 'fully' ? [] : silentReasons(segments, unanswered, cluster)),
     ...(cluster.stale ? ['no quorum confirms the state of the cluster at the moment'] : []),
   ];
-  return { path, cached, segmentCount: segments.length, ...counts, reasons };
+  return { path, cached, segmentCount: segments.length, ...counts, unanswered, reasons };
 }
 
 interface CopyCounts {
@@ -62,20 +68,28 @@ function countCopies(segments: readonly SegmentPlacement[]): CopyCounts {
   return { residentSegmentCount, wantedCopyCount, residentCopyCount };
 }
 
-function noSegmentsReason({ record }: Placement): string {
+function noSegmentsReason({ record }: FilePlacement): string {
   return record.sizeBytes === 0
     ? 'the file is empty: there is no data to cache'
     : 'the ring names no owner for it at the moment';
 }
 
-function extentOf({ record, segments }: Placement, counts: CopyCounts): CachedExtent {
+function extentOf(
+  { record, segments, unanswered }: FilePlacement,
+  counts: CopyCounts,
+): CachedExtent {
   if (segments.length === 0) return record.sizeBytes === 0 ? 'fully' : 'not';
   if (counts.residentCopyCount === counts.wantedCopyCount) return 'fully';
   if (counts.residentSegmentCount === segments.length) return 'readable';
-  return counts.residentSegmentCount > 0 ? 'partly' : 'not';
+  if (counts.residentSegmentCount > 0) return 'partly';
+  return unanswered.length > 0 ? 'unknown' : 'not';
 }
 
-function missingReasons(segments: readonly SegmentPlacement[], cluster: ClusterView): string[] {
+function missingReasons(
+  segments: readonly SegmentPlacement[],
+  unanswered: readonly PeerId[],
+  cluster: ClusterView,
+): string[] {
   const missing = new Map<PeerId, number>();
   for (const { owners, residentOn } of segments) {
     for (const owner of owners) {
@@ -86,10 +100,26 @@ function missingReasons(segments: readonly SegmentPlacement[], cluster: ClusterV
     const member = cluster.members.find((candidate) => candidate.id === owner);
     const what = plural(count, 'segment');
     if (!member) return `${owner} should hold ${what}, but is no member any more`;
-    return member.state === 'up'
-      ? `${member.address} should hold ${what}, and does not`
-      : `${member.address} should hold ${what}, but is ${member.state}`;
+    if (member.state !== 'up') {
+      return `${member.address} should hold ${what}, but is ${member.state}`;
+    }
+    return unanswered.includes(owner)
+      ? `${member.address} should hold ${what}, but could not be asked`
+      : `${member.address} should hold ${what}, and does not`;
   });
+}
+
+/** Members that the ring does not name for the file, but that may hold copies all the same. */
+function silentReasons(
+  segments: readonly SegmentPlacement[],
+  unanswered: readonly PeerId[],
+  cluster: ClusterView,
+): string[] {
+  const owners = new Set(segments.flatMap((segment) => segment.owners));
+  return unanswered
+    .filter((peer) => !owners.has(peer))
+    .map((peer) => cluster.members.find(({ id }) => id === peer)?.address ?? peer)
+    .map((name) => `${name} could not be asked: it may hold copies`);
 }
 
 function strayReasons(segments: readonly SegmentPlacement[]): string[] {

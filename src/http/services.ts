@@ -82,17 +82,22 @@ export interface SegmentPlacement {
   readonly index: number;
   readonly lengthBytes: number;
   readonly owners: readonly PeerId[];
-  /** Peers that hold the segment now. */
+  /** Peers that hold the segment now, of those that could be asked. */
   readonly residentOn: readonly PeerId[];
+}
+
+export interface FilePlacement {
+  readonly record: FileRecord;
+  readonly segments: readonly SegmentPlacement[];
+  /** Members that could not be asked: what they hold is not known. */
+  readonly unanswered: readonly PeerId[];
 }
 
 export interface FileService {
   /** @throws path_not_mounted, ufs_not_found, … */
   stat(path: string): Promise<FileStat>;
   /** Where each segment is and should be: "why is this file not cached?" */
-  placement(
-    path: string,
-  ): Promise<{ readonly record: FileRecord; readonly segments: readonly SegmentPlacement[] }>;
+  placement(path: string): Promise<FilePlacement>;
   /** Cached files of the whole cluster below `root`, in order of UTF-8 bytes. */
   list(request: {
     root: string;

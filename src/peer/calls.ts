@@ -41,6 +41,7 @@ export class Calls {
     this.#options.startSession(hello, wire, {
       purpose: 'call',
       dialledBySelf: false,
+      dialNumber: hello.dialNumber,
       mayRequest: (type) => this.#options.mayRequest(hello, type),
       mayMessage: false,
     });
@@ -98,12 +99,13 @@ export class Calls {
         );
       });
       this.#aborts.add(abort);
+      const said = hello();
       const dial = dialler.dial(
-        { address, hello: hello() },
+        { address, hello: said },
         {
           onOpen: (remote, wire) => {
             finish();
-            resolve(startSession(remote, wire, CALLER));
+            resolve(startSession(remote, wire, { ...CALLER, dialNumber: said.dialNumber }));
           },
           onFailure: (error) => {
             finish();
@@ -124,7 +126,7 @@ export class Calls {
 }
 
 /** Whom we call may answer, nothing else. */
-const CALLER: SessionRole = {
+const CALLER: Omit<SessionRole, 'dialNumber'> = {
   purpose: 'call',
   dialledBySelf: true,
   mayRequest: () => false,

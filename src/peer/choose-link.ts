@@ -3,7 +3,7 @@
  *
  * Both ends see the same two links, perhaps in another order, and must agree without a word:
  * the link dialled by the peer with the smaller id wins. A later start of a process always wins
- * over an earlier one.
+ * over an earlier one, and a later dial of a process over its earlier ones.
  */
 import type { PeerId } from '../base/ids.ts';
 import type { RefusalReason } from './refusal.ts';
@@ -12,6 +12,7 @@ import type { RemotePeer } from './wire.ts';
 export interface LinkFacts {
   readonly remote: RemotePeer;
   readonly dialledBySelf: boolean;
+  readonly dialNumber: number;
 }
 
 export type LinkChoice =
@@ -29,9 +30,12 @@ export function chooseLink(existing: LinkFacts, candidate: LinkFacts, self: Peer
   if (to.generation < from.generation) return { kind: 'refuse', reason: 'stale_generation' };
   if (to.generation > from.generation) return { kind: 'replace', restarted: true };
   if (to.instance !== from.instance) return { kind: 'refuse', reason: 'duplicate_id' };
-  // Why: nobody dials while it has a link, so a second dial from one side means the first is lost.
+  // Why: nobody dials while it has a link, so a later dial from one side means the earlier is lost.
+  // What was dialled earlier and arrives later was held up on the way: its dialler gave it up.
   if (existing.dialledBySelf === candidate.dialledBySelf) {
-    return { kind: 'replace', restarted: false };
+    return candidate.dialNumber > existing.dialNumber
+      ? { kind: 'replace', restarted: false }
+      : { kind: 'refuse', reason: 'stale_dial' };
   }
   return isPreferred(candidate, self) ? { kind: 'switch' } : { kind: 'keep' };
 }

@@ -18,6 +18,7 @@ const HEADER = {
   id: 'x-ringload-peer',
   generation: 'x-ringload-generation',
   instance: 'x-ringload-instance',
+  dialNumber: 'x-ringload-dial',
   cluster: 'x-ringload-cluster',
   target: 'x-ringload-target',
   nonce: 'x-ringload-nonce',
@@ -59,6 +60,7 @@ export function askHeaders({ hello, nonce, answer }: Asked): HeaderValues {
     [HEADER.id]: hello.id,
     [HEADER.generation]: String(hello.generation),
     [HEADER.instance]: hello.instance,
+    [HEADER.dialNumber]: String(hello.dialNumber),
     [HEADER.nonce]: nonce,
     ...(hello.clusterId === undefined ? {} : { [HEADER.cluster]: hello.clusterId }),
     ...(hello.targetId === undefined ? {} : { [HEADER.target]: hello.targetId }),
@@ -72,13 +74,13 @@ export function askHeaders({ hello, nonce, answer }: Asked): HeaderValues {
 export function readAsk(headers: HeaderMap): Asked | undefined {
   const purpose = headers[HEADER.purpose];
   const remote = readRemote(headers);
+  const dialNumber = readCount(headers, HEADER.dialNumber);
   const nonce = readName(headers, HEADER.nonce);
   const cluster = readOptional(headers, HEADER.cluster);
   const target = readOptional(headers, HEADER.target);
   const challenge = readOptional(headers, HEADER.challenge);
-  if ((purpose !== 'link' && purpose !== 'call') || !remote || nonce === undefined) {
-    return undefined;
-  }
+  if ((purpose !== 'link' && purpose !== 'call') || !remote) return undefined;
+  if (nonce === undefined || dialNumber === undefined) return undefined;
   if (cluster === null || target === null || challenge === null) return undefined;
   const proofs = readProofs(headers);
   if ((challenge === undefined) !== (proofs === undefined)) return undefined;
@@ -86,6 +88,7 @@ export function readAsk(headers: HeaderMap): Asked | undefined {
     hello: {
       ...remote,
       purpose,
+      dialNumber,
       clusterId: cluster === undefined ? undefined : clusterId(cluster),
       targetId: target === undefined ? undefined : peerId(target),
     },
@@ -131,9 +134,8 @@ export function readWelcome(headers: HeaderMap): Welcomed | undefined {
 function readRemote(headers: HeaderMap): RemotePeer | undefined {
   const id = readName(headers, HEADER.id);
   const instance = readName(headers, HEADER.instance);
-  const generation = Number(readName(headers, HEADER.generation));
-  if (id === undefined || instance === undefined) return undefined;
-  if (!Number.isSafeInteger(generation) || generation < 0) return undefined;
+  const generation = readCount(headers, HEADER.generation);
+  if (id === undefined || instance === undefined || generation === undefined) return undefined;
   return { id: peerId(id), generation, instance };
 }
 
@@ -143,6 +145,11 @@ function readProofs(headers: HeaderMap): readonly string[] | undefined {
   const proofs = text.split(' ');
   const wellFormed = proofs.length <= PROOFS_MAX_COUNT && proofs.every((proof) => NAME.test(proof));
   return wellFormed ? proofs : undefined;
+}
+
+function readCount(headers: HeaderMap, name: string): number | undefined {
+  const count = Number(readName(headers, name));
+  return Number.isSafeInteger(count) && count >= 0 ? count : undefined;
 }
 
 function readName(headers: HeaderMap, name: string): string | undefined {

@@ -27,6 +27,8 @@ export function createLoopback(self: RemotePeer, context: SessionContext): LinkS
     mayRequest: () => true,
     mayMessage: true,
     context: quiet,
+    dialNumber: 0,
+    onFirstFrame: () => undefined,
     onEnd: () => undefined,
   } as const;
   new LinkSession({ ...shared, wire: answering, dialledBySelf: false });

@@ -2,8 +2,11 @@
  * The links of one peer: which to dial and when, which of two to keep, whom to let in, who is
  * silent. Everything but the sockets, so the same code runs over memory and virtual time.
  *
- * Invariants: at most one current link per peer, plus one that drains; a peer that is wanted and
- * not linked has a dial under way or planned.
+ * Invariants: at most one current link per peer, plus one that drains and one that was accepted
+ * and not confirmed; a peer that is wanted and not linked has a dial under way or planned.
+ *
+ * A link counts at the accepting side from the dialler's first frame on. What the network held up
+ * and delivers late, when its dialler has long given up, so never stands in for the real link.
  */
 import type { Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
@@ -14,7 +17,7 @@ import type { Random } from '../base/random.ts';
 import { nextDialDelayMs } from './back-off.ts';
 import { Calls } from './calls.ts';
 import { chooseLink } from './choose-link.ts';
-import type { LinkChoice } from './choose-link.ts';
+import type { LinkChoice, LinkFacts } from './choose-link.ts';
 import { countRefusal } from './counters.ts';
 import type { PeerCounters } from './counters.ts';
 import { isFrameType } from './frame.ts';
@@ -35,7 +38,7 @@ import { refusalOf, refusedError, REFUSALS } from './refusal.ts';
 import type { RefusalReason } from './refusal.ts';
 import { LinkSession } from './session.ts';
 import type { SessionContext, SessionRole } from './session.ts';
-import type { Admission, Dialler, Hello, RemotePeer, Wire, WireEnd } from './wire.ts';
+import type { Admission, Dialler, DialRequest, Hello, RemotePeer, Wire, WireEnd } from './wire.ts';
 
 export interface PeerLinksOptions {
   readonly identity: PeerIdentity;
@@ -66,6 +69,7 @@ export class PeerLinks implements PeerNetwork, Admission {
   readonly #heartbeat: Heartbeat;
   readonly #calls: Calls;
   readonly #loopback: LinkSession;
+  #dialCount = 0;
   #closed = false;
 
   constructor(options: PeerLinksOptions) {
@@ -194,9 +198,14 @@ export class PeerLinks implements PeerNetwork, Admission {
     if (this.#closed) return 'closing';
     if (hello.purpose === 'call') return this.#calls.isFull ? 'overloaded' : undefined;
     if (hello.clusterId === undefined || !this.#options.isMember(hello.id)) return 'not_member';
-    const choice = this.#choose(this.#slots.get(hello.id), hello, false);
-    if (choice.kind === 'refuse') return choice.reason;
-    return choice.kind === 'keep' ? 'duplicate_link' : undefined;
+    const slot = this.#slots.get(hello.id);
+    const caller = { remote: hello, dialledBySelf: false, dialNumber: hello.dialNumber };
+    for (const known of [slot?.unconfirmed, slot?.current]) {
+      const choice = known && chooseLink(known, caller, this.#self);
+      if (choice?.kind === 'refuse') return choice.reason;
+      if (choice?.kind === 'keep') return 'duplicate_link';
+    }
+    return undefined;
   }
 
   accept(hello: Hello, wire: Wire): void {
@@ -205,8 +214,10 @@ export class PeerLinks implements PeerNetwork, Admission {
       return;
     }
     const slot = this.#slots.get(hello.id) ?? this.#addSlot(hello.id, undefined);
-    const choice = this.#choose(slot, hello, false);
-    this.#place(slot, this.#startLink(hello, wire, false), choice);
+    const { dialNumber } = hello;
+    const earlier = slot.unconfirmed;
+    slot.unconfirmed = this.#startLink(hello, wire, { dialledBySelf: false, dialNumber });
+    earlier?.close('replaced');
   }
 
   refused(hello: Hello | undefined, reason: RefusalReason): void {
@@ -251,12 +262,13 @@ export class PeerLinks implements PeerNetwork, Admission {
     const { address } = slot;
     if (this.#closed || address === undefined || slot.current) return;
     this.#options.counters.dials++;
+    const hello = this.#hello('link', slot.id);
     slot.dial = this.#options.dialler.dial(
-      { address, hello: this.#hello('link', slot.id) },
+      { address, hello },
       {
         onOpen: (remote, wire) => {
           slot.dial = undefined;
-          this.#dialOpened(slot, remote, wire, address);
+          this.#dialOpened(slot, remote, wire, { address, hello });
         },
         onFailure: (error) => {
           slot.dial = undefined;
@@ -266,8 +278,14 @@ export class PeerLinks implements PeerNetwork, Admission {
     );
   }
 
-  #dialOpened(slot: PeerSlot, remote: RemotePeer, wire: Wire, address: string): void {
-    const choice = this.#choose(slot, remote, true);
+  #dialOpened(
+    slot: PeerSlot,
+    remote: RemotePeer,
+    wire: Wire,
+    { address, hello: { dialNumber } }: DialRequest,
+  ): void {
+    const dialled = { dialledBySelf: true, dialNumber };
+    const choice = this.#choose(slot, { ...dialled, remote });
     const refusal =
       remote.id !== slot.id ? 'wrong_target' : choice.kind === 'refuse' ? choice.reason : undefined;
     if (refusal !== undefined) {
@@ -275,7 +293,10 @@ export class PeerLinks implements PeerNetwork, Admission {
       this.#dialFailed(slot, refusedError(refusal, address));
       return;
     }
-    this.#place(slot, this.#startLink(remote, wire, true), choice);
+    const session = this.#startLink(remote, wire, dialled);
+    this.#place(slot, session, choice);
+    // Why: the other side waits for a word before it takes the link for one.
+    session.ping();
   }
 
   #dialFailed(slot: PeerSlot, error: RingloadError): void {
@@ -285,6 +306,10 @@ export class PeerLinks implements PeerNetwork, Admission {
     if (refusal !== undefined) countRefusal(counters.refusedDials, refusal);
     // Why: the other side dialled meanwhile, and that dial won.
     if (slot.current) return;
+    if (slot.unconfirmed && refusal === 'duplicate_link') {
+      this.#planDial(slot);
+      return;
+    }
     if (slot.lastFailure?.message !== error.message && refusal !== 'duplicate_link') {
       logger.warn('dial failed', { peerId: slot.id, address: slot.address, error: error.message });
     }
@@ -295,21 +320,25 @@ export class PeerLinks implements PeerNetwork, Admission {
 
   #hello(purpose: Hello['purpose'], targetId: PeerId | undefined): Hello {
     const { identity, instance, clusterId } = this.#options;
-    return { ...identity, instance, purpose, clusterId: clusterId(), targetId };
+    const dialNumber = ++this.#dialCount;
+    return { ...identity, instance, purpose, dialNumber, clusterId: clusterId(), targetId };
   }
 
   // --- Links --------------------------------------------------------------------------------
 
-  #choose(slot: PeerSlot | undefined, remote: RemotePeer, dialledBySelf: boolean): LinkChoice {
-    const existing = slot?.current;
-    if (!existing) return { kind: 'switch' };
-    return chooseLink(existing, { remote, dialledBySelf }, this.#self);
+  #choose(slot: PeerSlot, candidate: LinkFacts): LinkChoice {
+    const existing = slot.current;
+    return existing ? chooseLink(existing, candidate, this.#self) : { kind: 'switch' };
   }
 
-  #startLink(remote: RemotePeer, wire: Wire, dialledBySelf: boolean): LinkSession {
+  #startLink(
+    remote: RemotePeer,
+    wire: Wire,
+    origin: Pick<SessionRole, 'dialledBySelf' | 'dialNumber'>,
+  ): LinkSession {
     return this.#startSession(remote, wire, {
+      ...origin,
       purpose: 'link',
-      dialledBySelf,
       mayRequest: () => true,
       mayMessage: true,
     });
@@ -325,12 +354,25 @@ export class PeerLinks implements PeerNetwork, Admission {
       remote: { id, generation, instance },
       wire,
       context: this.#context,
+      onFirstFrame: (heard) => {
+        this.#confirm(heard);
+      },
       onEnd: (ended, reason) => {
         this.#sessionEnded(ended, reason);
       },
     });
     this.#heartbeat.watch(session);
     return session;
+  }
+
+  /** The dialler of an accepted link holds it for one, too: now it competes with the others. */
+  #confirm(session: LinkSession): void {
+    const slot = this.#slots.get(session.remote.id);
+    if (slot?.unconfirmed !== session) return;
+    slot.unconfirmed = undefined;
+    const choice = this.#choose(slot, session);
+    if (choice.kind === 'refuse') session.close('closed');
+    else this.#place(slot, session, choice);
   }
 
   #place(slot: PeerSlot, session: LinkSession, choice: LinkChoice): void {
@@ -390,11 +432,14 @@ export class PeerLinks implements PeerNetwork, Admission {
     const slot = this.#slots.get(session.remote.id);
     if (!slot) return;
     if (slot.draining === session) slot.draining = undefined;
-    if (slot.current !== session) return;
-    slot.current = undefined;
-    this.#linkClosed(slot, session, reason);
-    if (slot.address === undefined) this.#forget(slot);
-    else this.#planDial(slot);
+    if (slot.unconfirmed === session) slot.unconfirmed = undefined;
+    if (slot.current === session) {
+      slot.current = undefined;
+      this.#linkClosed(slot, session, reason);
+    }
+    if (slot.current) return;
+    if (slot.address !== undefined) this.#planDial(slot);
+    else if (!slot.unconfirmed) this.#forget(slot);
   }
 
   #addSlot(id: PeerId, address: string | undefined): PeerSlot {
@@ -406,6 +451,7 @@ export class PeerLinks implements PeerNetwork, Admission {
   #dropSlot(slot: PeerSlot): void {
     slot.address = undefined;
     stopDialling(slot);
+    slot.unconfirmed?.close('closed');
     slot.draining?.close('closed');
     slot.current?.close('closed');
     this.#forget(slot);

@@ -22,6 +22,8 @@ export interface PeerSlot {
   /** Undefined: not asked for by `setPeers`, linked because it dialled us. */
   address: string | undefined;
   current: LinkSession | undefined;
+  /** Accepted, and the dialler has not said a word yet: it may have given the dial up long ago. */
+  unconfirmed: LinkSession | undefined;
   /** The loser of a duplicate, finishing what it carries. */
   draining: LinkSession | undefined;
   dial: Dial | undefined;
@@ -38,6 +40,7 @@ export function createSlot(id: PeerId, address: string | undefined): PeerSlot {
     id,
     address,
     current: undefined,
+    unconfirmed: undefined,
     draining: undefined,
     dial: undefined,
     redial: undefined,

@@ -101,6 +101,7 @@ function hmac(
     hello.id,
     hello.generation,
     hello.instance,
+    hello.dialNumber,
     hello.clusterId ?? null,
     hello.targetId ?? null,
     acceptorId,

@@ -28,6 +28,7 @@ export const REFUSALS = {
   no_cluster_yet: r(503, false, 'the called peer has not joined a cluster yet'),
   stale_generation: r(409, true, 'a later start of the same peer id is connected'),
   duplicate_id: r(409, true, 'another process with the same peer id is connected'),
+  stale_dial: r(409, false, 'a later dial of the caller arrived before this one'),
   duplicate_link: r(409, false, 'the preferred link of the pair is up already'),
   overloaded: r(503, false, 'too many transient links'),
   closing: r(503, false, 'the called peer is shutting down'),

@@ -19,6 +19,7 @@ import type { LinkPurpose, RemotePeer, Wire, WireEnd } from './wire.ts';
 export interface SessionRole {
   readonly purpose: LinkPurpose;
   readonly dialledBySelf: boolean;
+  readonly dialNumber: number;
   /** Whether the other side may send requests of `type`; asked for each. */
   readonly mayRequest: (type: string) => boolean;
   /** Whether the other side may send messages. */
@@ -29,6 +30,8 @@ export interface SessionOptions extends SessionRole {
   readonly wire: Wire;
   readonly remote: RemotePeer;
   readonly context: SessionContext;
+  /** Before the first frame is handled: the other side knows that the link is up. */
+  readonly onFirstFrame: (session: LinkSession) => void;
   readonly onEnd: (session: LinkSession, reason: WireEnd) => void;
 }
 
@@ -53,6 +56,7 @@ export class LinkSession {
   readonly remote: RemotePeer;
   readonly purpose: LinkPurpose;
   readonly dialledBySelf: boolean;
+  readonly dialNumber: number;
   readonly openedMs: number;
   readonly #options: SessionOptions;
   readonly #context: SessionContext;
@@ -67,12 +71,14 @@ export class LinkSession {
   #retiringSinceMs: number | undefined;
   #byeSent = false;
   #byeReceived = false;
+  #heardFrame = false;
   #ended = false;
 
   constructor(options: SessionOptions) {
     this.remote = options.remote;
     this.purpose = options.purpose;
     this.dialledBySelf = options.dialledBySelf;
+    this.dialNumber = options.dialNumber;
     this.#options = options;
     this.#context = options.context;
     this.openedMs = options.context.clock.nowMs();
@@ -189,6 +195,11 @@ export class LinkSession {
   #receive(frame: Frame): void {
     if (this.#ended) return;
     this.#context.counters.framesReceived++;
+    if (!this.#heardFrame) {
+      this.#heardFrame = true;
+      this.#options.onFirstFrame(this);
+      if (this.#hasEnded()) return;
+    }
     switch (frame.kind) {
       case 'request':
         this.#receiveRequest(frame.id, frame.type, frame.payload);
@@ -331,6 +342,10 @@ export class LinkSession {
   #breach(): void {
     this.#context.counters.badFrames++;
     this.close('bad_frame');
+  }
+
+  #hasEnded(): boolean {
+    return this.#ended;
   }
 
   #end(reason: WireEnd): void {

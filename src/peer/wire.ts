@@ -22,6 +22,8 @@ export type LinkPurpose = 'link' | 'call';
 /** What a caller says first. */
 export interface Hello extends RemotePeer {
   readonly purpose: LinkPurpose;
+  /** Grows with every dial of the process: of two callers of one process, which is the later. */
+  readonly dialNumber: number;
   /** Undefined: the caller has not joined a cluster yet. */
   readonly clusterId: ClusterId | undefined;
   /** Whom the caller expects; undefined: whoever answers. */

@@ -44,6 +44,13 @@ export interface SegmentLocation {
   readonly residentOn: readonly PeerId[];
 }
 
+export interface FilePlacement {
+  readonly record: FileRecord;
+  readonly segments: readonly SegmentLocation[];
+  /** Members that could not be asked: what they hold is not known. */
+  readonly unanswered: readonly PeerId[];
+}
+
 /** Homes that are asked for a record: the most replicas that are usual, and former owners. */
 const HOME_MAX_COUNT = 5;
 /** Files of one page: what a peer answers at most, so that no page hides what follows it. */
@@ -115,9 +122,7 @@ export class FileReader {
   }
 
   /** Where each segment should be, and where it is. */
-  async placement(
-    path: string,
-  ): Promise<{ readonly record: FileRecord; readonly segments: readonly SegmentLocation[] }> {
+  async placement(path: string): Promise<FilePlacement> {
     const { source: _, ...record } = await this.stat(path);
     const placement = this.#options.placement();
     const count = Math.min(
@@ -126,13 +131,13 @@ export class FileReader {
     );
     const slices = Array.from({ length: count }, (_unused, index) => sliceOf(record, index));
     const keys = slices.map(keyOf);
-    const peers = placement.members.filter(
-      (peer) => peer === placement.self || placement.isReachable(peer),
-    );
+    const { members } = placement;
     const held = new Map<PeerId, readonly boolean[]>();
     await Promise.all(
-      peers.map(async (peer) => {
-        held.set(peer, await this.#options.network.holds(peer, keys).catch(() => []));
+      members.map(async (peer) => {
+        if (peer !== placement.self && !placement.isReachable(peer)) return;
+        const answer = await this.#options.network.holds(peer, keys).catch(() => undefined);
+        if (answer) held.set(peer, answer);
       }),
     );
     const segments = slices.map((slice, position) => ({
@@ -142,9 +147,9 @@ export class FileReader {
         { path, index: slice.index, segmented: record.segmented },
         record.replicaCount,
       ),
-      residentOn: peers.filter((peer) => held.get(peer)?.[position] === true),
+      residentOn: members.filter((peer) => held.get(peer)?.[position] === true),
     }));
-    return { record, segments };
+    return { record, segments, unanswered: members.filter((peer) => !held.has(peer)) };
   }
 
   #statAtStore(path: string): Promise<UfsObject> {

@@ -1,8 +1,7 @@
 import test from 'ava';
 import { explainFile } from '../../src/cli/explain.ts';
-import type { Placement } from '../../src/cli/client/answers.ts';
 import { clusterId, epoch, term } from '../../src/base/ids.ts';
-import type { ClusterView, SegmentPlacement } from '../../src/http/services.ts';
+import type { ClusterView, FilePlacement, SegmentPlacement } from '../../src/http/services.ts';
 import type { JobStatus } from '../../src/job/job-status.ts';
 import { memberOf, PEER_A, PEER_B, PEER_C, specOf, statusOf } from './support/world.ts';
 
@@ -18,7 +17,9 @@ const CLUSTER: ClusterView = {
   stale: false,
 };
 
-function placementOf(...segments: Omit<SegmentPlacement, 'index' | 'lengthBytes'>[]): Placement {
+function placementOf(
+  ...segments: Omit<SegmentPlacement, 'index' | 'lengthBytes'>[]
+): FilePlacement {
   const record = {
     path: PATH,
     sizeBytes: segments.length,
@@ -31,10 +32,11 @@ function placementOf(...segments: Omit<SegmentPlacement, 'index' | 'lengthBytes'
   return {
     record,
     segments: segments.map((segment, index) => ({ ...segment, index, lengthBytes: 1 })),
+    unanswered: [],
   };
 }
 
-const explain = (placement?: Placement, jobs: readonly JobStatus[] = []) =>
+const explain = (placement?: FilePlacement, jobs: readonly JobStatus[] = []) =>
   explainFile(PATH, placement, { cluster: CLUSTER, jobs });
 
 test('explain: a file with every copy in place needs no reasons', (t) => {
@@ -59,6 +61,18 @@ test('explain: names each peer that misses segments, with its state', (t) => {
     'b:1 should hold 2 segments, but is suspect',
     `${PEER_C} should hold 2 segments, but is no member any more`,
   ]);
+});
+
+test('explain: what was not asked is not said to be missing', (t) => {
+  const segment = { owners: [PEER_A], residentOn: [] };
+  const silent = { ...placementOf(segment), unanswered: [PEER_A, PEER_B] };
+  const told = explain(silent);
+  t.is(told.cached, 'unknown');
+  t.deepEqual(told.unanswered, [PEER_A, PEER_B]);
+  t.is(told.reasons[0], 'a:1 should hold 1 segment, but could not be asked');
+  t.is(told.reasons.at(-1), 'b:1 could not be asked: it may hold copies');
+  const held = { ...placementOf({ owners: [PEER_A], residentOn: [PEER_A] }), unanswered: [PEER_B] };
+  t.like(explain(held), { cached: 'fully', reasons: [] });
 });
 
 test('explain: tells what the newest load that covers the file did', (t) => {

@@ -7,6 +7,7 @@
 import type { ExecutionContext } from 'ava';
 import { sha256 } from '../support/faulty-origin.ts';
 import type { Peer } from '../support/peer-process.ts';
+import type { FilePlacement } from '../../src/http/services.ts';
 import type { JobStatus } from '../../src/job/job-status.ts';
 import type { Load } from './load.ts';
 import { SEGMENT_BYTES, type FileSet, type Stage } from './stage.ts';
@@ -68,9 +69,17 @@ export async function expectResident(
   const selves = await Promise.all(runningPeers.map(({ api }) => api.self()));
   const live = new Set(selves.map(({ id }) => id));
   const missing: string[] = [];
+  const everybodyAsked = async (reader: Peer, key: string): Promise<FilePlacement> =>
+    stage.cluster.waitFor(
+      async () => {
+        const placed = await reader.api.placement(pathOf(key));
+        return placed.unanswered.some((peer) => live.has(peer)) ? undefined : placed;
+      },
+      `peer ${String(reader.index)} to hear from everybody what they hold of ${key}`,
+    );
   await inTurns(files.keys, 8, async (key, position) => {
     const reader = runningPeers[position % runningPeers.length];
-    const placed = await reader?.api.placement(pathOf(key));
+    const placed = reader && (await everybodyAsked(reader, key));
     for (const { index, owners, residentOn } of placed?.segments ?? []) {
       const holders = owners.filter((owner) => live.has(owner) && residentOn.includes(owner));
       if (holders.length === replicaCount) continue;

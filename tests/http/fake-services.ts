@@ -162,6 +162,7 @@ export class FakeFiles implements FileService {
     return {
       record: record(path, this.#file(path)),
       segments: [{ index: 0, lengthBytes: 1, owners: [owner], residentOn: [owner] }],
+      unanswered: [],
     };
   }
 

@@ -8,14 +8,17 @@ const LARGE = idOf('b');
 
 function link(facts: {
   dialledBySelf: boolean;
+  dialNumber?: number;
   remote?: 'small' | 'large';
   generation?: number;
   instance?: string;
 }): LinkFacts {
-  const { dialledBySelf, remote = 'large', generation = 1, instance = 'i' } = facts;
+  const { dialledBySelf, dialNumber = 1, generation = 1, instance = 'i' } = facts;
+  const { remote = 'large' } = facts;
   return {
     remote: { id: remote === 'large' ? LARGE : SMALL, generation, instance },
     dialledBySelf,
+    dialNumber,
   };
 }
 
@@ -41,8 +44,14 @@ const CASES: readonly [string, LinkFacts, LinkFacts, LinkChoice][] = [
   [
     'the same side dialling again has lost its link',
     link({ dialledBySelf: false }),
-    link({ dialledBySelf: false }),
+    link({ dialledBySelf: false, dialNumber: 2 }),
     { kind: 'replace', restarted: false },
+  ],
+  [
+    'an earlier dial of one side that arrives later is none',
+    link({ dialledBySelf: false, dialNumber: 2 }),
+    link({ dialledBySelf: false }),
+    { kind: 'refuse', reason: 'stale_dial' },
   ],
   [
     'a later start replaces, even over the non-preferred direction',

@@ -248,3 +248,12 @@ test('file reader: says where each segment should be and where it is', async (t)
   );
   t.deepEqual(segments[0]?.owners, ['me', 'p2'].map(peerId));
 });
+
+test('file reader: says of whom it does not know what they hold', async (t) => {
+  const world = await spread();
+  t.deepEqual((await world.reader.placement(PATH)).unanswered, []);
+  world.peer('p2').away = true;
+  const { segments, unanswered } = await world.reader.placement(PATH);
+  t.deepEqual(unanswered, [peerId('p2')]);
+  t.deepEqual(segments[1]?.residentOn, []);
+});

@@ -4,6 +4,7 @@ import type { ClusterId, Epoch, JobId, PeerId, Term } from '../../base/ids.ts';
 import type { FileRecord } from '../../cache/file-catalog.ts';
 import type {
   ClusterView,
+  FilePlacement,
   FileStat,
   MemberView,
   SegmentPlacement,
@@ -43,11 +44,6 @@ export interface SubmitAnswer {
 export interface FilePage {
   readonly files: readonly FileRecord[];
   readonly next?: string;
-}
-
-export interface Placement {
-  readonly record: FileRecord;
-  readonly segments: readonly SegmentPlacement[];
 }
 
 export const submitAnswer = shape<SubmitAnswer>({
@@ -163,7 +159,7 @@ export const fileStat = shape<FileStat>({ ...recordFields, source: oneOf(['catal
 
 export const filePage = shape<FilePage>({ files: listOf(fileRecord), next: optional(text) });
 
-export const placement = shape<Placement>({
+export const placement = shape<FilePlacement>({
   record: fileRecord,
   segments: listOf(
     shape<SegmentPlacement>({
@@ -173,4 +169,5 @@ export const placement = shape<Placement>({
       residentOn: listOf(peerIdText),
     }),
   ),
+  unanswered: listOf(peerIdText),
 });

@@ -8,7 +8,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { JobId, PeerId } from '../../base/ids.ts';
-import type { ClusterView, FileStat } from '../../http/services.ts';
+import type { ClusterView, FilePlacement, FileStat } from '../../http/services.ts';
 import { isActive, type JobStatus } from '../../job/job-status.ts';
 import {
   clusterView,
@@ -17,7 +17,6 @@ import {
   fileStat,
   jobList,
   jobStatus,
-  type Placement,
   placement,
   retryAnswer,
   stopAnswer,
@@ -148,7 +147,7 @@ export class RingloadClient implements AsyncDisposable {
     return this.#get(`/v1/files${queryOf({ path })}`, fileStat);
   }
 
-  async placement(path: string): Promise<Placement> {
+  async placement(path: string): Promise<FilePlacement> {
     return this.#get(`/v1/files/placement${queryOf({ path })}`, placement);
   }
 

@@ -3,8 +3,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toRingloadError } from '../../base/errors.ts';
 import type { FileRecord } from '../../cache/file-catalog.ts';
+import type { FilePlacement } from '../../http/services.ts';
 import type { RingloadClient } from '../client/client.ts';
-import type { Placement } from '../client/answers.ts';
 import { type ByteRange, openContent } from '../client/content.ts';
 import { type CommandInput, usageError } from '../input.ts';
 import type { CliContext } from '../context.ts';
@@ -143,6 +143,7 @@ const EXTENT_WORDS = {
   readable: 'yes, but copies are missing',
   partly: 'in part',
   not: 'no',
+  unknown: 'not on any peer that could be asked',
 } as const;
 
 /** `0-1023`, `4096-` @throws invalid_argument */
@@ -177,7 +178,10 @@ function longLine(file: FileRecord): string {
   return `${formatSize(file.sizeBytes).padStart(9)}  ${formatTime(file.mtimeMs).padEnd(24)}  ${copies.padStart(8)}  ${printable(file.path)}`;
 }
 
-async function placementOf(client: RingloadClient, path: string): Promise<Placement | undefined> {
+async function placementOf(
+  client: RingloadClient,
+  path: string,
+): Promise<FilePlacement | undefined> {
   try {
     return await client.placement(path);
   } catch (thrown) {
@@ -188,9 +192,9 @@ async function placementOf(client: RingloadClient, path: string): Promise<Placem
 }
 
 function segmentTable(
-  segments: Placement['segments'],
+  segments: FilePlacement['segments'],
   maxCount: number,
-  nameOf: (id: Placement['segments'][number]['owners'][number]) => string,
+  nameOf: (id: FilePlacement['segments'][number]['owners'][number]) => string,
 ): string[] {
   if (segments.length === 0) return [];
   const shown = segments.slice(0, maxCount);

@@ -210,6 +210,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     segments: listOf(
       object({ index: count, lengthBytes: count, owners: listOf(id), residentOn: listOf(id) }),
     ),
+    unanswered: listOf(id),
   }),
   Health: object({ status: text }),
   Readiness: object({ status: text, check: text, reasons: listOf(text) }),

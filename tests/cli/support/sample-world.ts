@@ -149,7 +149,10 @@ function addFiles(world: World): void {
       { index: 0, lengthBytes: 11, owners: [PEER_A, PEER_B], residentOn: [PEER_A, PEER_B] },
     ],
   });
-  world.addFile('s3://b/done/big', Buffer.alloc(10_000, 'x'), { segments });
+  world.addFile('s3://b/done/big', Buffer.alloc(10_000, 'x'), {
+    segments,
+    unanswered: [PEER_C],
+  });
   world.addFile('s3://b/done/empty', '');
   world.addFile('s3://b/done/odd\u001b[31m\nname', 'odd');
   world.addFile('s3://b/other', 'other');

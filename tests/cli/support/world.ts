@@ -78,6 +78,7 @@ export interface WorldFile {
   readonly bytes: Buffer;
   readonly version: string;
   readonly segments?: readonly SegmentPlacement[];
+  readonly unanswered?: readonly PeerId[];
 }
 
 export class World {
@@ -126,7 +127,10 @@ export class World {
       files: {
         stat: async (path) => answer(() => ({ ...this.#record(path), source: 'catalog' as const })),
         placement: async (path) =>
-          answer(() => ({ record: this.#record(path), segments: this.#file(path).segments ?? [] })),
+          answer(() => {
+            const { segments = [], unanswered = [] } = this.#file(path);
+            return { record: this.#record(path), segments, unanswered };
+          }),
         list: async (request) => answer(() => this.#list(request)),
         read: async (path, range) => answer(() => this.#read(path, range)),
       },

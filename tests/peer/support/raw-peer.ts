@@ -12,6 +12,7 @@ export function helloOf(name: string, changes: Partial<Hello> = {}): Hello {
     id: idOf(name),
     generation: 1,
     instance: `instance-of-${name}`,
+    dialNumber: 1,
     purpose: 'link',
     clusterId: CLUSTER,
     targetId: undefined,
@@ -31,6 +32,9 @@ export async function openRawLink(address: string, name: string): Promise<WebSoc
     socket.once('open', resolve);
     socket.once('error', reject);
   });
+  // As every dialler does: until then the called peer does not count the link.
+  socket.send('{"kind":"ping","sequence":1}');
+  await new Promise((resolve) => socket.once('message', resolve));
   return socket;
 }
 
