@@ -1,6 +1,5 @@
 /** A peer among others, over real sockets and files: its ports, its links, its place. */
 import { createServer, type Server } from 'node:http';
-import { join as joinPath } from 'node:path';
 import type { Logger } from '../base/logger.ts';
 import type { Announcement } from '../cluster/member.ts';
 import { advertisedHost } from '../config/trust.ts';
@@ -9,7 +8,7 @@ import { createPeerNetwork, type WsPeerNetwork } from '../peer/ws-peer-network.t
 import { openFileLogStorage } from '../raft/io/file-log-storage.ts';
 import type { Closer } from './closer.ts';
 import { formCluster, type ClusterParts, type LinkRules } from './form-cluster.ts';
-import { writeIdentity } from './identity.ts';
+import { raftFolder, writeIdentity } from './identity.ts';
 import { closerOf, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
@@ -37,7 +36,7 @@ export async function openClusterParts(
       opened.rest = rest;
       return { network, announcement: announcementOf(context, rest) };
     },
-    openLog: () => openFileLogStorage(joinPath(dataDir, 'raft'), context.logger),
+    openLog: () => openFileLogStorage(raftFolder(dataDir), context.logger),
     remember: (identity: LocalParts['identity']) => writeIdentity(dataDir, identity),
   };
   const parts = await formCluster({ ...context, config, joinAddresses, ground });

@@ -1,12 +1,14 @@
 /**
- * Who this peer is: the permanent facts in its data directory, written atomically and durably.
+ * Who this peer is: the permanent facts in its data directory, written atomically and durably, and
+ * sealed with a checksum: a digit that a disk flips would make it another peer, with a vote.
  *
  * The start generation grows with every start, before anything else is done: of two processes
  * that claim one id, the cluster can tell the newer.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { RingloadError } from '../base/errors.ts';
 import {
   clusterId,
@@ -18,7 +20,7 @@ import {
   type RaftId,
 } from '../base/ids.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
 
 export interface Identity {
   readonly peerId: PeerId;
@@ -34,10 +36,14 @@ export interface Membership {
   readonly isEntering?: true;
 }
 
-/** @throws data_dir_foreign for a file of another version, data_corrupt for one that is damaged. */
+/**
+ * @throws data_dir_foreign for a file of another version, data_corrupt for one that is damaged, or
+ * missing where there is a Raft log.
+ */
 export async function startIdentity(dataDir: string): Promise<Identity> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const known = await readIdentity(dataDir);
+  if (!known?.membership) await checkNoLog(dataDir);
   const identity: Identity = known
     ? { ...known, generation: known.generation + 1 }
     : { peerId: peerId(randomUUID()), generation: 1 };
@@ -45,11 +51,17 @@ export async function startIdentity(dataDir: string): Promise<Identity> {
   return identity;
 }
 
+/** Where the peer's Raft log lies. */
+export function raftFolder(dataDir: string): string {
+  return join(dataDir, 'raft');
+}
+
 export async function writeIdentity(dataDir: string, identity: Identity): Promise<void> {
   const path = pathIn(dataDir);
   const file = await open(`${path}.tmp`, 'w', 0o600);
   try {
-    await file.writeFile(`${JSON.stringify({ format: FORMAT, ...identity }, undefined, 2)}\n`);
+    const content = { format: FORMAT, checksum: checksumOf(identity), ...identity };
+    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`);
     await file.sync();
   } finally {
     await file.close();
@@ -75,8 +87,28 @@ async function readIdentity(dataDir: string): Promise<Identity | undefined> {
   return parse(text, path);
 }
 
+/**
+ * Membership is written before the log is begun. Where there is only a log, the file was lost or
+ * is an old copy: as somebody new this peer would go on with the votes of the one it was.
+ */
+async function checkNoLog(dataDir: string): Promise<void> {
+  const names = await readdir(raftFolder(dataDir)).catch(() => []);
+  const log = names.find((name) => name.endsWith('.log'));
+  if (log === undefined) return;
+  throw new RingloadError(
+    'data_corrupt',
+    `read ${pathIn(dataDir)}: it names no cluster, but ${join(raftFolder(dataDir), log)} is there`,
+  );
+}
+
+function checksumOf({ peerId: id, generation, membership }: Identity): string {
+  const { clusterId: cluster, raftId: number, isEntering = false } = membership ?? {};
+  const sealed = JSON.stringify([id, generation, cluster ?? null, number ?? null, isEntering]);
+  return crc32(sealed).toString(16).padStart(8, '0');
+}
+
 function parse(text: string, path: string): Identity {
-  let raw: Partial<Record<'format' | 'peerId' | 'generation' | 'membership', unknown>>;
+  let raw: Partial<Record<'format' | 'checksum' | 'peerId' | 'generation' | 'membership', unknown>>;
   try {
     raw = (JSON.parse(text) ?? {}) as typeof raw;
   } catch (cause) {
@@ -94,7 +126,11 @@ function parse(text: string, path: string): Identity {
   if (!isValid || membership === 'damaged') {
     throw new RingloadError('data_corrupt', `read ${path}: it does not describe a peer`);
   }
-  return { peerId: peerId(id), generation, ...(membership && { membership }) };
+  const identity = { peerId: peerId(id), generation, ...(membership && { membership }) };
+  if (raw.checksum !== checksumOf(identity)) {
+    throw new RingloadError('data_corrupt', `read ${path}: its checksum fails`);
+  }
+  return identity;
 }
 
 function parseMembership(raw: unknown): Membership | undefined | 'damaged' {

@@ -49,7 +49,7 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
   const { dataDir } = config.peer;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   // Why first: the catalogue's lock is the data directory's lock; nothing is touched before it.
-  const catalog = await LevelFileCatalog.open(join(dataDir, 'catalog'));
+  const catalog = await LevelFileCatalog.open(join(dataDir, 'catalog'), logger);
   closer.add('catalogue', () => catalog.close());
   const identity = await startIdentity(dataDir);
   const { directories, regionSizeBytes } = config.cache;

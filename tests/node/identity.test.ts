@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { clusterId, raftId } from '../../src/base/ids.ts';
@@ -44,20 +44,20 @@ test('identity: the file and a new directory are nobody else’s to read', async
 test('identity: a temporary file that a crash left behind does not matter', async (t) => {
   await using folder = await tempFolder('identity');
   const first = await startIdentity(folder.path);
-  await writeFile(join(folder.path, 'identity.json.tmp'), '{"format":1,"pee');
+  await writeFile(join(folder.path, 'identity.json.tmp'), '{"format":2,"pee');
   t.deepEqual(await startIdentity(folder.path), { ...first, generation: 2 });
 });
 
 test('identity: what another version wrote is refused by name', async (t) => {
   await using folder = await tempFolder('identity');
   const path = join(folder.path, 'identity.json');
-  await writeFile(path, JSON.stringify({ format: 2, peerId: PEER, generation: 1 }));
+  await writeFile(path, JSON.stringify({ format: 3, peerId: PEER, generation: 1 }));
   const error = await errorOf(startIdentity(folder.path));
   t.is(error.code, 'data_dir_foreign');
   t.true(error.message.includes(path));
 });
 
-const valid = { format: 1, peerId: PEER, generation: 3 };
+const valid = { format: 2, peerId: PEER, generation: 3 };
 const damages: Record<string, string> = {
   'an empty file': '',
   'half a file': JSON.stringify(valid).slice(0, 30),
@@ -87,4 +87,24 @@ test('identity: null is no identity either', async (t) => {
   await using folder = await tempFolder('identity');
   await writeFile(join(folder.path, 'identity.json'), 'null');
   t.is((await errorOf(startIdentity(folder.path))).code, 'data_dir_foreign');
+});
+
+test('identity: a lost or older file beside a raft log is data_corrupt', async (t) => {
+  await using folder = await tempFolder('identity');
+  const fresh = await startIdentity(folder.path);
+  const path = join(folder.path, 'identity.json');
+  const older = await readFile(path, 'utf8');
+  await writeIdentity(folder.path, {
+    ...fresh,
+    membership: { clusterId: CLUSTER, raftId: raftId(7) },
+  });
+  await mkdir(join(folder.path, 'raft'));
+  await writeFile(join(folder.path, 'raft', 'raft-0000000001.log'), 'votes');
+  t.is((await startIdentity(folder.path)).membership?.raftId, raftId(7));
+  await writeFile(path, older);
+  t.is((await errorOf(startIdentity(folder.path))).code, 'data_corrupt');
+  await rm(path);
+  const error = await errorOf(startIdentity(folder.path));
+  t.is(error.code, 'data_corrupt');
+  t.true(error.message.includes(path));
 });

@@ -11,49 +11,8 @@ import type { LogFile, LogFiles } from '../../src/raft/log-files.ts';
 import type { LogImage } from '../../src/raft/log-storage.ts';
 import { HEADER_BYTES, encodeRecord, scanSegment } from '../../src/raft/wal-format.ts';
 import { WalLogStorage } from '../../src/raft/wal-log-storage.ts';
+import { SEGMENT, load } from './one-segment.ts';
 import { entry, image, temporaryFolder } from './support.ts';
-
-const SEGMENT = 'raft-0000000001.log';
-
-/** Reads given bytes as the only segment; keeps what it is told to cut off. */
-class OneSegment implements LogFiles {
-  cutAtBytes: number | undefined;
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  describe(name: string): string {
-    return `/data/${name}`;
-  }
-  list(): Promise<readonly string[]> {
-    return Promise.resolve([SEGMENT]);
-  }
-  read(): Promise<Uint8Array> {
-    return Promise.resolve(this.#bytes);
-  }
-  openAt(_name: string, sizeBytes: number): Promise<LogFile> {
-    this.cutAtBytes = sizeBytes;
-    return Promise.resolve({
-      append: () => Promise.resolve(),
-      sync: () => Promise.resolve(),
-      close: () => Promise.resolve(),
-    });
-  }
-  create(): Promise<LogFile> {
-    return Promise.reject(new Error('not expected'));
-  }
-  rename(): Promise<void> {
-    return Promise.reject(new Error('not expected'));
-  }
-  remove(): Promise<void> {
-    return Promise.reject(new Error('not expected'));
-  }
-  syncDirectory(): Promise<void> {
-    return Promise.reject(new Error('not expected'));
-  }
-}
 
 interface Sample {
   readonly bytes: Uint8Array;
@@ -85,17 +44,6 @@ async function sample(t: ExecutionContext): Promise<Sample> {
     if (loaded.image) images.push(loaded.image);
   }
   return { bytes, offsets, images };
-}
-
-async function load(bytes: Uint8Array) {
-  const files = new OneSegment(bytes);
-  try {
-    const loaded = await new WalLogStorage(files, silentLogger).load();
-    return { image: loaded, cutAtBytes: files.cutAtBytes, error: undefined };
-  } catch (error) {
-    if (!(error instanceof RingloadError)) throw error;
-    return { image: undefined, cutAtBytes: undefined, error };
-  }
 }
 
 test('wal: cut short at every byte, only the incomplete last record is dropped', async (t) => {

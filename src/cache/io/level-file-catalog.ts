@@ -2,35 +2,55 @@
  * The file catalog on LevelDB: one entry per file under its path, in order of UTF-8 bytes, and one
  * that counts them, changed in the same durable batch.
  *
+ * Each entry carries a checksum of its key and value, because LevelDB does not check what it reads:
+ * a damaged entry counts as not there, so its file counts as not loaded.
+ *
  * Invariant: changes go one after another, so the count is always that of the entries.
  */
-import { ClassicLevel } from 'classic-level';
-
 import { RingloadError } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoint.ts';
+import { silentLogger, type Logger } from '../../base/logger.ts';
 import { catalogRange, endOfPrefix } from '../catalog-range.ts';
 import type { FileCatalog, FileRecord } from '../file-catalog.ts';
 import { compareUtf8 } from '../utf8-order.ts';
 import { cacheIoError } from './cache-io-error.ts';
+import { isCorruption, lockLevel, openLevel, type Level } from './open-level.ts';
+import { openEntry, sealEntry } from './sealed-entry.ts';
 
 const FILE = 'f';
 const COUNT_KEY = 'm:count';
 const FORMAT_KEY = 'm:format';
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 
-type Level = ClassicLevel<string, unknown>;
 type Operation =
-  | { readonly type: 'put'; readonly key: string; readonly value: unknown }
+  | { readonly type: 'put'; readonly key: string; readonly value: string }
   | { readonly type: 'del'; readonly key: string };
 
 export class LevelFileCatalog implements FileCatalog {
-  readonly #level: Level;
+  readonly #directoryPath: string;
+  readonly #logger: Logger;
+  readonly #lock: Level;
+  #level: Level;
   #count: number;
   #lastChange: Promise<unknown> = Promise.resolve();
+  /** Set while the database is being opened anew. */
+  #mending: Promise<void> | undefined;
+  /** LevelDB takes no more writes after one failed, and damage stays: both want a new start. */
+  #mustMend = false;
+  #isClosed = false;
 
-  private constructor(level: Level, count: number) {
-    this.#level = level;
-    this.#count = count;
+  private constructor(parts: {
+    directoryPath: string;
+    logger: Logger;
+    lock: Level;
+    level: Level;
+    count: number;
+  }) {
+    this.#directoryPath = parts.directoryPath;
+    this.#logger = parts.logger;
+    this.#lock = parts.lock;
+    this.#level = parts.level;
+    this.#count = parts.count;
   }
 
   /**
@@ -38,25 +58,21 @@ export class LevelFileCatalog implements FileCatalog {
    * lose entries: their files count as not loaded.
    * @throws data_dir_locked, data_dir_foreign, data_corrupt, cache_io
    */
-  static async open(directoryPath: string): Promise<LevelFileCatalog> {
-    const level = await openOrRepair(directoryPath);
-    const format = await level.get(FORMAT_KEY);
-    if (format === undefined) await level.put(FORMAT_KEY, FORMAT_VERSION, { sync: true });
-    else if (format !== FORMAT_VERSION) {
-      await level.close();
-      throw new RingloadError(
-        'data_dir_foreign',
-        `open the file catalog ${directoryPath}: its format is ${JSON.stringify(format)}, ` +
-          `not ${FORMAT_VERSION}`,
-      );
+  static async open(directoryPath: string, logger = silentLogger): Promise<LevelFileCatalog> {
+    const lock = await lockLevel(directoryPath);
+    try {
+      const opened = await openDatabase(directoryPath, logger);
+      return new LevelFileCatalog({ directoryPath, logger, lock, ...opened });
+    } catch (error) {
+      await lock.close();
+      throw error;
     }
-    const count = await level.get(COUNT_KEY);
-    return new LevelFileCatalog(level, typeof count === 'number' ? count : 0);
   }
 
   async get(path: string): Promise<FileRecord | undefined> {
-    return attempt('read the file catalog', async () => {
-      return (await this.#level.get(FILE + path)) as FileRecord | undefined;
+    return this.#attempt('read the file catalog', async () => {
+      const sealed = await this.#level.get(FILE + path);
+      return sealed === undefined ? undefined : this.#open(path, sealed);
     });
   }
 
@@ -69,7 +85,7 @@ export class LevelFileCatalog implements FileCatalog {
       const operations = [...byPath].map(([path, value]): Operation => ({
         type: 'put',
         key: FILE + path,
-        value,
+        value: sealEntry(path, value),
       }));
       return { operations, addedCount: known.filter((isKnown) => !isKnown).length };
     });
@@ -101,8 +117,14 @@ export class LevelFileCatalog implements FileCatalog {
     const limit = request.limit - found.length;
     if (limit <= 0) return found.slice(0, request.limit);
     const range = isPastStart ? { gt: after, lt: end, limit } : { gte: first, lt: end, limit };
-    const below = await attempt('scan the file catalog', () => this.#level.values(range).all());
-    return [...found, ...(below as FileRecord[])];
+    const below = await this.#attempt('scan the file catalog', () =>
+      this.#level.iterator(range).all(),
+    );
+    for (const [key, sealed] of below) {
+      const record = this.#open(key.slice(FILE.length), sealed);
+      if (record) found.push(record);
+    }
+    return found;
   }
 
   async count(): Promise<number> {
@@ -112,79 +134,110 @@ export class LevelFileCatalog implements FileCatalog {
 
   async close(): Promise<void> {
     await this.#lastChange;
+    this.#isClosed = true;
+    await this.#mending?.catch(() => undefined);
     await this.#level.close();
+    await this.#lock.close();
+  }
+
+  /** Undefined, and told, when the entry is damaged. */
+  #open(path: string, sealed: string): FileRecord | undefined {
+    const record = openEntry(path, sealed) as FileRecord | undefined;
+    if (!record) this.#logger.warn('passed over a damaged entry of the file catalogue', { path });
+    return record;
   }
 
   /** Plans and writes one batch after all earlier ones. */
   #change(
     plan: () => Promise<{ operations: Operation[]; addedCount: number } | undefined>,
   ): Promise<void> {
-    const change = this.#lastChange.then(() =>
-      attempt('write the file catalog', async () => {
+    const change = this.#lastChange.then(async () => {
+      if (this.#mustMend) await this.#mend();
+      await this.#attempt('write the file catalog', async () => {
         const planned = await plan();
         if (!planned) return;
         const count = this.#count + planned.addedCount;
-        const countOperation: Operation = { type: 'put', key: COUNT_KEY, value: count };
+        const countOperation: Operation = { type: 'put', key: COUNT_KEY, value: String(count) };
         failpoint('catalog.batch.begin');
-        await this.#level.batch([...planned.operations, countOperation], { sync: true });
+        try {
+          await this.#level.batch([...planned.operations, countOperation], { sync: true });
+        } catch (error) {
+          this.#mustMend = true;
+          throw error;
+        }
         failpoint('catalog.batch.written');
         this.#count = count;
-      }),
-    );
+      });
+    });
     this.#lastChange = change.catch(() => undefined);
     return change;
   }
-}
 
-async function openOrRepair(directoryPath: string): Promise<Level> {
-  const newLevel = (): Level => new ClassicLevel(directoryPath, { valueEncoding: 'json' });
-  const level = newLevel();
-  try {
-    await level.open();
-    return level;
-  } catch (error) {
-    const { code } = causeOf(error);
-    if (code === 'LEVEL_LOCKED') {
-      throw new RingloadError(
-        'data_dir_locked',
-        `open the file catalog ${directoryPath}: another process uses it`,
-        { cause: error },
-      );
+  /** Runs `work`; where it meets damage, once more after the database was repaired. */
+  async #attempt<T>(action: string, work: () => Promise<T>): Promise<T> {
+    try {
+      await this.#mending;
+      try {
+        return await work();
+      } catch (error) {
+        if (!isCorruption(error) || this.#isClosed) throw error;
+        await this.#mend();
+        return await work();
+      }
+    } catch (error) {
+      throw cacheIoError(action, error);
     }
-    if (code !== 'LEVEL_CORRUPTION') throw cacheIoError('open the file catalog', error);
   }
-  try {
-    await ClassicLevel.repair(directoryPath);
-    const repaired = newLevel();
-    await repaired.open();
-    await recount(repaired);
-    return repaired;
-  } catch (error) {
-    throw new RingloadError('data_corrupt', `repair the file catalog ${directoryPath}`, {
-      cause: error,
+
+  /** Closes the database and opens it again, repaired where it is damaged. */
+  #mend(): Promise<void> {
+    this.#mending ??= (async () => {
+      this.#logger.warn('opening the file catalogue anew after an error');
+      await this.#level.close();
+      const { level, count } = await openDatabase(this.#directoryPath, this.#logger);
+      this.#level = level;
+      this.#count = count;
+      this.#mustMend = false;
+    })().finally(() => {
+      this.#mending = undefined;
     });
+    return this.#mending;
   }
 }
 
-async function recount(level: Level): Promise<void> {
+async function openDatabase(
+  directoryPath: string,
+  logger: Logger,
+): Promise<{ level: Level; count: number }> {
+  const { level, isRepaired } = await openLevel(directoryPath, logger);
+  try {
+    await checkFormat(level, directoryPath);
+    if (isRepaired) return { level, count: await recount(level) };
+    return { level, count: Number((await level.get(COUNT_KEY)) ?? 0) };
+  } catch (error) {
+    await level.close();
+    throw cacheIoError(`open the file catalog ${directoryPath}`, error);
+  }
+}
+
+async function checkFormat(level: Level, directoryPath: string): Promise<void> {
+  const format = await level.get(FORMAT_KEY);
+  if (format === undefined) await level.put(FORMAT_KEY, String(FORMAT_VERSION), { sync: true });
+  else if (format !== String(FORMAT_VERSION)) {
+    throw new RingloadError(
+      'data_dir_foreign',
+      `open the file catalog ${directoryPath}: its format is ${format}, not ${FORMAT_VERSION}`,
+    );
+  }
+}
+
+async function recount(level: Level): Promise<number> {
   let count = 0;
   for await (const _key of level.keys({ gte: FILE, lt: endOfPrefix(FILE) })) count++;
-  await level.put(COUNT_KEY, count, { sync: true });
+  await level.put(COUNT_KEY, String(count), { sync: true });
+  return count;
 }
 
 function isAfter(left: string, right: string): boolean {
   return compareUtf8(left, right) > 0;
-}
-
-function causeOf(error: unknown): { code?: unknown } {
-  const { cause } = error as { cause?: { code?: unknown } };
-  return cause ?? (error as { code?: unknown });
-}
-
-async function attempt<T>(action: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw cacheIoError(action, error);
-  }
 }

@@ -18,6 +18,22 @@ export class CrashDisk implements Disk {
   #durableNames = new Map<string, Inode>();
   #isOff = false;
 
+  /** A disk that holds these files, all durable. */
+  static of(contents: ReadonlyMap<string, Uint8Array>): CrashDisk {
+    const disk = new CrashDisk();
+    for (const [path, content] of contents) {
+      const inode = { bytes: Uint8Array.from(content), durable: Uint8Array.from(content) };
+      disk.#names.set(path, inode);
+      disk.#durableNames.set(path, inode);
+    }
+    return disk;
+  }
+
+  /** Copies of all files. */
+  contents(): Map<string, Uint8Array> {
+    return new Map([...this.#names].map(([path, { bytes }]) => [path, Uint8Array.from(bytes)]));
+  }
+
   /** The disk as it is found after the power came back. This one refuses everything from now. */
   crash(random: Random): CrashDisk {
     this.#isOff = true;
