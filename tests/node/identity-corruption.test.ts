@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { RingloadError } from '../../src/base/errors.ts';
+import { type RingloadError } from '../../src/base/errors.ts';
 import { clusterId, raftId } from '../../src/base/ids.ts';
 import { startIdentity, writeIdentity, type Identity } from '../../src/node/identity.ts';
 import { DamageTally, everyDamage, type Outcome } from '../support/damages.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import test from 'ava';
 
-import { RingloadError } from '../../../src/base/errors.ts';
+import { type RingloadError } from '../../../src/base/errors.ts';
 import { LevelFileCatalog } from '../../../src/cache/io/level-file-catalog.ts';
 import { damageOfTable } from '../../../src/cache/io/level-table-check.ts';
 import { DamageTally, everyDamage, type Outcome } from '../../support/damages.ts';
