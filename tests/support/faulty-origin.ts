@@ -30,9 +30,12 @@ export type FaultAction =
   | { readonly kind: 'delay'; readonly delayMs: number }
   /** Ends or stops the connection after `at` bytes of the body; -1: before the head. */
   | { readonly kind: 'reset' | 'fin' | 'stall'; readonly at: number }
+  /** A chunked body that breaks off after `at` bytes, without the chunk that ends it. */
+  | { readonly kind: 'cut-chunks'; readonly how: 'reset' | 'fin'; readonly at: number }
   /** One byte at a time. */
   | { readonly kind: 'loris'; readonly intervalMs: number }
-  | { readonly kind: 'flip'; readonly at: number }
+  /** `checksum`: what is sent as the CRC32 of the object. */
+  | { readonly kind: 'flip'; readonly at: number; readonly checksum?: string }
   /** Body shorter or longer by so many bytes; `Content-Length` agrees with the body. */
   | { readonly kind: 'resize'; readonly byBytes: number }
   /** No `Content-Length`: chunked, or until the connection closes. */
@@ -41,6 +44,8 @@ export type FaultAction =
   | { readonly kind: 'shift-range'; readonly byBytes: number; readonly honest: boolean }
   /** 200 with the whole object. */
   | { readonly kind: 'whole' }
+  /** The object has this ETag: conditions on it are judged by its text. */
+  | { readonly kind: 'etag'; readonly value: string }
   /** Changes headers of the regular answer; null removes one. */
   | { readonly kind: 'headers'; readonly set: Readonly<Record<string, string | null>> }
   /** Adds a full or wrong or composite CRC32 to the answer. */
@@ -54,6 +59,8 @@ export type FaultAction =
 export interface FaultRule {
   readonly operation?: SampleOperation;
   readonly key?: string | RegExp;
+  /** Only requests of which this is true. */
+  readonly when?: (request: SampleRequest) => boolean;
   /** Only the n-th matching request, from 1. */
   readonly nth?: number;
   /** Only the first so many matching requests. */
@@ -205,6 +212,7 @@ export class FaultyOrigin implements AsyncDisposable {
       const { rule } = active;
       if (rule.operation !== undefined && rule.operation !== request.operation) continue;
       if (!matchesKey(rule.key, request.key)) continue;
+      if (rule.when !== undefined && !rule.when(request)) continue;
       active.matchCount++;
       if (rule.nth !== undefined && active.matchCount !== rule.nth) continue;
       if (rule.times !== undefined && active.matchCount > rule.times) continue;
@@ -246,10 +254,17 @@ async function applyFault(action: FaultAction, context: FaultContext): Promise<S
     case 'stall':
       if (action.at < 0) await interrupt(action.kind, gone);
       return withBody(proceed(), (body) => interrupted(body, action, gone));
+    case 'cut-chunks':
+      return withBody(withHeaders(proceed(), { 'content-length': null }), (body) =>
+        interrupted(body, { kind: action.how, at: action.at }, gone),
+      );
     case 'loris':
       return withBody(proceed(), (body) => trickled(body, action.intervalMs, gone));
     case 'flip':
-      return withBody(proceed(), (body) => flipped(body, action.at));
+      return withBody(
+        withHeaders(proceed(), { 'x-amz-checksum-crc32': action.checksum ?? null }),
+        (body) => flipped(body, action.at),
+      );
     case 'resize':
       return resized(proceed(), action.byBytes);
     case 'no-length':
@@ -258,6 +273,8 @@ async function applyFault(action: FaultAction, context: FaultContext): Promise<S
       return shifted(context, action);
     case 'whole':
       return proceed({ ...request, headers: { ...request.headers, range: undefined } });
+    case 'etag':
+      return withEtag(context, action.value);
     case 'headers':
       return withHeaders(proceed(), action.set);
     case 'checksum':
@@ -302,6 +319,14 @@ function withHeaders(
     if (value !== null) headers[name] = value;
   }
   return { ...reply, headers };
+}
+
+function withEtag({ request, proceed }: FaultContext, etag: string): SampleReply {
+  const condition = request.headers['if-match'];
+  if (condition !== undefined && condition !== etag) {
+    return errorReply(request, 412, 'PreconditionFailed', 'A pre-condition did not hold.');
+  }
+  return withHeaders(proceed(unconditional(request)), { etag });
 }
 
 async function interrupt(how: 'reset' | 'fin' | 'stall', gone: AbortSignal): Promise<never> {

@@ -1,6 +1,7 @@
 /** An S3 store with short deadlines in front of a faulty origin. */
 import { inspect } from 'node:util';
 
+import type { Clock } from '../../src/base/clock.ts';
 import { RingloadError, toWireError } from '../../src/base/errors.ts';
 import { ObjectSet } from '../../src/sample/object-set.ts';
 import { S3UnderStore } from '../../src/ufs/io/s3-under-store.ts';
@@ -37,6 +38,17 @@ export const SHORT_LIMITS: UfsLimits = {
 export const CANARY_KEY = 'AKIACANARYCANARY';
 export const CANARY_SECRET = 'canarysecretcanarysecret';
 
+/** `credentials: undefined` leaves them to the standard AWS chain. */
+export interface MountOverrides extends Omit<Partial<MountConfig>, 'credentials'> {
+  readonly credentials?: MountConfig['credentials'] | undefined;
+}
+
+const CANARY_CREDENTIALS = {
+  kind: 'env',
+  accessKeyIdName: 'CANARY_KEY',
+  secretAccessKeyName: 'CANARY_SECRET',
+} as const;
+
 export class S3Fixture implements AsyncDisposable {
   readonly signal = new AbortController().signal;
   readonly origin: FaultyOrigin;
@@ -50,23 +62,21 @@ export class S3Fixture implements AsyncDisposable {
 
   static async open(
     sizes: Readonly<Record<string, number>> = {},
-    mount: Partial<MountConfig> = {},
+    overrides: MountOverrides = {},
+    clock?: Clock,
   ): Promise<S3Fixture> {
     const origin = await FaultyOrigin.start(new ObjectSet(Object.entries(sizes)));
     const env = { CANARY_KEY, CANARY_SECRET };
+    const { credentials, ...mount } = { credentials: CANARY_CREDENTIALS, ...overrides };
     const config: MountConfig = {
       path: `s3://${FaultyOrigin.BUCKET}`,
       endpoint: origin.endpoint,
       region: 'us-east-1',
-      credentials: {
-        kind: 'env',
-        accessKeyIdName: 'CANARY_KEY',
-        secretAccessKeyName: 'CANARY_SECRET',
-      },
+      ...(credentials && { credentials }),
       ...mount,
       limits: { ...PATIENT_LIMITS, ...mount.limits },
     };
-    return new S3Fixture(origin, new S3UnderStore(config, ufsDependencies(env)));
+    return new S3Fixture(origin, new S3UnderStore(config, ufsDependencies(env, clock)));
   }
 
   stat(key: string): Promise<UfsObject> {

@@ -17,6 +17,18 @@ export const systemClock: Clock = {
   },
 };
 
-export function ufsDependencies(env: Record<string, string> = {}): UnderStoreDependencies {
-  return { clock: systemClock, random: new SeededRandom(1), logger: silentLogger, env };
+/** Real time that passes `factor` times as fast: minutes of back-off and deadlines in seconds. */
+export function fastClock(factor: number): Clock {
+  return {
+    nowMs: () => performance.now() * factor,
+    wallMs: () => Date.now(),
+    setTimer: (delayMs, callback) => systemClock.setTimer(delayMs / factor, callback),
+  };
+}
+
+export function ufsDependencies(
+  env: Record<string, string> = {},
+  clock: Clock = systemClock,
+): UnderStoreDependencies {
+  return { clock, random: new SeededRandom(1), logger: silentLogger, env };
 }

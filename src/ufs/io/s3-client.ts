@@ -14,6 +14,7 @@ import { pipeline, Readable, Transform } from 'node:stream';
 
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 
+import type { Clock, Timer } from '../../base/clock.ts';
 import { RingloadError } from '../../base/errors.ts';
 import { checkMount, type CredentialSource, type MountConfig, type UfsLimits } from '../mounts.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
@@ -45,7 +46,7 @@ export function createS3Client(
   mount: MountConfig,
   limits: UfsLimits,
   sockets: S3Sockets,
-  { env }: UnderStoreDependencies,
+  { env, clock }: UnderStoreDependencies,
 ): S3Client {
   const endpoint = mount.endpoint ?? env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'];
   if (endpoint !== undefined) checkEndpointAddress(checkMount({ ...mount, endpoint }), endpoint);
@@ -72,6 +73,9 @@ export function createS3Client(
   Object.assign(config, credentialConfig(mount.path, mount.credentials, env));
   const client = new S3Client(config);
   boundDocuments(client);
+  if (mount.credentials === undefined) {
+    boundCredentials(client, { clock, path: mount.path, timeoutMs: limits.requestTimeoutMs / 2 });
+  }
   if (mount.responseChecksums !== 'ignore') askForChecksums(client);
   return client;
 }
@@ -143,6 +147,34 @@ async function fromFile(path: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * The chain may ask endpoints that never answer, without a deadline of its own. Half the time of a
+ * request, so that it is not the store that seems to be silent.
+ */
+function boundCredentials(
+  client: S3Client,
+  { clock, path, timeoutMs }: { clock: Clock; path: string; timeoutMs: number },
+): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      let timer: Timer | undefined;
+      const late = new Promise<never>((_resolve, reject) => {
+        timer = clock.setTimer(timeoutMs, () => {
+          const message = `mount ${path}: the source of credentials did not answer within ${timeoutMs} ms`;
+          reject(new RingloadError('ufs_credentials', message));
+        });
+      });
+      try {
+        await Promise.race([client.config.credentials(), late]);
+      } finally {
+        timer?.cancel();
+      }
+      return next(args);
+    },
+    { name: 'ringloadBoundCredentials', step: 'initialize' },
+  );
 }
 
 /**

@@ -71,6 +71,10 @@ function readPage(output: ListObjectsV2CommandOutput, range: KeyRange): KeyPage 
   if (output.IsTruncated === undefined) {
     throw badListing(range, 'the answer is not a listing (no IsTruncated)');
   }
+  // Why refused: no delimiter was sent, so a group stands for keys that nobody would list.
+  if ((output.CommonPrefixes?.length ?? 0) > 0) {
+    throw badListing(range, 'it has groups (CommonPrefixes) in place of keys');
+  }
   const decode = output.EncodingType === 'url' ? decodeUrlEncoded : (text: string) => text;
   const objects: UfsObject[] = [];
   let previous = range.after;

@@ -13,6 +13,7 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   type GetObjectCommandOutput,
+  type HeadObjectCommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3';
 
@@ -282,23 +283,25 @@ function bodyOf(output: GetObjectCommandOutput): Readable {
   return output.Body as Readable;
 }
 
-/** Answers to HEAD carry no error code: where the status alone is not clear, a GET tells it. */
+/**
+ * Answers to HEAD carry no error code: where the status alone is not clear, a GET tells it. If that
+ * one is accepted, the refusal has been put right by its own answer (the SDK sets its clock by it).
+ */
 async function explainHead(
   client: S3Client,
   target: { Bucket: string; Key: string },
   thrown: unknown,
   signal: AbortSignal,
-): Promise<never> {
+): Promise<HeadObjectCommandOutput> {
   const status = statusOf(thrown);
-  if (status === 301 || status === 400 || status === 403) {
-    try {
-      const command = new GetObjectCommand({ ...target, Range: 'bytes=0-0' });
-      bodyOf(await client.send(command, { abortSignal: signal })).destroy();
-    } catch (explained) {
-      if (statusOf(explained) === status) throw explained;
-    }
+  if (status !== 301 && status !== 400 && status !== 403) throw thrown;
+  try {
+    const command = new GetObjectCommand({ ...target, Range: 'bytes=0-0' });
+    bodyOf(await client.send(command, { abortSignal: signal })).destroy();
+  } catch (explained) {
+    throw statusOf(explained) === status ? explained : thrown;
   }
-  throw thrown;
+  return client.send(new HeadObjectCommand(target), { abortSignal: signal });
 }
 
 function statusOf(thrown: unknown): number | undefined {

@@ -2,11 +2,16 @@
 import test from 'ava';
 
 import type { ErrorCode } from '../../../src/base/errors.ts';
+import { NumberedObjects } from '../../../src/sample/object-set.ts';
+import { startSampleStore } from '../../../src/sample/sample-store.ts';
 import type { SampleRequest } from '../../../src/sample/s3-request.ts';
 import { decodeUrlEncoded } from '../../../src/ufs/io/s3-listing.ts';
+import { S3UnderStore } from '../../../src/ufs/io/s3-under-store.ts';
+import { UFS_DEFAULT_LIMITS } from '../../../src/ufs/mounts.ts';
 import { listAll } from '../../conformance/under-store.ts';
-import type { FaultAction } from '../../support/faulty-origin.ts';
+import { FaultyOrigin, type FaultAction } from '../../support/faulty-origin.ts';
 import { failureOf, S3Fixture, SHORT_LIMITS } from '../../support/s3-fixture.ts';
+import { fastClock, ufsDependencies } from '../../support/ufs-dependencies.ts';
 
 const KEYS = Array.from({ length: 25 }, (_, i) => `d/${String(i).padStart(3, '0')}`);
 const SIZES = Object.fromEntries(KEYS.map((key, i) => [key, i]));
@@ -53,6 +58,41 @@ const cases: readonly Case[] = [
     }),
     expect: 'ufs_bad_response',
     message: /order of their UTF-8 bytes/,
+  },
+  {
+    fault: 'the last key of a page again on the next',
+    action: edit((text, request) => {
+      const after = request.query.get('start-after');
+      const again = `<Contents><Key>${after ?? ''}</Key><Size>1</Size></Contents>`;
+      return after === undefined ? text : text.replace('<Contents>', `${again}<Contents>`);
+    }),
+    expect: 'all',
+  },
+  {
+    fault: 'a page that goes back behind the one before, after a new key',
+    action: edit((text, request) =>
+      request.query.get('start-after') === undefined
+        ? text
+        : text.replace(
+            /<\/Contents>/,
+            '</Contents><Contents><Key>d/001</Key><Size>1</Size></Contents>',
+          ),
+    ),
+    expect: 'ufs_bad_response',
+    message: /order of their UTF-8 bytes/,
+  },
+  {
+    fault: 'groups in place of keys',
+    action: edit((text) =>
+      text
+        .replace(CONTENTS, '')
+        .replace(
+          '</ListBucketResult>',
+          '<CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes></ListBucketResult>',
+        ),
+    ),
+    expect: 'ufs_bad_response',
+    message: /groups/,
   },
   {
     fault: 'an empty page that is not the last, once',
@@ -225,6 +265,40 @@ for (const action of [
     t.regex(error.message, /no answer within 700 ms/);
   });
 }
+
+test.serial('s3 listing: a page that takes 30 s is waited for', async (t) => {
+  // A clock that is a hundred times as fast: half a minute is 300 ms, the default deadline 600 ms.
+  const { listTimeoutMs } = UFS_DEFAULT_LIMITS;
+  await using fixture = await S3Fixture.open(SIZES, { limits: { listTimeoutMs } }, fastClock(100));
+  fixture.origin.script({ operation: 'list', action: { kind: 'delay', delayMs: 300 } });
+  t.is((await listAll(fixture.store, `${fixture.root}/d`, 1_000)).length, KEYS.length);
+  t.is(fixture.origin.countOf('list'), 2);
+});
+
+test.serial('s3 listing: a hundred million keys are listed from any place', async (t) => {
+  const count = 100_000_000;
+  const objects = new NumberedObjects({ prefix: 'n/', count, sizeBytes: 5 });
+  const bucket = FaultyOrigin.BUCKET;
+  await using server = await startSampleStore({ bucket, objects });
+  const store = new S3UnderStore(
+    { path: `s3://${bucket}`, endpoint: server.endpoint, credentials: { kind: 'anonymous' } },
+    ufsDependencies(),
+  );
+  const { signal } = new AbortController();
+  const root = `s3://${bucket}/n`;
+  const name = (number: number): string => `${root}/${String(number).padStart(10, '0')}`;
+  for (const start of [-1, 49_999_999, count - 11]) {
+    const request = { root, limit: 20, ...(start >= 0 && { after: name(start) }) };
+    const page = await store.list(request, signal);
+    const expected = Math.min(20, count - 1 - start);
+    t.deepEqual(
+      page.objects.map(({ path }) => path),
+      Array.from({ length: expected }, (_, i) => name(start + 1 + i)),
+    );
+    t.is(page.done, start === count - 11);
+  }
+  await store.close();
+});
 
 test.serial('s3 listing: a store that ignores StartAfter is followed by its tokens', async (t) => {
   await using fixture = await S3Fixture.open(SIZES);

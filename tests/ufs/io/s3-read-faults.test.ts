@@ -13,6 +13,7 @@ import type { ErrorCode } from '../../../src/base/errors.ts';
 import { bytesOf } from '../../../src/sample/object-set.ts';
 import { S3UnderStore } from '../../../src/ufs/io/s3-under-store.ts';
 import type { FaultAction, FaultRule } from '../../support/faulty-origin.ts';
+import { listAll } from '../../conformance/under-store.ts';
 import { failureOf, PATIENT_LIMITS, S3Fixture, SHORT_LIMITS } from '../../support/s3-fixture.ts';
 import { ufsDependencies } from '../../support/ufs-dependencies.ts';
 
@@ -36,20 +37,39 @@ interface Case {
   readonly needsDeadline?: true;
 }
 
-const status = (code: number, s3Code?: string): FaultAction =>
+/** The first version of what is read. */
+const LISTED = { key: KEY, version: 1, sizeBytes: SIZE, mtimeMs: 0 };
+
+const status = (
+  code: number,
+  s3Code?: string,
+): Extract<FaultAction, { readonly kind: 'status' }> =>
   s3Code === undefined
     ? { kind: 'status', status: code, body: '<html>proxy</html>' }
     : { kind: 'status', status: code, code: s3Code };
 
-const cuts: Case[] = [-1, 0, 1, SIZE / 4, SIZE / 2 - 1].flatMap((at) =>
-  (['reset', 'fin'] as const).map((kind) => ({
-    fault: `${kind} at byte ${at}, once`,
-    action: { kind, at },
-    times: 1,
-    expect: 'bytes',
-    requestMaxCount: 2,
-  })),
-);
+const CUT_BEFORE_LAST = { whole: SIZE - 1, range: SIZE / 2 - 1 } as const;
+const cuts: Case[] = (['reset', 'fin'] as const).flatMap((kind) => {
+  const cut = { times: 1, expect: 'bytes', requestMaxCount: 2 } as const;
+  return [
+    ...[-1, 0, 1, SIZE / 4].map((at) => ({
+      ...cut,
+      fault: `${kind} at byte ${at}, once`,
+      action: { kind, at },
+    })),
+    ...(['whole', 'range'] as const).map((only) => ({
+      ...cut,
+      only,
+      fault: `${kind} before the last byte, once`,
+      action: { kind, at: CUT_BEFORE_LAST[only] },
+    })),
+    ...[0, 1, SIZE / 4].map((at) => ({
+      ...cut,
+      fault: `chunks cut by ${kind} after ${at} bytes, once`,
+      action: { kind: 'cut-chunks', how: kind, at } as const,
+    })),
+  ];
+});
 
 const cases: readonly Case[] = [
   ...cuts,
@@ -187,6 +207,15 @@ const cases: readonly Case[] = [
     expect: 'ufs_changed',
     requestMaxCount: 1,
   },
+  {
+    fault: 'a delete marker',
+    action: {
+      ...status(404, 'NoSuchKey'),
+      headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'v9' },
+    },
+    expect: 'ufs_not_found',
+    requestMaxCount: 1,
+  },
   { fault: 'deleted', action: { kind: 'delete' }, expect: 'ufs_not_found', requestMaxCount: 1 },
   { fault: '404', action: status(404, 'NoSuchKey'), expect: 'ufs_not_found', requestMaxCount: 1 },
   {
@@ -240,6 +269,13 @@ const cases: readonly Case[] = [
   {
     fault: 'wrong region',
     action: status(301, 'PermanentRedirect'),
+    expect: 'config_invalid',
+    message: /another region/,
+    requestMaxCount: 1,
+  },
+  {
+    fault: 'a signature for another region',
+    action: status(400, 'AuthorizationHeaderMalformed'),
     expect: 'config_invalid',
     message: /another region/,
     requestMaxCount: 1,
@@ -351,9 +387,9 @@ function crc32Of(bytes: Uint8Array): string {
   return value.toString('base64');
 }
 
-const plain = bytesOf({ key: KEY, version: 1, sizeBytes: SIZE, mtimeMs: 0 });
+const plain = bytesOf(LISTED);
 const wrongCrc = crc32Of(Buffer.from('other'));
-const right: FaultAction = { kind: 'checksum', value: crc32Of(plain) };
+const right = { kind: 'checksum', value: crc32Of(plain) } as const;
 
 test.serial(
   's3 read: a right checksum of the whole object is accepted, also over a resumed body',
@@ -386,6 +422,30 @@ test.serial(
     t.true(receivedBytes < SIZE);
   },
 );
+
+for (const [where, at] of [
+  ['first', 0],
+  ['middle', SIZE / 2],
+  ['last', SIZE - 1],
+] as const) {
+  test.serial(
+    `s3 read: a bit that flips in the ${where} byte is seen where there is a checksum`,
+    async (t) => {
+      await using fixture = await S3Fixture.open({ [KEY]: SIZE });
+      const object = await fixture.stat(KEY);
+      const flip = { kind: 'flip', at } as const;
+      fixture.origin.script({ operation: 'get', action: { ...flip, checksum: right.value } });
+      t.is((await failureOf(fixture.read(object))).code, 'ufs_bad_response');
+      // Without one nobody can tell: what was received is what is pinned from then on.
+      fixture.origin.script({ operation: 'get', action: flip });
+      const received = await fixture.read(object);
+      t.is(
+        [...received.entries()].filter(([position, byte]) => byte !== plain[position]).length,
+        1,
+      );
+    },
+  );
+}
 
 test.serial('s3 read: a composite checksum is not taken for that of the whole', async (t) => {
   await using fixture = await S3Fixture.open({ [KEY]: SIZE });
@@ -430,14 +490,43 @@ test.serial('s3 read: a redirect is not followed, wherever it leads', async (t) 
   const location = `http://127.0.0.1:${(trap.address() as AddressInfo).port}/latest/meta-data`;
   await using fixture = await S3Fixture.open({ [KEY]: SIZE });
   const object = await fixture.stat(KEY);
-  for (const code of [302, 307, 308]) {
-    const action: FaultAction = { kind: 'status', status: code, headers: { location } };
+  const elsewhere = `<Error><Code>PermanentRedirect</Code><Endpoint>${location}</Endpoint></Error>`;
+  const redirects: readonly (readonly [FaultAction, ErrorCode])[] = [
+    ...[302, 303, 307, 308].map(
+      (code) =>
+        [{ kind: 'status', status: code, headers: { location } }, 'ufs_bad_response'] as const,
+    ),
+    [
+      {
+        kind: 'status',
+        status: 307,
+        headers: { location: 'http://169.254.169.254/latest/meta-data' },
+      },
+      'ufs_bad_response',
+    ],
+    [
+      {
+        kind: 'status',
+        status: 301,
+        body: elsewhere,
+        headers: { location, 'x-amz-bucket-region': 'evil' },
+      },
+      'config_invalid',
+    ],
+  ];
+  for (const [action, code] of redirects) {
     fixture.origin.script({ action });
     const error = await failureOf(fixture.read(object));
-    t.is(error.code, 'ufs_bad_response');
-    t.regex(error.message, /redirects are not followed/);
-    t.is((await failureOf(fixture.stat(KEY))).code, 'ufs_bad_response');
+    t.is(error.code, code);
+    t.regex(error.message, /redirects are not followed|lives in another region/);
+    t.is((await failureOf(fixture.stat(KEY))).code, code);
+    t.is((await failureOf(listAll(fixture.store, fixture.root, 10))).code, code);
   }
+  // A poisoned header of a regular answer is nobody's business.
+  fixture.origin.script({
+    action: { kind: 'headers', set: { location, refresh: `0;url=${location}` } },
+  });
+  t.true((await fixture.read(object)).equals(plain));
   t.is(trapCount, 0);
   trap.close();
 });
@@ -533,6 +622,36 @@ test.serial(
     t.is(await codeAt(`http://127.0.0.1:${foreignPort}`), 'ufs_unavailable');
   },
 );
+
+test.serial('s3 read: multipart and weak ETags pin what they can', async (t) => {
+  await using fixture = await S3Fixture.open({ [KEY]: SIZE });
+  const multipart: FaultAction = { kind: 'etag', value: '"d41d8cd98f00b204e9800998ecf8427e-12"' };
+  fixture.origin.script({ action: multipart });
+  const object = await fixture.stat(KEY);
+  t.true((await fixture.read(object)).equals(plain));
+  t.true((await fixture.read(object, 5, 1_000)).equals(plain.subarray(5, 1_005)));
+  // Rewritten with other parts: the same bytes, but nobody can know.
+  fixture.origin.script({
+    action: { kind: 'etag', value: '"d41d8cd98f00b204e9800998ecf8427e-13"' },
+  });
+  t.is((await failureOf(fixture.read(object))).code, 'ufs_changed');
+  // A store that has weak ones only is read under them; a strong one is another version.
+  fixture.origin.script({ action: { kind: 'etag', value: 'W/"x"' } });
+  const weak = await fixture.stat(KEY);
+  t.true((await fixture.read(weak)).equals(plain));
+  fixture.origin.script({ action: { kind: 'etag', value: '"x"' } });
+  t.is((await failureOf(fixture.read(weak))).code, 'ufs_changed');
+  // A proxy that weakens the ETag of what was listed under a strong one may have changed the bytes.
+  fixture.origin.script();
+  const strong = await fixture.stat(KEY);
+  fixture.origin.script({
+    operation: 'get',
+    action: { kind: 'headers', set: { etag: `W/"${strong.version}"` } },
+  });
+  const error = await failureOf(fixture.read(strong));
+  t.is(error.code, 'ufs_bad_response');
+  t.regex(error.message, /no strong ETag/);
+});
 
 test.serial('s3 read: a version without ETag is pinned by the time of change', async (t) => {
   await using fixture = await S3Fixture.open({ [KEY]: SIZE });
