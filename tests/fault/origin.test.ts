@@ -1,6 +1,11 @@
 /** The under store throttles, breaks off, lies, changes and refuses. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import test from 'ava';
-import type { FaultRule } from '../support/faulty-origin.ts';
+import type { ErrorCode } from '../../src/base/errors.ts';
+import { CredentialEndpoint } from '../support/credential-endpoints.ts';
+import type { FaultAction, FaultRule } from '../support/faulty-origin.ts';
 import type { Peer } from '../support/peer-process.ts';
 import {
   expectBytes,
@@ -9,17 +14,26 @@ import {
   pathOf,
   segmentCountOf,
 } from './expect.ts';
-import { SEGMENT_BYTES, Stage, type FileSet } from './stage.ts';
+import { PARALLEL_FETCHES, SEGMENT_BYTES, Stage, type FileSet } from './stage.ts';
+
+/** Its mount takes credentials from the standard chain: here, from an endpoint for containers. */
+const SIGNED = 'signed/';
 
 let stage: Stage;
+let credentials: CredentialEndpoint;
 test.before(async () => {
-  stage = await Stage.open();
+  credentials = await CredentialEndpoint.start();
+  stage = await Stage.open({
+    mountsAt: (endpoint) => [`${pathOf(SIGNED)},endpoint=${endpoint},region=us-east-1`],
+    env: credentials.environment('container'),
+  });
 });
 test.serial.beforeEach(async () => {
   await stage.restore();
 });
 test.after.always(async () => {
   await stage[Symbol.asyncDispose]();
+  await credentials[Symbol.asyncDispose]();
 });
 
 const below = ({ prefix }: FileSet): RegExp => new RegExp(`^${prefix}`);
@@ -70,6 +84,62 @@ for (const [title, rule] of PASSING) {
   });
 }
 
+/** Each of them a few times, in any order, on top of each other. */
+const MIXED: readonly FaultAction[] = [
+  { kind: 'status', status: 429, body: '' },
+  { kind: 'status', status: 504, body: '<html>gateway</html>' },
+  { kind: 'status', status: 400, code: 'RequestTimeout' },
+  { kind: 'status', status: 403, code: 'RequestTimeTooSkewed' },
+  { kind: 'status', status: 200, code: 'InternalError' },
+  { kind: 'no-length' },
+  { kind: 'no-length', cutAt: 30_000 },
+  { kind: 'cut-chunks', how: 'reset', at: 30_000 },
+  { kind: 'headers', set: { etag: null } },
+  { kind: 'headers', set: { 'content-range': `bytes 0-1/2` } },
+];
+
+test.serial('origin: a mixture of everything that passes does not fail a load', async (t) => {
+  const data = stage.addFiles({ count: 16, sizeBytes: 4 * SEGMENT_BYTES });
+  stage.script(
+    ...MIXED.map((action, position) =>
+      gets(data, { when: everyNth(position + 2), times: 3, action }),
+    ),
+  );
+  const load = await stage.load(data, { replicas: 2 });
+  await load.succeeds();
+  stage.calm();
+  await expectLoaded(t, load);
+  t.true(stage.origin.getsBelow(data.prefix).length > segmentCountOf(stage, data.keys));
+});
+
+/** True for every n-th request that gets as far as this rule. */
+function everyNth(n: number): () => boolean {
+  let count = 0;
+  return () => ++count % n === 0;
+}
+
+test.serial(
+  'origin: a tenth of 503 all along costs no byte twice and few requests (L2)',
+  async (t) => {
+    const data = stage.addFiles({ count: 24, sizeBytes: 4 * SEGMENT_BYTES });
+    const throttled = { kind: 'status', status: 503, code: 'SlowDown' } as const;
+    stage.script(gets(data, { when: everyNth(10), action: throttled }));
+    const load = await stage.load(data, { replicas: 2 });
+    const status = await load.succeeds();
+    stage.calm();
+    const segments = segmentCountOf(stage, data.keys);
+    const requests = stage.origin.getsBelow(data.prefix).length;
+    t.log(`${requests} requests for ${segments} segments`);
+    // Every tenth is refused, so a ninth more are needed, and nothing else is.
+    t.true(requests > segments && requests <= Math.ceil((segments * 10) / 9), `${requests}`);
+    const sent = data.keys.reduce((sum, key) => sum + stage.origin.sentBytesOf(key), 0);
+    const errorDocuments = requests - segments;
+    t.is(status.amplification, 1);
+    t.true(sent - status.counters.loadedBytes <= errorDocuments * 1_000, `${sent} bytes sent`);
+    await expectLoaded(t, load);
+  },
+);
+
 test.serial(
   'origin: an object that changes between listing and fetch is loaded anew',
   async (t) => {
@@ -96,6 +166,230 @@ test.serial('origin: an object that changes and shrinks is counted by its new si
     action: { kind: 'change', sizeBytes: 100_000 },
   });
   const load = await stage.load(data, { replicas: 2 });
+  await load.succeeds();
+  stage.calm();
+  await expectLoaded(t, load);
+});
+
+test.serial('origin: an object that grows is counted by its new size', async (t) => {
+  const data = stage.addFiles({ count: 4 });
+  const [changed = ''] = data.keys;
+  const sizeBytes = 13 * SEGMENT_BYTES + 1;
+  stage.script({ operation: 'get', key: changed, nth: 4, action: { kind: 'change', sizeBytes } });
+  const load = await stage.load(data, { replicas: 2 });
+  await load.succeeds();
+  stage.calm();
+  await expectLoaded(t, load);
+});
+
+test.serial('origin: an object that never stops changing fails alone as ufs_changed', async (t) => {
+  const data = stage.addFiles({ count: 4 });
+  const [restless = ''] = data.keys;
+  stage.script({ operation: 'get', key: restless, action: { kind: 'change' } });
+  const load = await stage.load(data);
+  const status = await load.fails();
+  t.deepEqual(
+    status.failedFiles.map(({ path, code }) => ({ path, code })),
+    [{ path: pathOf(restless), code: 'ufs_changed' }],
+  );
+  expectExactAccounting(t, load, status, { failed: [restless] });
+  // The version of the listing and three more: not for ever.
+  t.true(stage.origin.countOf('get', restless) <= 4 * PARALLEL_FETCHES * 3);
+  stage.calm();
+  await expectBytes(t, stage, data.keys.slice(1));
+});
+
+/** What a store may have against a single key, and the reason that the job tells for it. */
+const REFUSALS: readonly (readonly [FaultAction, code: ErrorCode, says: RegExp])[] = [
+  [
+    {
+      kind: 'status',
+      status: 404,
+      code: 'NoSuchKey',
+      headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'v2' },
+    },
+    'ufs_not_found',
+    /NoSuchKey/,
+  ],
+  [{ kind: 'status', status: 403, code: 'AccessDenied' }, 'ufs_forbidden', /AccessDenied/],
+  [{ kind: 'status', status: 403, code: 'InvalidObjectState' }, 'ufs_forbidden', /archived/],
+  // What S3 says about a key of the customer's own that is missing.
+  [{ kind: 'status', status: 400, code: 'InvalidRequest' }, 'ufs_forbidden', /InvalidRequest/],
+];
+
+test.serial(
+  'origin: each refused key fails with its own reason, the others are loaded',
+  async (t) => {
+    const data = stage.addFiles({ count: 8 });
+    const refused = data.keys.slice(0, REFUSALS.length);
+    stage.script(
+      ...REFUSALS.map(([action], position): FaultRule => ({
+        operation: 'get',
+        key: refused[position] ?? '',
+        action,
+      })),
+    );
+    const load = await stage.load(data, { replicas: 2 });
+    const status = await load.fails();
+    t.is(status.failure?.code, 'partially_failed');
+    t.is(status.failedFiles.length, REFUSALS.length);
+    for (const [position, [, code, says]] of REFUSALS.entries()) {
+      const path = pathOf(refused[position] ?? '');
+      const failed = status.failedFiles.find((file) => file.path === path);
+      t.is(failed?.code, code);
+      t.regex(failed?.message ?? '', says);
+    }
+    expectExactAccounting(t, load, status, { failed: refused });
+    stage.calm();
+    await expectBytes(t, stage, data.keys.slice(REFUSALS.length));
+  },
+);
+
+test.serial(
+  'origin: a bucket that goes in the middle of a job fails it with that reason',
+  async (t) => {
+    const data = stage.addFiles({ count: 40 });
+    const gone = { kind: 'status', status: 404, code: 'NoSuchBucket' } as const;
+    let getCount = 0;
+    const isGone = (): boolean => getCount > 40;
+    stage.origin.pageMaxKeys = 10;
+    stage.script({
+      when: ({ operation }) => {
+        if (operation === 'get') getCount++;
+        return isGone();
+      },
+      action: gone,
+    });
+    const load = await stage.load(data);
+    const status = await load.fails();
+    t.is(status.failure?.code, 'ufs_not_found');
+    t.regex(status.failure?.message ?? '', /the bucket does not exist/);
+    t.true(status.counters.loadedFiles < data.keys.length);
+    stage.calm();
+    await stage.cluster.peers[0]?.api.retry(load.id);
+    await load.succeeds();
+    await expectLoaded(t, load);
+  },
+);
+
+test.serial('origin: a key that no path can name fails alone', async (t) => {
+  const data = stage.addFiles({ count: 4 });
+  const unnameable = `${data.prefix}a\0b`;
+  stage.origin.objects.put(unnameable, 100);
+  const load = await stage.load({ ...data, keys: [...data.keys, unnameable] });
+  const status = await load.fails();
+  t.deepEqual(
+    status.failedFiles.map(({ code }) => code),
+    ['invalid_argument'],
+  );
+  expectExactAccounting(t, load, status, { failed: [unnameable] });
+  await expectBytes(t, stage, data.keys);
+});
+
+test.serial(
+  'origin: a listing that goes round in a circle fails the job, counted so far',
+  async (t) => {
+    const data = stage.addFiles({ count: 40, sizeBytes: 1_000 });
+    stage.origin.pageMaxKeys = 10;
+    stage.script({
+      operation: 'list',
+      when: ({ query }) => (query.get('start-after') ?? '') >= data.prefix,
+      action: { kind: 'edit', edit: () => CIRCULAR_PAGE },
+    });
+    const load = await stage.load(data);
+    const listing = await load.reaches(({ counters }) => counters.listedFiles > 0, 'a page listed');
+    t.true(listing.counters.listedFiles <= data.keys.length);
+    const status = await load.fails();
+    t.is(status.failure?.code, 'ufs_bad_response');
+    t.regex(status.failure?.message ?? '', /circle/);
+    t.is(status.counters.listedFiles, 10);
+  },
+);
+
+const CIRCULAR_PAGE =
+  '<ListBucketResult><IsTruncated>true</IsTruncated>' +
+  '<NextContinuationToken>same</NextContinuationToken></ListBucketResult>';
+
+test.serial('origin: pages of a listing that fail now and then cost no file', async (t) => {
+  const data = stage.addFiles({ count: 36, sizeBytes: 1_000 });
+  stage.origin.pageMaxKeys = 7;
+  const faults: readonly FaultAction[] = [
+    { kind: 'status', status: 503, code: 'SlowDown' },
+    { kind: 'reset', at: 100 },
+    { kind: 'edit', edit: (text) => text.slice(0, text.length / 2) },
+    { kind: 'edit', edit: () => '<!DOCTYPE x [<!ENTITY a "&a;">]><ListBucketResult>&a;' },
+  ];
+  stage.script(
+    ...faults.map((action): FaultRule => ({ operation: 'list', when: everyNth(4), action })),
+  );
+  const load = await stage.load(data);
+  await load.succeeds();
+  stage.calm();
+  await expectLoaded(t, load);
+});
+
+test.serial('origin: redirects lead a load nowhere', async (t) => {
+  let trapCount = 0;
+  const trap = createServer((_request, response) => {
+    trapCount++;
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(trap, 'listening');
+  t.teardown(() => trap.close());
+  const { port } = trap.address() as AddressInfo;
+  const data = stage.addFiles({ count: 2, sizeBytes: 1_000 });
+  stage.script(
+    gets(data, {
+      action: { kind: 'status', status: 307, headers: { location: `http://127.0.0.1:${port}/x` } },
+    }),
+  );
+  const status = await (await stage.load(data)).fails();
+  t.deepEqual([...new Set(status.failedFiles.map(({ code }) => code))], ['ufs_bad_response']);
+  t.regex(status.failedFiles[0]?.message ?? '', /redirects are not followed/);
+  t.is(trapCount, 0);
+});
+
+test.serial(
+  'origin: credentials that rotate in the middle of a job are renewed, unseen',
+  async (t) => {
+    const data = stage.addFiles({ count: 12, below: SIGNED });
+    // What was valid is refused from one moment on, as when a role's session ends.
+    stage.script(
+      {
+        when: ({ headers }) => !headers.authorization?.includes(`=${credentials.keyId}/`),
+        action: { kind: 'status', status: 400, code: 'ExpiredToken' },
+      },
+      gets(data, { action: { kind: 'delay', delayMs: 50 } }),
+    );
+    const load = await stage.load(data, { replicas: 2 });
+    await load.isUnderWay();
+    credentials.rotate();
+    await load.succeeds();
+    stage.calm();
+    await expectLoaded(t, load);
+    const refused = stage.origin
+      .getsBelow(data.prefix)
+      .filter(({ headers }) => !headers.authorization?.includes(credentials.keyId));
+    t.true(refused.length > 0, 'both generations were used');
+    const told = stage.cluster.logs() + JSON.stringify(await load.status());
+    t.false(/canarysecret|token-ASIA/.test(told));
+  },
+);
+
+test.serial('origin: a source of credentials that died is what the job names', async (t) => {
+  const data = stage.addFiles({ count: 4, below: SIGNED });
+  credentials.mood = 'dead';
+  credentials.rotate();
+  stage.script({
+    when: ({ headers }) => !headers.authorization?.includes(`=${credentials.keyId}/`),
+    action: { kind: 'status', status: 400, code: 'ExpiredToken' },
+  });
+  const [peer] = stage.cluster.peers as [Peer];
+  const error = await t.throwsAsync(peer.api.submit({ path: data.path }));
+  t.regex(error.message, /ufs_credentials/);
+  t.false(/canarysecret|token-ASIA/.test(error.message + stage.cluster.logs()));
+  credentials.mood = 'well';
+  const load = await stage.load(data);
   await load.succeeds();
   stage.calm();
   await expectLoaded(t, load);
@@ -175,3 +469,24 @@ test.serial('origin: dead for reads, every file fails and none counts as loaded'
   await load.succeeds();
   await expectLoaded(t, load);
 });
+
+test.serial(
+  'origin: dead from here on, what is cached is read, also by a peer that restarts (L3)',
+  async (t) => {
+    const data = stage.addFiles({ count: 6 });
+    const load = await stage.load(data, { replicas: 2 });
+    await load.succeeds();
+    await stage.origin[Symbol.asyncDispose]();
+    const [first] = stage.cluster.peers as [Peer];
+    for (const peer of stage.cluster.peers) await expectBytes(t, stage, data.keys, [peer]);
+    await first.restart();
+    await first.waitReady();
+    for (const peer of stage.cluster.peers) await expectBytes(t, stage, data.keys, [peer]);
+    t.is((await load.status()).state, 'SUCCEEDED');
+    const next = await stage.load(stage.addFiles({ count: 1 }));
+    t.is((await next.fails()).failure?.code, 'ufs_unavailable');
+    const unread = first.api.readFile(`${next.files.path}/odd`);
+    await t.throwsAsync(unread, { message: /ufs_unavailable/ });
+    t.true(await first.api.ready());
+  },
+);

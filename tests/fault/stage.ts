@@ -43,6 +43,8 @@ export const PARALLEL_FETCHES = 4;
 export interface StageOptions extends Omit<ClusterOptions, 'mounts'> {
   /** Further mounts; `s3://origin` is always there. */
   readonly moreMounts?: readonly string[];
+  /** Further mounts as `--mount` takes them, given the origin's endpoint. */
+  readonly mountsAt?: (endpoint: string) => readonly string[];
 }
 
 export interface FileSet {
@@ -64,10 +66,13 @@ export class Stage implements AsyncDisposable {
 
   static async open(options: StageOptions = {}): Promise<Stage> {
     const origin = await FaultyOrigin.start();
-    const { moreMounts = [], env = {}, ...rest } = options;
-    const mounts = [FaultyOrigin.BUCKET, ...moreMounts].map(
-      (bucket) => `s3://${bucket},endpoint=${origin.endpoint},credentials=anonymous`,
-    );
+    const { moreMounts = [], mountsAt = () => [], env = {}, ...rest } = options;
+    const mounts = [
+      ...[FaultyOrigin.BUCKET, ...moreMounts].map(
+        (bucket) => `s3://${bucket},endpoint=${origin.endpoint},credentials=anonymous`,
+      ),
+      ...mountsAt(origin.endpoint),
+    ];
     try {
       const cluster = await Cluster.start({
         cacheCapacity: '128MiB',
@@ -84,10 +89,11 @@ export class Stage implements AsyncDisposable {
 
   /**
    * Files that the origin has from now on, below a prefix of their own: `count` of `sizeBytes`
-   * (default 512 KiB), an empty one, and one that ends in the middle of a segment.
+   * (default 512 KiB), an empty one, and one that ends in the middle of a segment. `below` is a
+   * prefix with its slash.
    */
-  addFiles(options: { count: number; sizeBytes?: number }): FileSet {
-    const prefix = `set-${++this.#setCount}/`;
+  addFiles(options: { count: number; sizeBytes?: number; below?: string }): FileSet {
+    const prefix = `${options.below ?? ''}set-${++this.#setCount}/`;
     const keys = Array.from({ length: options.count }, (_, number) => {
       const key = `${prefix}dir/file-${String(number).padStart(4, '0')}`;
       this.origin.objects.put(key, options.sizeBytes ?? 8 * SEGMENT_BYTES);

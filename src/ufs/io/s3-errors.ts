@@ -14,6 +14,8 @@ interface Verdict {
   readonly code: ErrorCode;
   readonly again: Again;
   readonly hint?: string;
+  /** It is not about one key: no other of the bucket will be found either. */
+  readonly isBucketGone?: true;
 }
 
 const CREDENTIALS: Verdict = { code: 'ufs_credentials', again: 'never' };
@@ -31,7 +33,7 @@ const WRONG_REGION: Verdict = {
 /** By the code in the XML body; answers to HEAD have none. */
 const BY_S3_CODE: Readonly<Record<string, Verdict>> = {
   NoSuchKey: NOT_FOUND,
-  NoSuchBucket: { ...NOT_FOUND, hint: 'the bucket does not exist' },
+  NoSuchBucket: { ...NOT_FOUND, hint: 'the bucket does not exist', isBucketGone: true },
   NoSuchVersion: NOT_FOUND,
   PreconditionFailed: { code: 'ufs_changed', again: 'never' },
   InvalidRange: { code: 'ufs_changed', again: 'never', hint: 'the object has become shorter' },
@@ -102,7 +104,12 @@ function serviceFailure(foreign: ForeignError, status: number, action: string): 
   const verdict = (Object.hasOwn(BY_S3_CODE, s3Code) && BY_S3_CODE[s3Code]) || byStatus(status);
   const shownId = requestId === undefined ? '' : `, request ${requestId}`;
   const hint = verdict.hint === undefined ? '' : `; ${verdict.hint}`;
-  const details = requestId === undefined ? { status, s3Code } : { status, s3Code, requestId };
+  const details = {
+    status,
+    s3Code,
+    ...(requestId !== undefined && { requestId }),
+    ...(verdict.isBucketGone && { bucket: true }),
+  };
   const error = new RingloadError(
     verdict.code,
     `cannot ${action}: ${s3Code} (HTTP ${status}${shownId})${hint}`,
