@@ -53,6 +53,7 @@ export const ERROR_TABLE = {
   config_invalid: t(500, 78, false, 'the configuration is wrong'),
   data_dir_locked: t(500, 78, false, 'another process uses the data directory'),
   data_dir_foreign: t(500, 78, false, 'the data directory belongs to another cluster or version'),
+  data_dir_io: t(500, 74, false, 'the disk of the data directory failed or is full'),
   data_corrupt: t(500, 78, false, 'a durable record is damaged where it must not be'),
   address_in_use: t(500, 78, false, 'a port is taken by another process'),
 } as const satisfies Record<string, ErrorTraits>;

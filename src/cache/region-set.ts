@@ -89,6 +89,14 @@ export class RegionSet {
     return next;
   }
 
+  /** The region being filled could not be begun: it is free again, and the next one to open. */
+  takeBack(region: Region): void {
+    invariant(region === this.#open, `region ${region.id} is being filled`);
+    this.#open = undefined;
+    region.state = 'free';
+    this.#free.unshift(region);
+  }
+
   /** The region to empty next. */
   chooseVictim(request: VictimRequest): VictimChoice {
     const candidates =

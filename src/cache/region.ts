@@ -42,6 +42,8 @@ export class Region {
   salt = 0;
   /** Length of the valid part of the sidecar. */
   recordTail = 0;
+  /** Whether its data file has its full size on the disk. */
+  isAllocated = false;
   /** Part of the sidecar taken by notes about leases. */
   noteBytes = 0;
   /** Readers, reservations, flushes and scans that need the region as it is. */

@@ -38,7 +38,7 @@ export interface Membership {
 
 /**
  * @throws data_dir_foreign for a file of another version, data_corrupt for one that is damaged, or
- * missing where there is a Raft log.
+ * missing where there is a Raft log; data_dir_io.
  */
 export async function startIdentity(dataDir: string): Promise<Identity> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
@@ -56,7 +56,21 @@ export function raftFolder(dataDir: string): string {
   return join(dataDir, 'raft');
 }
 
+/** @throws data_dir_io */
 export async function writeIdentity(dataDir: string, identity: Identity): Promise<void> {
+  const path = pathIn(dataDir);
+  try {
+    await replaceFile(dataDir, identity);
+  } catch (error) {
+    const { message, code = '' } = error as NodeJS.ErrnoException;
+    throw new RingloadError('data_dir_io', `write ${path}: ${message}`, {
+      details: { file: path, systemCode: code },
+      cause: error,
+    });
+  }
+}
+
+async function replaceFile(dataDir: string, identity: Identity): Promise<void> {
   const path = pathIn(dataDir);
   const file = await open(`${path}.tmp`, 'w', 0o600);
   try {
@@ -81,8 +95,9 @@ async function readIdentity(dataDir: string): Promise<Identity | undefined> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    const { message, code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw new RingloadError('data_dir_io', `read ${path}: ${message}`, { cause: error });
   }
   return parse(text, path);
 }

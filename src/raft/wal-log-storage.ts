@@ -65,7 +65,7 @@ export class WalLogStorage implements LogStorage {
   }
 
   load(): Promise<LogImage | undefined> {
-    return this.#exclusively(async () => {
+    return this.#exclusively('read', async () => {
       const names = await this.#files.list();
       for (const name of names.filter((each) => TEMPORARY_NAME.test(each))) {
         await this.#files.remove(name);
@@ -80,7 +80,7 @@ export class WalLogStorage implements LogStorage {
   }
 
   persist(batch: LogBatch): Promise<void> {
-    return this.#exclusively(async () => {
+    return this.#exclusively('write', async () => {
       invariant(this.#segment, 'a log is started with replaceWith');
       this.#unwritten = batch.hardState;
       if (batch.mustSync || batch.entries.length > 0) await this.#writeRecord(batch.entries);
@@ -88,15 +88,20 @@ export class WalLogStorage implements LogStorage {
   }
 
   replaceWith(image: LogImage): Promise<void> {
-    return this.#exclusively(async () => {
+    return this.#exclusively('write', async () => {
       const name = segmentName(this.#segmentNumber + 1);
       const file = await this.#files.create(`${name}.tmp`);
-      await file.append(encodeRecord(0, encodeBase(image)));
-      await file.sync();
-      failpoint('raft.snapshot.written');
-      await this.#files.rename(`${name}.tmp`, name);
-      failpoint('raft.snapshot.renamed');
-      await this.#files.syncDirectory();
+      try {
+        await file.append(encodeRecord(0, encodeBase(image)));
+        await file.sync();
+        failpoint('raft.snapshot.written');
+        await this.#files.rename(`${name}.tmp`, name);
+        failpoint('raft.snapshot.renamed');
+        await this.#files.syncDirectory();
+      } catch (error) {
+        await file.close().catch(() => undefined);
+        throw error;
+      }
       const previous = this.#segment;
       this.#segment = { name, file };
       this.#segmentNumber++;
@@ -175,8 +180,21 @@ export class WalLogStorage implements LogStorage {
     }
   }
 
+  /** The system says what failed, but not always where. */
+  #explained(verb: 'read' | 'write', thrown: unknown): unknown {
+    if (!isSystemError(thrown)) return thrown;
+    const file = this.#files.describe(this.#segment?.name ?? segmentName(this.#segmentNumber + 1));
+    return new RingloadError('data_dir_io', `${verb} raft log ${file}: ${thrown.message}`, {
+      details: { file, systemCode: thrown.code },
+      cause: thrown,
+    });
+  }
+
   /** One call at a time; after a failure none at all. */
-  async #exclusively<Result>(action: () => Promise<Result>): Promise<Result> {
+  async #exclusively<Result>(
+    verb: 'read' | 'write',
+    action: () => Promise<Result>,
+  ): Promise<Result> {
     invariant(this.#state === 'idle', `the log storage is ${this.#state}`);
     this.#state = 'busy';
     let next: 'idle' | 'broken' = 'broken';
@@ -184,11 +202,21 @@ export class WalLogStorage implements LogStorage {
       const result = await action();
       next = 'idle';
       return result;
+    } catch (error) {
+      throw this.#explained(verb, error);
     } finally {
       // Why the test: close() may have come meanwhile.
       if ((this.#state as string) === 'busy') this.#state = next;
     }
   }
+}
+
+function isSystemError(thrown: unknown): thrown is Error & { readonly code: string } {
+  return (
+    thrown instanceof Error &&
+    !(thrown instanceof RingloadError) &&
+    typeof (thrown as { code?: unknown }).code === 'string'
+  );
 }
 
 function segmentName(number: number): string {

@@ -98,8 +98,8 @@ export class CacheDirectory implements CommitTarget {
   }
 
   /**
-   * Opens the next free region, sealing the one that was open; on a full disk there may be no open
-   * region afterwards. @throws cache_io
+   * Opens the next free region, sealing the one that was open; on a disk that is too small for it
+   * there may be no open region afterwards. @throws cache_io
    */
   async openNextRegion(): Promise<void> {
     const region = this.set.openNext();
@@ -110,15 +110,19 @@ export class CacheDirectory implements CommitTarget {
     try {
       await this.attempt(`open region ${region.id}`, async () => {
         await this.files.create(region);
-        failpoint('cache.region.opened');
         await this.files.writeHeader(region);
-        failpoint('cache.region.sealed');
       });
     } catch (error) {
+      const isFull = error instanceof RingloadError && isDiskFull(error);
+      if (isFull && region.isAllocated) {
+        // It has its space; what is missing are a few bytes that others will free again.
+        this.set.takeBack(region);
+        throw error;
+      }
       this.abandon(region);
-      if (!(error instanceof RingloadError && isDiskFull(error))) throw error;
+      if (!isFull) throw error;
       // The disk is smaller than the capacity: go on with the regions that have their files.
-      for (const free of this.set.free) this.abandon(free);
+      for (const free of this.set.free) if (!free.isAllocated) this.abandon(free);
     } finally {
       this.unpin(region);
     }

@@ -4,11 +4,13 @@
  * gathers, so the delay is bounded by two syncs and no timer is needed.
  *
  * Invariant: a record takes effect only after its data and itself are durable; after a failed
- * sync nothing is tried again, the group fails and the region is given up.
+ * sync nothing is tried again, the group fails and the region is given up. What a full disk refuses
+ * fails its group only.
  */
 import { RingloadError } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoint.ts';
 import type { Region } from '../region.ts';
+import { isDiskFull } from './cache-io-error.ts';
 import type { RegionFiles } from './region-files.ts';
 
 /** Records per group: bounds the memory of one append. */
@@ -26,7 +28,7 @@ export interface NewRecord {
 
 /** What a group needs of its directory. */
 export interface CommitTarget {
-  readonly files: Pick<RegionFiles, 'syncData' | 'appendRecords'>;
+  readonly files: Pick<RegionFiles, 'syncData' | 'writeRecords' | 'keepRecords'>;
   /** @throws cache_io when the directory is out of service. */
   checkServing(): void;
   attempt<T>(action: string, work: () => Promise<T>): Promise<T>;
@@ -119,17 +121,24 @@ export class GroupCommit {
       throw new RingloadError('cache_io', `write to region ${region.id}, which is abandoned`);
     }
     const recordOffset = region.recordTail;
+    let isWriting = false as boolean;
     try {
       await directory.attempt(`commit to region ${region.id}`, async () => {
         if (isAboutNewData) {
           await directory.files.syncData(region);
           failpoint('cache.data.synced');
         }
-        await directory.files.appendRecords(region, bytes);
+        isWriting = true;
+        await directory.files.writeRecords(region, bytes);
+        isWriting = false;
+        failpoint('cache.record.appended');
+        await directory.files.keepRecords(region, bytes);
         failpoint('cache.record.synced');
       });
     } catch (error) {
-      directory.abandon(region);
+      // Why not on a full disk: the write was refused and no sync failed, so nothing is in doubt.
+      const isRefused = isWriting && error instanceof RingloadError && isDiskFull(error);
+      if (!isRefused) directory.abandon(region);
       throw error;
     }
     directory.checkServing();

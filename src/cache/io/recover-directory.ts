@@ -35,6 +35,7 @@ export async function recoverDirectory(
   const present = await directory.attempt('prepare the files', () =>
     files.prepare(set.regions.length),
   );
+  for (const region of set.regions) region.isAllocated = present.has(region.id);
   const named: Region[] = [];
   for (const region of set.regions) {
     if (present.has(region.id) && (await readHeader(directory, region, crc32c, report))) {

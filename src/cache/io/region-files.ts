@@ -71,9 +71,11 @@ export class RegionFiles {
   async create(region: Region): Promise<void> {
     const data = await this.#disk.open(this.dataPath(region), { create: true });
     const sizeBytes = await data.size().finally(() => data.close());
-    if (sizeBytes !== region.sizeBytes) {
+    region.isAllocated = sizeBytes === region.sizeBytes;
+    if (!region.isAllocated) {
       await this.#disk.preallocate(this.dataPath(region), region.sizeBytes);
       await this.#pool.use(this.dataPath(region), (file) => file.datasync());
+      region.isAllocated = true;
     }
     const sidecar = await this.#disk.open(this.sidecarPath(region), { create: true });
     await sidecar.close();
@@ -134,13 +136,17 @@ export class RegionFiles {
     await this.#pool.use(this.dataPath(region), (file) => file.datasync());
   }
 
-  /** Writes records at the end of the sidecar's valid part and makes them durable. */
-  async appendRecords(region: Region, bytes: Uint8Array): Promise<void> {
-    await this.useSidecar(region, async (file) => {
-      await file.write(bytes, region.recordTail);
-      failpoint('cache.record.appended');
-      await file.datasync();
-    });
+  /**
+   * Writes records behind the sidecar's valid part. They count from `keepRecords` on; when the
+   * write fails, what came to the disk of them is written over by the next ones.
+   */
+  async writeRecords(region: Region, bytes: Uint8Array): Promise<void> {
+    await this.useSidecar(region, (file) => file.write(bytes, region.recordTail));
+  }
+
+  /** Makes the records just written durable. */
+  async keepRecords(region: Region, bytes: Uint8Array): Promise<void> {
+    await this.useSidecar(region, (file) => file.datasync());
     region.recordTail += bytes.length;
   }
 

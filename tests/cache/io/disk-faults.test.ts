@@ -116,6 +116,33 @@ test('faults: a disk smaller than the capacity is used as far as it goes', async
   await store.close();
 });
 
+test('faults: a disk that was full for a while costs no region and no segment', async (t) => {
+  await using folder = await temporaryFolder();
+  const disk = newFaultyDisk();
+  const store = await openSmallStore(folder.path, { disk, roomWaitMs: 50 });
+  for (let index = 0; index < 20; index++) {
+    await storeBytes(store, keyOf(index), bytesOf(index, BLOCK));
+  }
+  const before = store.usage();
+  disk.fault = (operation, path) =>
+    operation === 'write' && path.endsWith('.idx') ? 'ENOSPC' : undefined;
+  for (let index = 20; index < 40; index++) {
+    const error = await t.throwsAsync(storeBytes(store, keyOf(index), bytesOf(index, BLOCK)));
+    t.is(codeOf(error), 'cache_io');
+  }
+  t.is(store.usage().capacityBytes, before.capacityBytes);
+  t.is(store.usage().segmentCount, before.segmentCount, 'nothing was evicted for nothing');
+  disk.fault = undefined;
+  for (let index = 40; index < 60; index++) {
+    await storeBytes(store, keyOf(index), bytesOf(index, BLOCK));
+    t.deepEqual(await loadBytes(store, keyOf(index)), bytesOf(index, BLOCK));
+  }
+  await store.close();
+  const again = await openSmallStore(folder.path);
+  t.deepEqual(await loadBytes(again, keyOf(59)), bytesOf(59, BLOCK));
+  await again.close();
+});
+
 test('faults: an unreadable segment is dropped, the others are served', async (t) => {
   await using folder = await temporaryFolder();
   const disk = newFaultyDisk();

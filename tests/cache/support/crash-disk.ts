@@ -104,12 +104,13 @@ export class CrashDisk implements Disk {
       },
       write: async (bytes, position) => {
         await this.#turn();
-        inode.bytes = resized(inode.bytes, Math.max(inode.bytes.length, position + bytes.length));
+        const end = position + bytes.length;
+        if (end > inode.bytes.length) inode.bytes = resized(inode.bytes, end);
         inode.bytes.set(bytes, position);
       },
       datasync: async () => {
         await this.#turn();
-        inode.durable = Uint8Array.from(inode.bytes);
+        inode.durable = inode.bytes.slice();
       },
       truncate: async (lengthBytes) => {
         await this.#turn();

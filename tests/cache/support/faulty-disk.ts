@@ -1,8 +1,19 @@
-/** Real files whose operations fail when a test says so. */
+/** Files, real ones unless told otherwise, whose operations fail when a test says so. */
 import { nodeDisk, type Disk, type DiskFile } from '../../../src/cache/io/disk.ts';
 
 export type DiskOperation =
-  'open' | 'read' | 'write' | 'datasync' | 'truncate' | 'prepare' | 'preallocate';
+  | 'open'
+  | 'read'
+  | 'write'
+  | 'datasync'
+  | 'truncate'
+  | 'size'
+  | 'close'
+  | 'prepare'
+  | 'preallocate'
+  | 'list'
+  | 'remove'
+  | 'syncDirectory';
 
 export interface FaultyDisk extends Disk {
   /** Asked before each operation: a code such as EIO makes it fail. */
@@ -10,27 +21,38 @@ export interface FaultyDisk extends Disk {
   readonly counts: Map<DiskOperation, number>;
 }
 
-export function newFaultyDisk(): FaultyDisk {
+export function newFaultyDisk(base: Disk = nodeDisk): FaultyDisk {
   const check = (operation: DiskOperation, path: string): void => {
     disk.counts.set(operation, (disk.counts.get(operation) ?? 0) + 1);
     const code = disk.fault?.(operation, path);
     if (code) throw Object.assign(new Error(`${code}: injected, ${operation} ${path}`), { code });
   };
   const disk: FaultyDisk = {
-    ...nodeDisk,
     fault: undefined,
     counts: new Map(),
     async prepareDirectory(path) {
       check('prepare', path);
-      await nodeDisk.prepareDirectory(path);
+      await base.prepareDirectory(path);
     },
     async preallocate(path, lengthBytes) {
       check('preallocate', path);
-      await nodeDisk.preallocate(path, lengthBytes);
+      await base.preallocate(path, lengthBytes);
     },
     async open(path, options) {
       check('open', path);
-      return wrap(path, await nodeDisk.open(path, options));
+      return wrap(path, await base.open(path, options));
+    },
+    async list(path) {
+      check('list', path);
+      return base.list(path);
+    },
+    async remove(path) {
+      check('remove', path);
+      await base.remove(path);
+    },
+    async syncDirectory(path) {
+      check('syncDirectory', path);
+      await base.syncDirectory(path);
     },
   };
   const wrap = (path: string, file: DiskFile): DiskFile => ({
@@ -39,7 +61,13 @@ export function newFaultyDisk(): FaultyDisk {
       return file.read(target, position);
     },
     async write(bytes, position) {
-      check('write', path);
+      try {
+        check('write', path);
+      } catch (error) {
+        // As a disk does that becomes full, or breaks, in the middle of a write.
+        await file.write(bytes.subarray(0, bytes.length / 2), position);
+        throw error;
+      }
       await file.write(bytes, position);
     },
     async datasync() {
@@ -50,8 +78,14 @@ export function newFaultyDisk(): FaultyDisk {
       check('truncate', path);
       await file.truncate(lengthBytes);
     },
-    size: () => file.size(),
-    close: () => file.close(),
+    async size() {
+      check('size', path);
+      return file.size();
+    },
+    async close() {
+      await file.close();
+      check('close', path);
+    },
   });
   return disk;
 }
