@@ -20,6 +20,7 @@ const INTERFACES = [
   'peer/peer-network.ts',
   'raft/consensus.ts',
   'ufs/under-store.ts',
+  'verify/report.ts',
 ];
 
 /** How jobs are asked for and reported, for whoever talks to people. */
@@ -59,6 +60,10 @@ const GROUPS = {
   },
   read: { core: true, imports: ['base', 'ring', 'cache', 'ufs', 'data'] },
   repair: { core: true, imports: ['base', 'cache/file-catalog.ts', 'cache/segment-store.ts'] },
+  verify: {
+    core: true,
+    imports: ['base', 'cache', 'ufs/under-store.ts', 'repair/record-order.ts'],
+  },
   config: { imports: ['base'], packages: ['zod', 'yaml'] },
   obs: { imports: ['base'], packages: ['pino', 'prom-client'] },
   // Keys are ordered and encoded there as they are in the stores that it stands for.
@@ -83,6 +88,7 @@ const GROUPS = {
       'job',
       'read',
       'repair',
+      'verify',
       'config',
       'obs',
       'peer',

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 
+import type { FileRecord } from './file-catalog.ts';
 import type { SegmentKey } from './segment-store.ts';
 
 const MASK_64 = (1n << 64n) - 1n;
@@ -28,6 +29,24 @@ export function segmentDigest(key: SegmentKey, lengthBytes: number, crc32c: numb
     .readBigUInt64BE(0);
 }
 
+/**
+ * The same of a file's record: path, version, size and layout. Who loaded it, when it was modified
+ * and how many copies are wanted say nothing about what is cached.
+ */
+export function recordDigest(record: FileRecord): bigint {
+  const path = Buffer.from(record.path);
+  const version = Buffer.from(record.version);
+  const { sizeBytes, segmentSizeBytes, segmented } = record;
+  return createHash('sha256')
+    .update(`record\0${path.length}\0`)
+    .update(path)
+    .update(`\0${version.length}\0`)
+    .update(version)
+    .update(`\0${sizeBytes}\0${segmentSizeBytes}\0${segmented}\0`)
+    .digest()
+    .readBigUInt64BE(0);
+}
+
 /** Sum modulo 2^64: the digest of the union of two disjoint sets. */
 export function addDigests(left: bigint, right: bigint): bigint {
   return (left + right) & MASK_64;
@@ -36,4 +55,9 @@ export function addDigests(left: bigint, right: bigint): bigint {
 /** 16 lower-case hex digits. */
 export function formatDigest(digest: bigint): string {
   return digest.toString(16).padStart(16, '0');
+}
+
+/** The inverse of {@link formatDigest}. */
+export function parseDigest(text: string): bigint {
+  return BigInt(`0x${text}`);
 }

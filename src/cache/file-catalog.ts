@@ -15,10 +15,34 @@ export interface FileRecord {
   readonly loadedBy?: JobId;
 }
 
+/** A job's records on this peer, as `Inventory` is of its segments. */
+export interface RecordInventory {
+  readonly recordCount: number;
+  /** Sum modulo 2^64 of the records' identities (see `recordDigest`), 16 lower-case hex digits. */
+  readonly digest: string;
+}
+
+/** A record that a pass of a job counts on, whether it brought it or found it. */
+export interface HeldRecord {
+  readonly record: FileRecord;
+  /** Names job, run and pass: `job/run.pass`. */
+  readonly holder: JobId;
+  /** False: a record with this content is there, and only the holder is news. */
+  readonly isNew: boolean;
+}
+
 export interface FileCatalog {
   get(path: string): Promise<FileRecord | undefined>;
-  /** One durable batch. */
+  /** One durable batch. Who holds the files goes on holding them. */
   putAll(records: readonly FileRecord[]): Promise<void>;
+  /**
+   * Stores what is new and notes the holders, in one batch. A pass takes the place of earlier ones
+   * of its job, so nobody has to let go. Durable when anything in it is new; a note that a crash
+   * takes away is missed in the inventory, and the job looks again.
+   */
+  hold(held: readonly HeldRecord[]): Promise<void>;
+  /** What is stored now of the files below `root` that `holder` holds. */
+  heldInventory(holder: JobId, root: string): Promise<RecordInventory>;
   delete(path: string): Promise<void>;
   /** Records at `root` and below `root/`, in order of UTF-8 bytes, greater than `after`. */
   scan(request: { root: string; after?: string; limit: number }): Promise<readonly FileRecord[]>;

@@ -1,12 +1,16 @@
 /** The file catalog in memory: the twin of the durable one, for simulations and tests. */
+import type { JobId } from '../base/ids.ts';
 import { catalogRange } from './catalog-range.ts';
-import type { FileCatalog, FileRecord } from './file-catalog.ts';
+import { addDigests, formatDigest, recordDigest } from './digest.ts';
+import type { FileCatalog, FileRecord, HeldRecord, RecordInventory } from './file-catalog.ts';
+import { withHolder } from './holders.ts';
 import { compareUtf8 } from './utf8-order.ts';
 
 export class MemoryFileCatalog implements FileCatalog {
   readonly #records = new Map<string, FileRecord>();
   /** Paths in order, made by the first scan after a path came or went. */
   #sortedPaths: string[] | undefined;
+  readonly #holders = new Map<string, readonly JobId[]>();
 
   get(path: string): Promise<FileRecord | undefined> {
     return Promise.resolve(this.#records.get(path));
@@ -20,8 +24,32 @@ export class MemoryFileCatalog implements FileCatalog {
     return Promise.resolve();
   }
 
+  async hold(held: readonly HeldRecord[]): Promise<void> {
+    await this.putAll(
+      held.flatMap(({ record, isNew }) =>
+        isNew || !this.#records.has(record.path) ? [record] : [],
+      ),
+    );
+    for (const { record, holder } of held) {
+      const { path } = record;
+      this.#holders.set(path, withHolder(this.#holders.get(path) ?? [], holder));
+    }
+  }
+
+  async heldInventory(holder: JobId, root: string): Promise<RecordInventory> {
+    let recordCount = 0;
+    let digest = 0n;
+    for (const record of await this.scan({ root, limit: Infinity })) {
+      if (!this.#holders.get(record.path)?.includes(holder)) continue;
+      recordCount++;
+      digest = addDigests(digest, recordDigest(record));
+    }
+    return { recordCount, digest: formatDigest(digest) };
+  }
+
   delete(path: string): Promise<void> {
     if (this.#records.delete(path)) this.#sortedPaths = undefined;
+    this.#holders.delete(path);
     return Promise.resolve();
   }
 

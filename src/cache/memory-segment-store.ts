@@ -19,6 +19,7 @@ import {
   type Inventory,
   type Reservation,
   type ResidentSegment,
+  type SegmentCheck,
   type SegmentChecksums,
   type SegmentKey,
   type SegmentReader,
@@ -137,15 +138,17 @@ export class MemorySegmentStore implements SegmentStore {
     };
   }
 
-  async verify(key: SegmentKey): Promise<boolean> {
+  async check(key: SegmentKey): Promise<SegmentCheck> {
     await Promise.resolve();
     this.#checkOpen();
     const held = this.#segments.get(nameOf(key));
-    if (!held) return false;
-    const bytes = held.bytes ?? new Uint8Array(held.lengthBytes);
-    if (this.#crc32c(bytes) === held.checksums.crc32c) return true;
+    if (!held) return { state: 'missing' };
+    const { lengthBytes, checksums } = held;
+    const { crc32c } = checksums;
+    const bytes = held.bytes ?? new Uint8Array(lengthBytes);
+    if (this.#crc32c(bytes) === crc32c) return { state: 'sound', lengthBytes, crc32c };
     this.#dropDamaged(held);
-    return false;
+    return { state: 'damaged' };
   }
 
   async drop(key: SegmentKey): Promise<boolean> {

@@ -50,6 +50,12 @@ export interface Reservation {
   abort(): void;
 }
 
+/** What a look at the bytes of a segment found. */
+export type SegmentCheck =
+  | { readonly state: 'sound'; readonly lengthBytes: number; readonly crc32c: number }
+  | { readonly state: 'damaged' }
+  | { readonly state: 'missing' };
+
 /** A segment opened for reading: its extent is not reclaimed until `close`. */
 export interface SegmentReader extends ResidentSegment {
   /**
@@ -89,8 +95,11 @@ export interface SegmentStore {
    */
   reserve(key: SegmentKey, lengthBytes: number, loadedBy?: JobId): Promise<Reservation>;
   open(key: SegmentKey): Promise<SegmentReader | undefined>;
-  /** Reads the whole segment and checks it; false (and dropped) when damaged or absent. */
-  verify(key: SegmentKey): Promise<boolean>;
+  /**
+   * Reads the segment and what describes it from the disk and checks both, whatever is known in
+   * memory. What is damaged, or cannot be read, is dropped.
+   */
+  check(key: SegmentKey): Promise<SegmentCheck>;
   /** Forgets the segment. True when it was resident. */
   drop(key: SegmentKey): Promise<boolean>;
   /** Forbids eviction on behalf of `job` until {@link releaseLease}. False when not resident. */

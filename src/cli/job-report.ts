@@ -1,5 +1,11 @@
 /** The report of one job in Ringload's own layout, for people: figures, peers, failures. */
-import type { FailedFile, JobCounters, JobStatus, PeerRow } from '../job/job-status.ts';
+import type {
+  Certificate,
+  FailedFile,
+  JobCounters,
+  JobStatus,
+  PeerRow,
+} from '../job/job-status.ts';
 import {
   fieldLines,
   formatCount,
@@ -15,7 +21,12 @@ import {
 const FAILED_FILES_SHOWN_MAX = 20;
 
 export function jobReportLines(status: JobStatus): string[] {
-  return [...fieldLines(fields(status)), ...peerTable(status.peers), ...failedFiles(status)];
+  return [
+    ...fieldLines(fields(status)),
+    ...peerTable(status.peers),
+    ...certificateTable(status.certificate),
+    ...failedFiles(status),
+  ];
 }
 
 function fields(status: JobStatus): [string, string][] {
@@ -43,7 +54,9 @@ function fields(status: JobStatus): [string, string][] {
     );
   }
   rows.push(['tasks', tasksText(counters, status.retryQueueLength)]);
-  if (status.digest !== undefined) rows.push(['digest', printable(status.digest)]);
+  const { certificate } = status;
+  if (certificate) rows.push(['certificate', certificateText(certificate)]);
+  else if (status.digest !== undefined) rows.push(['digest', printable(status.digest)]);
   if (status.stale) rows.push(['note', 'from a checkpoint: no leader confirms it at the moment']);
   return rows;
 }
@@ -122,6 +135,37 @@ function peerTable(peers: readonly PeerRow[]): string[] {
         formatSize(peer.ufsBytes),
         formatSize(peer.copiedBytes),
         formatCount(peer.inflightTaskCount),
+      ]),
+    ),
+  ];
+}
+
+function certificateText(certificate: Certificate): string {
+  const { segmentCount, digest, recordCount, recordDigest, epoch } = certificate;
+  return `segments ${formatCount(segmentCount)} ${printable(digest)}, records ${formatCount(recordCount)} ${printable(recordDigest)}, epoch ${epoch}`;
+}
+
+/** What each peer was certified to hold. */
+function certificateTable(certificate: Certificate | undefined): string[] {
+  if (!certificate || certificate.peers.length === 0) return [];
+  return [
+    '',
+    ...tableLines(
+      [
+        { title: 'CERTIFIED PEER' },
+        { title: 'SEGMENTS', align: 'right' },
+        { title: 'BYTES', align: 'right' },
+        { title: 'DIGEST' },
+        { title: 'RECORDS', align: 'right' },
+        { title: 'DIGEST' },
+      ],
+      certificate.peers.map((peer) => [
+        printable(peer.address === '' ? peer.peerId : peer.address),
+        formatCount(peer.segmentCount),
+        formatSize(peer.bytes),
+        printable(peer.digest),
+        formatCount(peer.recordCount),
+        printable(peer.recordDigest),
       ]),
     ),
   ];

@@ -57,7 +57,7 @@ const load: CommandSpec = {
 
 const job: CommandSpec = {
   name: 'job',
-  summary: 'load jobs: load, list, status, stop, retry',
+  summary: 'load jobs: load, list, status, stop, retry, verify',
   examples: [
     { line: 'job list', does: 'all jobs, newest first' },
     { line: 'job status s3://bucket/data', does: 'report on the newest load of a path' },
@@ -110,6 +110,23 @@ const job: CommandSpec = {
       options: [WAIT_OPTION],
       run: async (context, input) =>
         (await import('./commands/job.ts')).runJobRetry(context, input),
+    },
+    {
+      name: 'verify',
+      summary: 'check on every disk that what a job loaded is still there; exit 1 if not',
+      examples: [
+        { line: 'job verify s3://bucket/data', does: 'names each difference' },
+        { line: 'job verify s3://bucket/data --repair', does: 'and brings back what is missing' },
+      ],
+      arguments: [JOB_ARGUMENT],
+      options: [
+        {
+          flags: '--repair',
+          description: 'bring back missing and damaged copies, from other peers first',
+        },
+      ],
+      run: async (context, input) =>
+        (await import('./commands/job.ts')).runJobVerify(context, input),
     },
   ],
 };

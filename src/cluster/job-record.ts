@@ -36,6 +36,9 @@ export interface ExpectedInventory {
   readonly bytes: number;
   /** Sum modulo 2^64 of segment digests, 16 hex digits. */
   readonly digest: string;
+  /** The same of the files' records. Absent: none, or counted by a version that knew none. */
+  readonly recordCount?: number;
+  readonly recordDigest?: string;
 }
 
 export interface RecordedFailure {

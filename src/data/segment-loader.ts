@@ -110,8 +110,8 @@ export class SegmentLoader {
     if (!resident || resident.lengthBytes !== request.lengthBytes) return undefined;
     const ours = request.job !== undefined && resident.loadedBy === request.job;
     if (request.reload && !ours) return undefined;
-    if (request.deepVerify && !(await this.#store.verify(request.key))) return undefined;
-    return resident;
+    if (!request.deepVerify) return resident;
+    return (await this.#store.check(request.key)).state === 'sound' ? resident : undefined;
   }
 
   async #fill(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {

@@ -4,6 +4,7 @@ import type { CacheUsage } from '../cache/segment-store.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import type { JobState, JobStatus } from '../job/job-status.ts';
 import type { JobSpec } from '../job/spec.ts';
+import type { VerifyEvent } from '../verify/report.ts';
 
 /** Names a job by id, or by path: then the newest job of that path. */
 export type JobRef = { readonly id: JobId } | { readonly path: string };
@@ -23,6 +24,15 @@ export interface JobService {
   stop(ref: JobRef): Promise<boolean>;
   /** Loads again what failed. @throws not_found, conflict (still running, or nothing failed) */
   retry(ref: JobRef): Promise<{ readonly jobId: JobId }>;
+  /**
+   * Recomputes the certificate from the disks, and with `repair` brings back what is missing.
+   * @throws not_found; conflict: the job has no certificate; overloaded
+   */
+  verify(
+    ref: JobRef,
+    options: { readonly repair: boolean },
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<VerifyEvent>>;
 }
 
 export interface MemberView {

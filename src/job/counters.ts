@@ -1,5 +1,6 @@
 /** Arithmetic on job counters, and sums modulo 2^64 of inventories. */
 import type { PeerId } from '../base/ids.ts';
+import { addDigests, formatDigest, parseDigest } from '../cache/digest.ts';
 import type { ExpectedInventory, PeerTally, TallyCounts } from '../cluster/job-record.ts';
 import { ZERO_COUNTERS, type JobCounters } from './job-status.ts';
 
@@ -34,37 +35,54 @@ export function workOf(counters: JobCounters): MutableCounters {
   return work;
 }
 
-const MODULUS_MASK = (1n << 64n) - 1n;
-
 /** What one peer is expected to hold; adding is commutative, so order never matters. */
 export class InventorySum {
   #segmentCount: number;
   #bytes: number;
   #digest: bigint;
+  #recordCount: number;
+  #recordDigest: bigint;
 
   constructor(from?: ExpectedInventory) {
     this.#segmentCount = from?.segmentCount ?? 0;
     this.#bytes = from?.bytes ?? 0;
-    this.#digest = BigInt(`0x${from?.digest ?? '0'}`);
+    this.#digest = parseDigest(from?.digest ?? '0');
+    this.#recordCount = from?.recordCount ?? 0;
+    this.#recordDigest = parseDigest(from?.recordDigest ?? '0');
   }
 
   add(lengthBytes: number, digest: string): void {
     this.#segmentCount += 1;
     this.#bytes += lengthBytes;
-    this.#digest = (this.#digest + BigInt(`0x${digest}`)) & MODULUS_MASK;
+    this.#digest = addDigests(this.#digest, parseDigest(digest));
+  }
+
+  addRecord(digest: string): void {
+    this.#recordCount += 1;
+    this.#recordDigest = addDigests(this.#recordDigest, parseDigest(digest));
+  }
+
+  /** A file has one record: the one of another version takes its place. */
+  forgetRecords(): void {
+    this.#recordCount = 0;
+    this.#recordDigest = 0n;
   }
 
   addAll(other: InventorySum): void {
     this.#segmentCount += other.#segmentCount;
     this.#bytes += other.#bytes;
-    this.#digest = (this.#digest + other.#digest) & MODULUS_MASK;
+    this.#digest = addDigests(this.#digest, other.#digest);
+    this.#recordCount += other.#recordCount;
+    this.#recordDigest = addDigests(this.#recordDigest, other.#recordDigest);
   }
 
-  toJSON(): ExpectedInventory {
+  toJSON(): Required<ExpectedInventory> {
     return {
       segmentCount: this.#segmentCount,
       bytes: this.#bytes,
-      digest: this.#digest.toString(16).padStart(16, '0'),
+      digest: formatDigest(this.#digest),
+      recordCount: this.#recordCount,
+      recordDigest: formatDigest(this.#recordDigest),
     };
   }
 }

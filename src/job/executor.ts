@@ -9,7 +9,7 @@ import { RingloadError, toRingloadError, toWireError } from '../base/errors.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { JobId, PeerId, Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
-import { formatDigest, segmentDigest } from '../cache/digest.ts';
+import { formatDigest, recordDigest, segmentDigest } from '../cache/digest.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
@@ -20,6 +20,7 @@ import {
   METADATA_ONLY_INDEX,
   type BatchAck,
   type InventoryReply,
+  type InventoryRequest,
   type LeaderTransport,
   type PassRef,
   type Task,
@@ -28,6 +29,7 @@ import {
 } from './protocol.ts';
 import { RecordWriter } from './record-writer.ts';
 import { ResultOutbox } from './result-outbox.ts';
+import { Stocktaking } from './stocktaking.ts';
 import { TaskSignals } from './task-signals.ts';
 
 export interface ExecutorLimits {
@@ -103,6 +105,7 @@ export class Executor {
   readonly #tallies = new Map<JobId, Mutable<TallyCounts>>();
   readonly #queue = new Fifo<QueuedTask>();
   readonly #records: RecordWriter;
+  readonly #inventories = new Stocktaking<InventoryReply>();
   #runningCount = 0;
   #runningBytes = 0;
   #sweepTimer: Timer | undefined;
@@ -135,10 +138,14 @@ export class Executor {
     return { windowTasks, windowBytes };
   }
 
-  /** What the cache holds leased for the pass, computed from its index. */
-  async inventory(pass: PassRef): Promise<InventoryReply> {
-    const inventory = await this.#options.store.inventory(leaseOf(pass));
-    return { inventory, generation: this.#options.generation };
+  /** What is here for the pass: leased segments by the index, held records by the catalogue. */
+  inventory(request: InventoryRequest): Promise<InventoryReply> {
+    return this.#inventories.take(leaseOf(request), async () => {
+      const { store, catalog, generation } = this.#options;
+      const inventory = await store.inventory(leaseOf(request));
+      const records = await catalog.heldInventory(leaseOf(request), request.path ?? '');
+      return { inventory, records, generation };
+    });
   }
 
   /** Drops what is queued or running for that run of the job. */
@@ -280,17 +287,19 @@ export class Executor {
     signal: AbortSignal,
   ): Promise<TaskResult> {
     const record = recordOf(batch, task);
+    const holder = leaseOf(order.pass);
+    const told = task.record ? { recordDigest: formatDigest(recordDigest(record)) } : {};
     if (task.index === METADATA_ONLY_INDEX) {
-      const isNew = await this.#records.put(record, batch.options.reload);
-      return { id: task.id, status: isNew ? 'loaded' : 'resident' };
+      const isNew = await this.#records.put(record, batch.options.reload, holder);
+      return { id: task.id, status: isNew ? 'loaded' : 'resident', ...told };
     }
     const { path, version, segmentSizeBytes } = record;
     const key: SegmentKey = { path, version, segmentSizeBytes, index: task.index };
     const segment = await this.#load(order, batch, task, key, signal);
-    if (task.record) await this.#records.put(record, false);
+    if (task.record) await this.#records.put(record, false, holder);
     const ours = segment.loadedBy === batch.jobId;
     const digest = formatDigest(segmentDigest(key, segment.lengthBytes, segment.crc32c));
-    return { id: task.id, status: ours ? 'loaded' : 'resident', digest };
+    return { id: task.id, status: ours ? 'loaded' : 'resident', digest, ...told };
   }
 
   /** Loads and leases; what was evicted between the two is loaded again. */

@@ -119,6 +119,11 @@ export class FileWindow {
     sumOf(file.merged ? this.#expected : file.held, owner).add(lengthBytes, digest);
   }
 
+  /** `owner` has the file's record; said once for each owner and version. */
+  holdRecord(file: FileRun, owner: PeerId, digest: string): void {
+    sumOf(file.merged ? this.#expected : file.held, owner).addRecord(digest);
+  }
+
   /** Merges every settled file at the head of the window. */
   mergeSettled(): void {
     for (let file = this.#files.peek(); file?.settled; file = this.#files.peek()) {

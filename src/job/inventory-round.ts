@@ -1,7 +1,10 @@
 /** One comparison of owners' inventories with what they acknowledged: who was asked, who agrees. */
 import type { PeerId } from '../base/ids.ts';
-import type { Inventory } from '../cache/segment-store.ts';
+import { formatDigest } from '../cache/digest.ts';
 import type { ExpectedInventory } from '../cluster/job-record.ts';
+import type { InventoryReply } from './protocol.ts';
+
+const NO_RECORDS = formatDigest(0n);
 
 export class InventoryRound {
   readonly #expected: ReadonlyMap<PeerId, ExpectedInventory>;
@@ -33,10 +36,15 @@ export class InventoryRound {
   }
 
   /** What `peer` should hold, when it holds something else; undefined when all is well. */
-  mismatch(peer: PeerId, { segmentCount, digest }: Inventory): ExpectedInventory | undefined {
+  mismatch(peer: PeerId, { inventory, records }: InventoryReply): ExpectedInventory | undefined {
     const expected = this.#expected.get(peer);
     if (!expected) return undefined;
-    if (segmentCount !== expected.segmentCount || digest !== expected.digest) return expected;
+    const isSame =
+      inventory.segmentCount === expected.segmentCount &&
+      inventory.digest === expected.digest &&
+      (records?.recordCount ?? 0) === (expected.recordCount ?? 0) &&
+      (records?.digest ?? NO_RECORDS) === (expected.recordDigest ?? NO_RECORDS);
+    if (!isSame) return expected;
     this.#equal.add(peer);
     return undefined;
   }

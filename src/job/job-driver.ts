@@ -211,7 +211,8 @@ export class JobDriver {
     const { passRef } = this.#run;
     const { pass } = passRef;
     try {
-      const reply = await this.#options.owners.inventory(to, passRef);
+      const { path } = this.#options.start.spec;
+      const reply = await this.#options.owners.inventory(to, { ...passRef, path });
       this.#dispatch({ kind: 'inventory', from: to, pass, reply });
     } catch (thrown) {
       this.#dispatch({ kind: 'inventory', from: to, pass, reply: toWireError(thrown) });

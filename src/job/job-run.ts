@@ -283,13 +283,15 @@ export class JobRun implements RunView {
 
   #takeInventory(from: PeerId, reply: Extract<RunEvent, { kind: 'inventory' }>['reply']): void {
     if (this.#phase !== 'comparing' || isWireError(reply)) return;
-    const expected = this.#round?.mismatch(from, reply.inventory);
+    const expected = this.#round?.mismatch(from, reply);
     if (!expected) return;
     if (++this.#mismatchCount < this.#limits.passMaxCount) {
       this.#nextPass();
       return;
     }
-    const message = `peer ${from} holds ${String(reply.inventory.segmentCount)} segments of this job, not the ${String(expected.segmentCount)} it acknowledged, after ${String(this.#mismatchCount)} comparisons`;
+    const has = countsText(reply.inventory.segmentCount, reply.records?.recordCount);
+    const acknowledged = countsText(expected.segmentCount, expected.recordCount);
+    const message = `peer ${from} holds ${has} of this job, not the ${acknowledged} it acknowledged, after ${String(this.#mismatchCount)} comparisons`;
     this.#fail({ code: 'internal', message });
   }
 
@@ -339,4 +341,8 @@ export class JobRun implements RunView {
       lastPassCounters: this.#lastPassCounters,
     });
   }
+}
+
+function countsText(segmentCount: number, recordCount = 0): string {
+  return `${String(segmentCount)} segments and ${String(recordCount)} file records`;
 }

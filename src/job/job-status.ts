@@ -77,6 +77,30 @@ export interface PeerRow {
   readonly inflightTaskCount: number;
 }
 
+/** What one peer, or all together, held when the verdict was taken. */
+export interface CertifiedInventory {
+  readonly segmentCount: number;
+  readonly bytes: number;
+  /** Sum modulo 2^64 of the segments' identities, 16 hex digits. */
+  readonly digest: string;
+  readonly recordCount: number;
+  /** The same of the files' records: path, version, size and layout. */
+  readonly recordDigest: string;
+}
+
+/**
+ * What a job that SUCCEEDED was certified to have left in the caches, committed with the verdict.
+ * The sums over all peers count every copy, whoever holds it: they do not depend on the ring.
+ */
+export interface Certificate extends CertifiedInventory {
+  /** The ring that it was taken under. */
+  readonly epoch: number;
+  readonly peers: readonly (CertifiedInventory & {
+    readonly peerId: PeerId;
+    readonly address: string;
+  })[];
+}
+
 export interface FailedFile {
   readonly path: string;
   readonly code: ErrorCode;
@@ -115,6 +139,8 @@ export interface JobStatus {
   readonly amplification?: number;
   /** Combined inventory digest, 16 hex digits, once SUCCEEDED. */
   readonly digest?: string;
+  /** Once SUCCEEDED. */
+  readonly certificate?: Certificate;
   /** The newest ones, at most 1,000. */
   readonly failedFiles: readonly FailedFile[];
   readonly recentFailedTasks: readonly TaskIncident[];

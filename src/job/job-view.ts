@@ -2,9 +2,9 @@
 import type { PeerId, Term } from '../base/ids.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState, type JobRecord, type PeerTally } from '../cluster/job-record.ts';
-import { addTally, countersFrom } from './counters.ts';
+import { addTally, countersFrom, InventorySum } from './counters.ts';
 import type { RunView } from './run-contract.ts';
-import type { FailedFile, JobCounters, JobStatus, PeerRow } from './job-status.ts';
+import type { Certificate, FailedFile, JobCounters, JobStatus, PeerRow } from './job-status.ts';
 import type { JobSpec } from './spec.ts';
 
 export interface ViewContext {
@@ -44,7 +44,10 @@ export function viewJob(
     retryQueueLength: run?.retryQueueLength ?? 0,
     peers: brief ? [] : peerRows(context.state, tallies, run),
     ...(counters.loadedBytes > 0 && { amplification: counters.ufsBytes / counters.loadedBytes }),
-    ...(record.digest !== undefined && { digest: record.digest }),
+    ...(record.digest !== undefined && {
+      digest: record.digest,
+      certificate: certificateOf(record, context),
+    }),
     failedFiles: brief ? [] : (run?.failures ?? recordedFailures(record)),
     recentFailedTasks: brief ? [] : (run?.failedTasks ?? []),
     recentRetryingTasks: brief ? [] : (run?.retryingTasks ?? []),
@@ -55,6 +58,20 @@ export function viewJob(
     ...(leaderId !== undefined && { leaderId }),
     stale: context.stale,
   };
+}
+
+function certificateOf({ checkpoint }: JobRecord, { state, brief }: ViewContext): Certificate {
+  const combined = new InventorySum();
+  const peers: Certificate['peers'][number][] = [];
+  for (const [id, sum] of Object.entries(checkpoint?.expected ?? {})) {
+    const peerId = id as PeerId;
+    combined.addAll(new InventorySum(sum));
+    const address = state.members.get(peerId)?.address ?? '';
+    peers.push({ peerId, address, ...new InventorySum(sum).toJSON() });
+  }
+  peers.sort((a, b) => (a.address < b.address ? -1 : 1));
+  const epoch = checkpoint?.epoch ?? 0;
+  return { ...combined.toJSON(), epoch, peers: brief === true ? [] : peers };
 }
 
 function recordedTallies(record: JobRecord): ReadonlyMap<PeerId, PeerTally> {

@@ -27,6 +27,9 @@ export class PassAccount {
     if (result.digest !== undefined) {
       this.#window.hold(unit.file, owner, unit.length, result.digest);
     }
+    if (result.recordDigest !== undefined) {
+      this.#window.holdRecord(unit.file, owner, result.recordDigest);
+    }
     if (!unit.closed) this.#countStored(unit, result.status === 'loaded');
     return true;
   }
@@ -75,6 +78,8 @@ export class PassAccount {
     file.openedCount = 0;
     file.settledCount = 0;
     file.loaded = false;
+    // The segments of the old version stay leased; its record gives way to that of the new one.
+    for (const sum of file.held.values()) sum.forgetRecords();
     this.#window.count(file, (counted) => {
       counted.listedBytes = found.sizeBytes;
       counted.loadedBytes = 0;

@@ -6,6 +6,7 @@
  */
 import type { WireError } from '../base/errors.ts';
 import type { Epoch, JobId, PeerId, Term } from '../base/ids.ts';
+import type { RecordInventory } from '../cache/file-catalog.ts';
 import type { Inventory } from '../cache/segment-store.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
 
@@ -81,6 +82,8 @@ export interface TaskResult {
   readonly status: 'loaded' | 'resident' | 'failed';
   /** Identity of the stored segment, 16 hex digits; absent for metadata and failures. */
   readonly digest?: string;
+  /** Identity of the file's record, where the task stored one; 16 hex digits. */
+  readonly recordDigest?: string;
   readonly error?: WireError;
 }
 
@@ -92,8 +95,15 @@ export interface ResultFrame extends PassRef {
   readonly generation: number;
 }
 
+export interface InventoryRequest extends PassRef {
+  /** The job's path: records are looked for there. Absent: everywhere. */
+  readonly path?: string;
+}
+
 export interface InventoryReply {
   readonly inventory: Inventory;
+  /** Absent from peers that do not count records. */
+  readonly records?: RecordInventory;
   readonly generation: number;
 }
 
@@ -101,7 +111,7 @@ export interface InventoryReply {
 export interface OwnerTransport {
   /** @throws peer_unreachable, deadline_exceeded, stale_term, overloaded, … */
   sendBatch(to: PeerId, batch: TaskBatch): Promise<BatchAck>;
-  inventory(to: PeerId, pass: PassRef): Promise<InventoryReply>;
+  inventory(to: PeerId, request: InventoryRequest): Promise<InventoryReply>;
   /** Best effort: drop what is queued for that run of the job. */
   cancel(to: PeerId, pass: PassRef): void;
 }

@@ -2,8 +2,13 @@
  * Data of members that drain: they own nothing any more, but until all of it has moved they are
  * asked before the under store is.
  */
-import type { PeerId } from '../base/ids.ts';
-import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
+import type { JobId, PeerId } from '../base/ids.ts';
+import type {
+  FileCatalog,
+  FileRecord,
+  HeldRecord,
+  RecordInventory,
+} from '../cache/file-catalog.ts';
 import { SegmentLoader, type LoadOutcome, type LoadRequest } from '../data/segment-loader.ts';
 
 /** Brings segments in from members that drain, where others would have to ask the under store. */
@@ -47,6 +52,14 @@ export class DrainAwareCatalog implements FileCatalog {
 
   putAll(records: readonly FileRecord[]): Promise<void> {
     return this.#options.catalog.putAll(records);
+  }
+
+  hold(held: readonly HeldRecord[]): Promise<void> {
+    return this.#options.catalog.hold(held);
+  }
+
+  heldInventory(holder: JobId, root: string): Promise<RecordInventory> {
+    return this.#options.catalog.heldInventory(holder, root);
   }
 
   delete(path: string): Promise<void> {

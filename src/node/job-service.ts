@@ -17,7 +17,9 @@ import { viewJob } from '../job/job-view.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
+import type { VerifyEvent } from '../verify/report.ts';
 import type { Proposer } from './proposer.ts';
+import type { VerifyService } from './verify-service.ts';
 
 const STATUS = 'job.status';
 const LIST = 'job.list';
@@ -32,6 +34,7 @@ export interface JobServiceOptions {
   readonly consensus: Consensus;
   readonly network: PeerNetwork;
   readonly stores: UnderStores;
+  readonly verifier: Pick<VerifyService, 'verify'>;
   readonly state: () => ClusterState;
   readonly leader: () => PeerId | undefined;
   readonly self: PeerId;
@@ -125,6 +128,18 @@ export class NodeJobService implements JobService {
     const { proposer, clock } = this.#options;
     const command = { kind: 'job.retry', jobId, atMs: clock.wallMs() } as const;
     return (await proposer.commit(command, COMMIT_DEADLINE_MS)) as { jobId: JobId };
+  }
+
+  async verify(
+    ref: JobRef,
+    options: { readonly repair: boolean },
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<VerifyEvent>> {
+    // Why a stale answer will do: a certificate never changes once it is committed.
+    const status = await this.status(ref);
+    if (!status)
+      throw new RingloadError('not_found', `no job found for ${'id' in ref ? ref.id : ref.path}`);
+    return this.#options.verifier.verify(status, options, signal);
   }
 
   /**

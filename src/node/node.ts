@@ -61,7 +61,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     limits: { run: runLimits(config.load), owner: ownerLimits(config.load) },
     failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
   });
-  openServices({ ...options, local, cluster, coordinator, readLink, logger });
+  openServices({ ...options, local, cluster, coordinator, readLink, repair, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
   releaseGoneLeases(local.store, state);
   const announcer = new Announcer({ announcement, proposer, state, clock: local.clock, logger });

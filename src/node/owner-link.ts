@@ -6,6 +6,7 @@ import type { Executor } from '../job/executor.ts';
 import type {
   BatchAck,
   InventoryReply,
+  InventoryRequest,
   LeaderTransport,
   OwnerTransport,
   PassRef,
@@ -19,7 +20,8 @@ const RESULTS = 'task.results';
 const INVENTORY = 'task.inventory';
 const CANCEL = 'task.cancel';
 const DEADLINE_MS = 10_000;
-const INVENTORY_DEADLINE_MS = 60_000;
+/** A peer may have to read the records of ten million files. */
+const INVENTORY_DEADLINE_MS = 600_000;
 
 export class OwnerLink implements OwnerTransport, LeaderTransport {
   readonly #self: PeerId;
@@ -39,7 +41,9 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
     this.#network.onRequest(BATCH, (from, payload) =>
       this.#take(() => executor.accept(from, payload as TaskBatch)),
     );
-    this.#network.onRequest(INVENTORY, (_from, payload) => executor.inventory(payload as PassRef));
+    this.#network.onRequest(INVENTORY, (_from, payload) =>
+      executor.inventory(payload as InventoryRequest),
+    );
     this.#network.onRequest(RESULTS, (from, payload) =>
       this.#take(() => {
         coordinator.takeResults(from, payload as ResultFrame);
@@ -56,14 +60,10 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
     return this.#network.request(to, BATCH, batch, DEADLINE_MS) as Promise<BatchAck>;
   }
 
-  inventory(to: PeerId, pass: PassRef): Promise<InventoryReply> {
-    if (to === this.#self) return this.#local(this.#executor).inventory(pass);
-    return this.#network.request(
-      to,
-      INVENTORY,
-      pass,
-      INVENTORY_DEADLINE_MS,
-    ) as Promise<InventoryReply>;
+  inventory(to: PeerId, request: InventoryRequest): Promise<InventoryReply> {
+    if (to === this.#self) return this.#local(this.#executor).inventory(request);
+    const answer = this.#network.request(to, INVENTORY, request, INVENTORY_DEADLINE_MS);
+    return answer as Promise<InventoryReply>;
   }
 
   cancel(to: PeerId, pass: PassRef): void {

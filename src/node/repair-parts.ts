@@ -32,6 +32,7 @@ interface Context {
 export interface RepairParts {
   readonly repairer: Repairer;
   readonly report: () => RepairReport;
+  readonly jobOrder: JobOrder;
 }
 
 export function openRepairParts(context: Context): RepairParts {
@@ -81,7 +82,7 @@ export function openRepairParts(context: Context): RepairParts {
     return kept;
   });
   network.onRequest(COPY, (_from, payload) => copyHere(copying, payload as CopyOrder));
-  return { repairer, report };
+  return { repairer, report, jobOrder };
 }
 
 /** Jobs stand in replicated state in the order in which they were submitted. */

@@ -17,12 +17,16 @@ import { DrainAwareCatalog } from './draining.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { ReadLink } from './read-link.ts';
+import type { RepairParts } from './repair-parts.ts';
+import { VerifyHere } from './verify-here.ts';
+import { VerifyService } from './verify-service.ts';
 
 type Context = NodeOptions & {
   readonly local: LocalParts;
   readonly cluster: ClusterParts & { readonly rest: Server };
   readonly coordinator: Coordinator;
   readonly readLink: ReadLink;
+  readonly repair: RepairParts;
   readonly logger: Logger;
 };
 
@@ -76,10 +80,20 @@ export function openServices(context: Context): void {
   });
 }
 
-function openJobService({ local, cluster, coordinator, loaded }: Context): NodeJobService {
-  const { config } = loaded;
+function openJobService(context: Context): NodeJobService {
+  const { local, cluster, coordinator, readLink, repair } = context;
+  const { config } = context.loaded;
+  const { self, network, ring, endpointOf } = cluster;
+  const { store, loader, catalog, stores } = local;
+  const verifier = new VerifyService({
+    ...{ self, network, readLink, catalog, ring, stores },
+    here: new VerifyHere({ store, loader, endpointOf }),
+    jobOrder: repair.jobOrder,
+    clock: local.clock,
+  });
   return new NodeJobService({
     ...cluster,
+    verifier,
     coordinator,
     stores: local.stores,
     state: () => cluster.state.current,

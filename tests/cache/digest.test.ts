@@ -1,11 +1,35 @@
 import test from 'ava';
 
-import { addDigests, formatDigest, segmentDigest } from '../../src/cache/digest.ts';
+import {
+  addDigests,
+  formatDigest,
+  parseDigest,
+  recordDigest,
+  segmentDigest,
+} from '../../src/cache/digest.ts';
 
 const key = { path: 's3://b/k', version: 'v', segmentSizeBytes: 8_388_608, index: 3 };
 
 test('digest: the identity of a segment is pinned, it is compared between releases', (t) => {
   t.is(formatDigest(segmentDigest(key, 1234, 0xdead_beef)), 'b7515c2d32505450');
+});
+
+test('digest: the identity of a record is pinned, and every part of it counts', (t) => {
+  const record = {
+    ...{ path: 's3://b/k', version: 'v', sizeBytes: 9, mtimeMs: 1 },
+    ...{ segmentSizeBytes: 8, segmented: true, replicaCount: 2 },
+  };
+  t.is(formatDigest(recordDigest(record)), 'ffabc5b390a8b479');
+  const others = [
+    { path: 's3://b/kv' },
+    { path: 's3://b/', version: 'kv' },
+    { sizeBytes: 98 },
+    { segmentSizeBytes: 88 },
+    { segmented: false },
+  ].map((change) => recordDigest({ ...record, ...change }));
+  t.is(new Set([recordDigest(record), ...others]).size, 6);
+  t.is(recordDigest({ ...record, mtimeMs: 2, replicaCount: 1 }), recordDigest(record));
+  t.is(parseDigest(formatDigest(recordDigest(record))), recordDigest(record));
 });
 
 test('digest: every part of the identity counts', (t) => {

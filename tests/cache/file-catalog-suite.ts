@@ -1,8 +1,9 @@
 /** What every file catalog promises, run on each implementation. */
 import type { ExecutionContext, TestFn } from 'ava';
 
-import { jobId } from '../../src/base/ids.ts';
-import type { FileCatalog, FileRecord } from '../../src/cache/file-catalog.ts';
+import { jobId, type JobId } from '../../src/base/ids.ts';
+import { addDigests, formatDigest, recordDigest } from '../../src/cache/digest.ts';
+import type { FileCatalog, FileRecord, HeldRecord } from '../../src/cache/file-catalog.ts';
 import { SeededRandom, randomInt } from '../../src/base/random.ts';
 import { testSeed } from './support/fixtures.ts';
 
@@ -112,6 +113,46 @@ export function fileCatalogSuite(
     const beyond = { root: 's3://b/a', after: 's3://z', limit: 5 };
     t.deepEqual(await scanPaths(catalog, beyond), []);
     t.deepEqual(await scanPaths(catalog, { root: 's3://b/a', after: 'a', limit: 1 }), ['s3://b/a']);
+  });
+
+  check('what a pass holds is counted as it is stored now', async (t, catalog) => {
+    const [one, two, later] = [jobId('j/1.1'), jobId('k/1.1'), jobId('j/1.2')];
+    const paths = ['r', 'r/a', 'r/a\u{1f600}', 'r/b'];
+    const held = (path: string, holder: JobId, isNew: boolean): HeldRecord => ({
+      ...{ record: recordOf(path), holder, isNew },
+    });
+    await catalog.hold([...paths, 'elsewhere'].map((path) => held(path, one, true)));
+    await catalog.hold([held('r/b', two, false)]);
+    await catalog.hold([held('r/b', two, false), held('r/c', two, false)]);
+    const sumOf = (...records: FileRecord[]): string =>
+      formatDigest(records.map((record) => recordDigest(record)).reduce(addDigests, 0n));
+    const all = sumOf(...paths.map((path) => recordOf(path)));
+    t.deepEqual(await catalog.heldInventory(one, 'r'), { recordCount: 4, digest: all });
+    t.is((await catalog.heldInventory(one, '')).recordCount, 5);
+    t.is((await catalog.heldInventory(two, 'r')).digest, sumOf(recordOf('r/b'), recordOf('r/c')));
+    await catalog.putAll([recordOf('r/b', 'v2')]);
+    await catalog.delete('r/a');
+    t.is((await catalog.heldInventory(one, 'r')).recordCount, 3);
+    t.is(
+      (await catalog.heldInventory(two, 'r')).digest,
+      sumOf(recordOf('r/b', 'v2'), recordOf('r/c')),
+    );
+    t.deepEqual(await catalog.get('r/b'), recordOf('r/b', 'v2'), 'holders do not show');
+    t.deepEqual(await catalog.scan({ root: 'r/b', limit: 1 }), [recordOf('r/b', 'v2')]);
+    await catalog.hold([held('r/b', later, false)]);
+    t.is((await catalog.get('r/b'))?.version, 'v2', 'what is there stays');
+    t.is((await catalog.heldInventory(later, 'r')).recordCount, 1);
+    t.is((await catalog.heldInventory(one, 'r')).recordCount, 2, 'an earlier pass let go');
+    t.is((await catalog.heldInventory(two, 'r')).recordCount, 2);
+    t.is(await catalog.count(), 5);
+  });
+
+  check('a pass may hold more than a page of records', async (t, catalog) => {
+    const holder = jobId('j/1.1');
+    const records = Array.from({ length: 2500 }, (_unused, n) => recordOf(`p/${n}`));
+    await catalog.hold(records.map((record) => ({ record, holder, isNew: true })));
+    t.is((await catalog.heldInventory(holder, 'p')).recordCount, 2500);
+    t.is(await catalog.count(), 2500);
   });
 
   check('the count follows every change', async (t, catalog) => {

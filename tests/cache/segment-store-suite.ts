@@ -44,7 +44,7 @@ export function segmentStoreSuite(
       const bytes = bytesOf(index, size);
       await storeBytes(store, keyOf(index), bytes);
       t.deepEqual(await loadBytes(store, keyOf(index)), bytes, `${size} bytes`);
-      t.true(await store.verify(keyOf(index)));
+      t.like(await store.check(keyOf(index)), { state: 'sound', lengthBytes: size });
     }
   });
 
@@ -166,13 +166,13 @@ export function segmentStoreSuite(
     t.is(store.usage().usedBytes, 0);
   });
 
-  check('verify finds damage that no read touched', async (t, under) => {
+  check('a check finds damage that no read touched', async (t, under) => {
     const { store } = under;
     await storeBytes(store, keyOf(4), bytesOf(4, 2 * BLOCK));
-    t.true(await store.verify(keyOf(4)));
+    t.is((await store.check(keyOf(4))).state, 'sound');
     await under.corrupt(keyOf(4), 2 * BLOCK - 1);
-    t.false(await store.verify(keyOf(4)));
-    t.false(await store.verify(keyOf(4)), 'and it is gone');
+    t.is((await store.check(keyOf(4))).state, 'damaged');
+    t.is((await store.check(keyOf(4))).state, 'missing', 'and it is gone');
     t.is(store.usage().corruptSegmentCount, 1);
   });
 

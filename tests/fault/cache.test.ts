@@ -1,8 +1,7 @@
 /** The disk lies, and the disk is full. */
-import { open, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import test from 'ava';
 import type { Peer } from '../support/peer-process.ts';
+import { flipBit } from './damage.ts';
 import {
   expectBytes,
   expectBytesFromCache,
@@ -12,10 +11,6 @@ import {
   pathOf,
 } from './expect.ts';
 import { SEGMENT_BYTES, Stage } from './stage.ts';
-
-/** The origin's contents are windows into one pattern: only at a block's edge is it the segment. */
-const BLOCK_BYTES = 4_096;
-const FLIPPED_AT = 1_000;
 
 let stage: Stage;
 test.before(async () => {
@@ -32,27 +27,6 @@ test.after.always(async () => {
   await stage[Symbol.asyncDispose]();
 });
 
-/** Flips one bit in every copy of the first segment that this peer's disk has; how many it was. */
-async function flipBit(peer: Peer, key: string): Promise<number> {
-  const searched = stage.origin.expectedBytes(key, 0, SEGMENT_BYTES);
-  const folder = join(peer.dataDir, 'cache');
-  let flippedCount = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const bytes = await readFile(path);
-    for (let at = bytes.indexOf(searched); at >= 0; at = bytes.indexOf(searched, at + 1)) {
-      if (at % BLOCK_BYTES !== 0) continue;
-      const position = at + FLIPPED_AT;
-      const file = await open(path, 'r+');
-      await file.write(Buffer.of((bytes[position] ?? 0) ^ 1), 0, 1, position);
-      await file.close();
-      flippedCount += 1;
-    }
-  }
-  return flippedCount;
-}
-
 async function corruptCount(): Promise<number> {
   const counts = stage.cluster.peers.map((peer) =>
     metricOf(peer, 'ringload_segments_corrupt_total'),
@@ -66,7 +40,7 @@ test.serial('disk: a flipped bit is never served, another copy is', async (t) =>
   await (await stage.load(data, { replicas: 2 })).succeeds();
   const holders: Peer[] = [];
   for (const peer of stage.cluster.peers) {
-    if (holders.length === 0 && (await flipBit(peer, key)) > 0) holders.push(peer);
+    if (holders.length === 0 && (await flipBit(stage, peer, key)) > 0) holders.push(peer);
   }
   t.is(holders.length, 1);
   const before = await corruptCount();
@@ -79,7 +53,7 @@ test.serial('disk: where every copy has a flipped bit, the segment is fetched ag
   const [key = ''] = data.keys;
   await (await stage.load(data)).succeeds();
   let flippedCount = 0;
-  for (const peer of stage.cluster.peers) flippedCount += await flipBit(peer, key);
+  for (const peer of stage.cluster.peers) flippedCount += await flipBit(stage, peer, key);
   t.is(flippedCount, 1);
   const before = stage.origin.countOf('get', key);
   const corruptBefore = await corruptCount();
@@ -95,7 +69,7 @@ test.serial('disk: a load that verifies finds a flipped bit and repairs it', asy
   const [key = ''] = data.keys;
   await (await stage.load(data, { replicas: 2 })).succeeds();
   let flippedCount = 0;
-  for (const peer of stage.cluster.peers) flippedCount += await flipBit(peer, key);
+  for (const peer of stage.cluster.peers) flippedCount += await flipBit(stage, peer, key);
   t.is(flippedCount, 2);
   const before = await corruptCount();
   const load = await stage.load(data, { replicas: 2, verify: true });

@@ -22,6 +22,7 @@ import {
   type JobStatus,
 } from '../../src/job/job-status.ts';
 import type { JobSpec } from '../../src/job/spec.ts';
+import type { VerifyEvent } from '../../src/verify/report.ts';
 
 export const PEER_ID = '11111111-1111-4111-8111-111111111111';
 
@@ -104,6 +105,28 @@ export class FakeJobs implements JobService {
       if (job.state !== 'FAILED') throw new RingloadError('conflict', 'nothing failed');
       return { jobId: job.id };
     });
+  }
+
+  /** What a verification tells, and with which options it was asked for. */
+  verifyEvents: readonly VerifyEvent[] = [];
+  readonly verified: { readonly repair: boolean }[] = [];
+  /** Thrown after the last event while set. */
+  verifyFault: Error | undefined;
+
+  verify(ref: JobRef, options: { repair: boolean }): Promise<AsyncIterable<VerifyEvent>> {
+    return this.#answer(() => {
+      const job = this.#find(ref);
+      if (!job) throw new RingloadError('not_found', 'no such job');
+      if (job.state !== 'SUCCEEDED') throw new RingloadError('conflict', 'no certificate');
+      this.verified.push({ repair: options.repair });
+      return this.#verifyEvents();
+    });
+  }
+
+  async *#verifyEvents(): AsyncGenerator<VerifyEvent> {
+    await Promise.resolve();
+    yield* this.verifyEvents;
+    if (this.verifyFault) throw this.verifyFault;
   }
 
   setState(id: JobId, state: JobState): void {

@@ -201,6 +201,51 @@ test('job run: an owner that holds as many segments, but another one, is asked a
   t.is(world.verdict?.checkpoint.pass, 2);
 });
 
+for (const [title, sizeBytes, metadataOnly] of [
+  ['of a metadata-only load', 250, true],
+  ['of an empty file', 0, false],
+  ['of a file with bytes', 250, false],
+] as const) {
+  test(`job run: a record ${title} that a home lost is put back by the next pass`, async (t) => {
+    const world = storyWorld({ spec: { replicaCount: 2, metadataOnly } });
+    world.put('a', sizeBytes);
+    let isLost = false;
+    world.delayMs = (what) => {
+      // The last batches are out, the inventories are not asked for yet.
+      if (what === 'result' && !isLost) {
+        isLost = true;
+        world.clock.setTimer(2, () => void world.owner('p2').catalog.delete('s3://b/d/a'));
+      }
+      return what === 'batch' ? 5 : 1;
+    };
+    world.lead();
+    t.true(await world.finish());
+    t.is(world.verdict?.state, 'SUCCEEDED');
+    t.is((await world.owner('p2').catalog.get('s3://b/d/a'))?.sizeBytes, sizeBytes);
+    t.is((await world.owner('p1').catalog.get('s3://b/d/a'))?.sizeBytes, sizeBytes);
+    const { expected } = world.verdict?.checkpoint ?? {};
+    t.deepEqual(
+      P.map((peer) => expected?.[peer]?.recordCount),
+      [1, 1, undefined],
+    );
+  });
+}
+
+test('job run: the record of the new version takes the place of the old one', async (t) => {
+  const world = storyWorld();
+  world.put('a', 250);
+  world.fate = (_owner, task, path) => {
+    if (task.index !== 1 || world.objects[0]?.version !== 'v1') return undefined;
+    world.put('a', 250, 'v2');
+    return { code: 'ufs_changed', message: path };
+  };
+  world.lead();
+  t.true(await world.finish());
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.is((await world.owner('p1').catalog.get('s3://b/d/a'))?.version, 'v2');
+  t.is(world.run.pass, 1, 'no further pass was needed');
+});
+
 test('job run: an inventory of an earlier pass proves nothing about this one', async (t) => {
   const world = storyWorld({ spec: { replicaCount: 1 } });
   world.put('a', 50);

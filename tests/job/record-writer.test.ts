@@ -1,9 +1,12 @@
 import test from 'ava';
 import { jobId } from '../../src/base/ids.ts';
+import { formatDigest, recordDigest } from '../../src/cache/digest.ts';
 import type { FileRecord } from '../../src/cache/file-catalog.ts';
 import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
 import { RecordWriter } from '../../src/job/record-writer.ts';
 import { settle } from '../data/support.ts';
+
+const HOLDER = jobId('a/1.1');
 
 function record(changes: Partial<FileRecord> = {}): FileRecord {
   return {
@@ -22,14 +25,16 @@ function record(changes: Partial<FileRecord> = {}): FileRecord {
 test('record writer: what arrives during a write shares the next one', async (t) => {
   const catalog = new MemoryFileCatalog();
   const groups: number[] = [];
-  const putAll = catalog.putAll.bind(catalog);
-  catalog.putAll = async (records) => {
-    groups.push(records.length);
+  const hold = catalog.hold.bind(catalog);
+  catalog.hold = async (held) => {
+    groups.push(held.length);
     await settle();
-    await putAll(records);
+    await hold(held);
   };
   const writer = new RecordWriter(catalog);
-  const puts = Array.from({ length: 50 }, (_, n) => writer.put(record({ path: `p${n}` }), false));
+  const puts = Array.from({ length: 50 }, (_, n) =>
+    writer.put(record({ path: `p${n}` }), false, HOLDER),
+  );
   await Promise.all(puts);
   t.deepEqual(groups, [1, 49]);
   t.is(await catalog.count(), 50);
@@ -37,16 +42,16 @@ test('record writer: what arrives during a write shares the next one', async (t)
 
 test('record writer: a failed write fails those who wait for it, and no others', async (t) => {
   const catalog = new MemoryFileCatalog();
-  const putAll = catalog.putAll.bind(catalog);
+  const hold = catalog.hold.bind(catalog);
   let failures = 1;
-  catalog.putAll = async (records) => {
+  catalog.hold = async (held) => {
     await settle();
     if (failures-- > 0) throw new Error('disk');
-    await putAll(records);
+    await hold(held);
   };
   const writer = new RecordWriter(catalog);
-  const first = writer.put(record({ path: 'p1' }), false);
-  const second = writer.put(record({ path: 'p2' }), false);
+  const first = writer.put(record({ path: 'p1' }), false, HOLDER);
+  const second = writer.put(record({ path: 'p2' }), false, HOLDER);
   await t.throwsAsync(first, { message: 'disk' });
   t.true(await second);
   t.is(await catalog.get('p1'), undefined);
@@ -55,20 +60,20 @@ test('record writer: a failed write fails those who wait for it, and no others',
 test('record writer: an equal record of another job stays theirs, with the most replicas', async (t) => {
   const catalog = new MemoryFileCatalog();
   const writer = new RecordWriter(catalog);
-  t.true(await writer.put(record(), false));
-  t.true(await writer.put(record(), false), 'ours, before or now');
+  t.true(await writer.put(record(), false, HOLDER));
+  t.true(await writer.put(record(), false, HOLDER), 'ours, before or now');
   const other = record({ loadedBy: jobId('b') });
-  t.false(await writer.put(other, false));
-  t.false(await writer.put({ ...other, replicaCount: 3 }, false));
+  t.false(await writer.put(other, false, HOLDER));
+  t.false(await writer.put({ ...other, replicaCount: 3 }, false, HOLDER));
   t.like(await catalog.get('s3://b/a'), { loadedBy: jobId('a'), replicaCount: 3 });
-  t.false(await writer.put({ ...other, replicaCount: 2 }, false));
+  t.false(await writer.put({ ...other, replicaCount: 2 }, false, HOLDER));
   t.is((await catalog.get('s3://b/a'))?.replicaCount, 3);
 });
 
 test('record writer: another version, cut or a reload replaces what was there', async (t) => {
   const catalog = new MemoryFileCatalog();
   const writer = new RecordWriter(catalog);
-  await writer.put(record(), false);
+  await writer.put(record(), false, HOLDER);
   for (const change of [
     { version: 'v2' },
     { segmentSizeBytes: 4 },
@@ -76,9 +81,23 @@ test('record writer: another version, cut or a reload replaces what was there', 
     { sizeBytes: 9 },
   ]) {
     const next = record({ ...change, loadedBy: jobId('b') });
-    t.true(await writer.put(next, false));
+    t.true(await writer.put(next, false, HOLDER));
     t.deepEqual(await catalog.get('s3://b/a'), next);
   }
-  t.true(await writer.put(record({ sizeBytes: 9, loadedBy: jobId('c') }), true));
+  t.true(await writer.put(record({ sizeBytes: 9, loadedBy: jobId('c') }), true, HOLDER));
   t.is((await catalog.get('s3://b/a'))?.loadedBy, jobId('c'));
+});
+
+test('record writer: what is held is counted as it is stored now, new or not', async (t) => {
+  const catalog = new MemoryFileCatalog();
+  const writer = new RecordWriter(catalog);
+  const other = jobId('b/1.1');
+  await writer.put(record(), false, HOLDER);
+  await writer.put(record({ path: 's3://b/c', loadedBy: jobId('b') }), false, other);
+  await writer.put(record({ loadedBy: jobId('b') }), false, other);
+  const digest = formatDigest(recordDigest(record()));
+  t.deepEqual(await catalog.heldInventory(HOLDER, 's3://b'), { recordCount: 1, digest });
+  t.is((await catalog.heldInventory(other, 's3://b')).recordCount, 2);
+  await catalog.delete('s3://b/a');
+  t.is((await catalog.heldInventory(HOLDER, 's3://b')).recordCount, 0);
 });

@@ -46,6 +46,7 @@ async function world() {
           throw new RingloadError('path_not_mounted', path);
         },
       },
+      verifier: { verify: () => noEvents() },
       state: () => own.state,
       leader: () => leader.id,
       self: id,
@@ -61,6 +62,11 @@ async function world() {
   mesh(peers);
   await net.until('the link', () => allLinked(peers));
   return { net, a, b, leader, store, members };
+}
+
+/** What a verification is made of has tests of its own. */
+async function* noEvents(): AsyncGenerator<never> {
+  // Nothing is told.
 }
 
 test('submit: what exists is committed', async (t) => {

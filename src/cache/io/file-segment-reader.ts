@@ -16,8 +16,8 @@ export class FileSegmentReader implements SegmentReader {
   readonly lengthBytes: number;
   readonly crc32c: number;
   readonly loadedBy?: JobId;
+  readonly copy: SegmentCopy;
   readonly #store: StoreParts;
-  readonly #copy: SegmentCopy;
   readonly #stored: StoredSegment;
   #isClosed = false;
   #activeReadCount = 0;
@@ -37,7 +37,7 @@ export class FileSegmentReader implements SegmentReader {
     this.crc32c = parts.crc32c;
     if (parts.loadedBy !== undefined) this.loadedBy = parts.loadedBy;
     this.#store = parts.store;
-    this.#copy = copy;
+    this.copy = copy;
     this.#stored = {
       directory: copy.directory,
       region: copy.region,
@@ -80,7 +80,7 @@ export class FileSegmentReader implements SegmentReader {
 
   /** Drops and counts the segment. */
   dropDamaged(): void {
-    dropDamaged(this.#store, this.#copy);
+    dropDamaged(this.#store, this.copy);
   }
 
   async #readBlocks(start: number, end: number): Promise<Uint8Array> {
@@ -91,13 +91,13 @@ export class FileSegmentReader implements SegmentReader {
       if (blocks) return blocks;
     } catch (error) {
       // What the disk does not give back is as lost as what it gives back wrong.
-      dropDamaged(this.#store, this.#copy);
+      dropDamaged(this.#store, this.copy);
       throw error;
     } finally {
       this.#activeReadCount--;
       this.#unpinWhenDone();
     }
-    dropDamaged(this.#store, this.#copy);
+    dropDamaged(this.#store, this.copy);
     throw new RingloadError(
       'segment_corrupt',
       `read segment ${this.key.index} of ${this.key.path}: a checksum failed, the copy is dropped`,
@@ -106,6 +106,6 @@ export class FileSegmentReader implements SegmentReader {
 
   #unpinWhenDone(): void {
     if (!this.#isClosed || this.#activeReadCount > 0) return;
-    this.#copy.directory.unpin(this.#copy.region);
+    this.copy.directory.unpin(this.copy.region);
   }
 }

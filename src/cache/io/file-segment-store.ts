@@ -18,6 +18,7 @@ import type {
   Inventory,
   Reservation,
   ResidentSegment,
+  SegmentCheck,
   SegmentKey,
   SegmentReader,
   SegmentStore,
@@ -117,29 +118,32 @@ export class FileSegmentStore implements SegmentStore {
 
   async open(key: SegmentKey): Promise<SegmentReader | undefined> {
     this.#checkOpen();
-    return this.#open(key, { isDemand: true });
+    const id = this.#find(key);
+    if (id === NO_ENTRY) return undefined;
+    const opened = await this.#open(id, key);
+    if (typeof opened === 'string') return undefined;
+    const { hash, location } = opened.copy;
+    const { table } = this.#parts;
+    if (table.findAt(hash, location.slot, location.recordOffset) === id) table.touch(id);
+    return opened;
   }
 
-  async verify(key: SegmentKey): Promise<boolean> {
+  async check(key: SegmentKey): Promise<SegmentCheck> {
     this.#checkOpen();
-    const reader = await this.#open(key, { isDemand: false });
-    if (!reader) return false;
+    const id = this.#find(key);
+    if (id === NO_ENTRY) return { state: 'missing' };
+    const { region, location } = this.#copyOf(id);
+    // Why: what is remembered of the record would hide that its bytes are gone.
+    this.#parts.records.delete(recordName(region, location.recordOffset));
     try {
-      let crc = 0;
-      for await (const chunk of reader.read(0, reader.lengthBytes)) {
-        crc = this.#parts.crc32c(chunk, crc);
-      }
-      if (crc === reader.crc32c) return true;
+      const opened = await this.#open(id, key);
+      return typeof opened === 'string' ? { state: opened } : await this.#checkBytes(opened);
     } catch (error) {
-      // The reader has dropped the segment; only what is not about the segment goes on.
+      // The copy has been dropped; only what is not about this segment goes on.
       const code = error instanceof RingloadError ? error.code : 'internal';
       if (code !== 'segment_corrupt' && code !== 'cache_io') throw error;
-      return false;
-    } finally {
-      reader.close();
+      return { state: 'damaged' };
     }
-    reader.dropDamaged();
-    return false;
   }
 
   async drop(key: SegmentKey): Promise<boolean> {
@@ -275,13 +279,8 @@ export class FileSegmentStore implements SegmentStore {
     return obstacle ?? 'full';
   }
 
-  async #open(
-    key: SegmentKey,
-    { isDemand }: { isDemand: boolean },
-  ): Promise<FileSegmentReader | undefined> {
-    const { table } = this.#parts;
-    const id = this.#find(key);
-    if (id === NO_ENTRY) return undefined;
+  /** A reader of the entry's segment, or why there is none. @throws cache_io */
+  async #open(id: EntryId, key: SegmentKey): Promise<FileSegmentReader | 'damaged' | 'missing'> {
     const copy = this.#copyOf(id);
     const { lengthBytes, crc32c, loadedBy } = this.#describe(id, key);
     copy.directory.pin(copy.region);
@@ -295,19 +294,27 @@ export class FileSegmentStore implements SegmentStore {
     } finally {
       if (!body) copy.directory.unpin(copy.region);
     }
-    if (!body) return undefined;
+    if (!body) return 'damaged';
     if (!isSameKey(body.key, key)) {
       // Two keys of one hash: the other one is resident, so this one is a miss.
       copy.directory.unpin(copy.region);
-      return undefined;
-    }
-    if (
-      isDemand &&
-      table.findAt(copy.hash, copy.location.slot, copy.location.recordOffset) === id
-    ) {
-      table.touch(id);
+      return 'missing';
     }
     return new FileSegmentReader({ store: this.#parts, copy, body, lengthBytes, crc32c, loadedBy });
+  }
+
+  /** Reads all of it, block by block, and closes it. @throws segment_corrupt, cache_io */
+  async #checkBytes(reader: FileSegmentReader): Promise<SegmentCheck> {
+    const { lengthBytes, crc32c } = reader;
+    try {
+      let crc = 0;
+      for await (const chunk of reader.read(0, lengthBytes)) crc = this.#parts.crc32c(chunk, crc);
+      if (crc === crc32c) return { state: 'sound', lengthBytes, crc32c };
+    } finally {
+      reader.close();
+    }
+    reader.dropDamaged();
+    return { state: 'damaged' };
   }
 
   /** Undefined when the record is damaged. @throws cache_io */

@@ -1,6 +1,6 @@
 /**
  * The file catalog on LevelDB: one entry per file under its path, in order of UTF-8 bytes, and one
- * that counts them, changed in the same durable batch.
+ * that counts them, changed in the same batch. A file's entry also names those who hold it.
  *
  * Each entry carries a checksum of its key and value, because LevelDB does not check what it reads:
  * a damaged entry counts as not there, so its file counts as not loaded.
@@ -10,14 +10,19 @@
 import { RingloadError } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoint.ts';
 import { silentLogger, type Logger } from '../../base/logger.ts';
+import type { JobId } from '../../base/ids.ts';
 import { catalogRange, endOfPrefix } from '../catalog-range.ts';
-import type { FileCatalog, FileRecord } from '../file-catalog.ts';
+import { addDigests, formatDigest, recordDigest } from '../digest.ts';
+import type { FileCatalog, FileRecord, HeldRecord, RecordInventory } from '../file-catalog.ts';
+import { withHolder } from '../holders.ts';
 import { compareUtf8 } from '../utf8-order.ts';
 import { cacheIoError } from './cache-io-error.ts';
 import { isCorruption, lockLevel, openLevel, type Level } from './open-level.ts';
 import { openEntry, sealEntry } from './sealed-entry.ts';
 
 const FILE = 'f';
+/** Entries that an inventory reads at once. */
+const INVENTORY_PAGE_COUNT = 1000;
 const COUNT_KEY = 'm:count';
 const FORMAT_KEY = 'm:format';
 const FORMAT_VERSION = 2;
@@ -25,6 +30,21 @@ const FORMAT_VERSION = 2;
 type Operation =
   | { readonly type: 'put'; readonly key: string; readonly value: string }
   | { readonly type: 'del'; readonly key: string };
+/** A record as it is stored. */
+type Entry = FileRecord & { readonly heldBy?: readonly JobId[] };
+type EntryChange = Omit<HeldRecord, 'holder'> & { readonly holder: JobId | undefined };
+
+interface ScanRequest {
+  readonly root: string;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+interface PlannedChange {
+  readonly operations: readonly Operation[];
+  readonly addedCount: number;
+  readonly isDurable: boolean;
+}
 
 export class LevelFileCatalog implements FileCatalog {
   readonly #directoryPath: string;
@@ -71,60 +91,48 @@ export class LevelFileCatalog implements FileCatalog {
 
   async get(path: string): Promise<FileRecord | undefined> {
     return this.#attempt('read the file catalog', async () => {
-      const sealed = await this.#level.get(FILE + path);
-      return sealed === undefined ? undefined : this.#open(path, sealed);
+      const [entry] = await this.#read([path]);
+      return entry && recordOf(entry);
     });
   }
 
   async putAll(records: readonly FileRecord[]): Promise<void> {
-    if (records.length === 0) return;
-    const byPath = new Map(records.map((record) => [record.path, record]));
-    await this.#change(async () => {
-      const keys = [...byPath.keys()].map((path) => FILE + path);
-      const known = await this.#level.hasMany(keys);
-      const operations = [...byPath].map(([path, value]): Operation => ({
-        type: 'put',
-        key: FILE + path,
-        value: sealEntry(path, value),
-      }));
-      return { operations, addedCount: known.filter((isKnown) => !isKnown).length };
-    });
+    await this.#put(records.map((record) => ({ record, holder: undefined, isNew: true })));
+  }
+
+  async hold(held: readonly HeldRecord[]): Promise<void> {
+    await this.#put(held);
+  }
+
+  async heldInventory(holder: JobId, root: string): Promise<RecordInventory> {
+    await this.#lastChange;
+    let recordCount = 0;
+    let digest = 0n;
+    let after: string | undefined;
+    for (;;) {
+      const request = { root, limit: INVENTORY_PAGE_COUNT };
+      const page = await this.#scan(after === undefined ? request : { ...request, after });
+      for (const entry of page) {
+        if (!entry.heldBy?.includes(holder)) continue;
+        recordCount++;
+        digest = addDigests(digest, recordDigest(entry));
+      }
+      if (page.length < INVENTORY_PAGE_COUNT) break;
+      after = page.at(-1)?.path;
+    }
+    return { recordCount, digest: formatDigest(digest) };
   }
 
   async delete(path: string): Promise<void> {
     await this.#change(async () => {
       if (!(await this.#level.has(FILE + path))) return undefined;
-      return { operations: [{ type: 'del', key: FILE + path }], addedCount: -1 };
+      const operations = [{ type: 'del', key: FILE + path } as const];
+      return { operations, addedCount: -1, isDurable: true };
     });
   }
 
-  async scan(request: {
-    root: string;
-    after?: string;
-    limit: number;
-  }): Promise<readonly FileRecord[]> {
-    const { exact, prefix } = catalogRange(request.root);
-    const after = request.after === undefined ? undefined : FILE + request.after;
-    const found: FileRecord[] = [];
-    if (exact !== undefined && (after === undefined || isAfter(FILE + exact, after))) {
-      const record = await this.get(exact);
-      if (record) found.push(record);
-    }
-    const first = FILE + prefix;
-    const end = endOfPrefix(first);
-    const isPastStart = after !== undefined && !isAfter(first, after);
-    if (isPastStart && !isAfter(end, after)) return found.slice(0, request.limit);
-    const limit = request.limit - found.length;
-    if (limit <= 0) return found.slice(0, request.limit);
-    const range = isPastStart ? { gt: after, lt: end, limit } : { gte: first, lt: end, limit };
-    const below = await this.#attempt('scan the file catalog', () =>
-      this.#level.iterator(range).all(),
-    );
-    for (const [key, sealed] of below) {
-      const record = this.#open(key.slice(FILE.length), sealed);
-      if (record) found.push(record);
-    }
-    return found;
+  async scan(request: ScanRequest): Promise<readonly FileRecord[]> {
+    return (await this.#scan(request)).map(recordOf);
   }
 
   async count(): Promise<number> {
@@ -140,17 +148,80 @@ export class LevelFileCatalog implements FileCatalog {
     await this.#lock.close();
   }
 
+  /** Fewer than `limit` only at the end of the range: damaged entries make no page shorter. */
+  async #scan(request: ScanRequest): Promise<readonly Entry[]> {
+    const { root, limit } = request;
+    const { exact, prefix } = catalogRange(root);
+    const after = request.after === undefined ? undefined : FILE + request.after;
+    const found: Entry[] = [];
+    if (exact !== undefined && (after === undefined || isAfter(FILE + exact, after))) {
+      const [entry] = await this.#attempt('scan the file catalog', () => this.#read([exact]));
+      if (entry) found.push(entry);
+    }
+    const first = FILE + prefix;
+    const lt = endOfPrefix(first);
+    let start: { gt: string } | { gte: string } = { gte: first };
+    if (after !== undefined && !isAfter(first, after)) start = { gt: after };
+    while (found.length < limit) {
+      if ('gt' in start && !isAfter(lt, start.gt)) break;
+      const range = { ...start, lt, limit: limit - found.length };
+      const page = await this.#attempt('scan the file catalog', () =>
+        this.#level.iterator(range).all(),
+      );
+      for (const [key, sealed] of page) {
+        const entry = this.#open(key.slice(FILE.length), sealed);
+        if (entry) found.push(entry);
+      }
+      const last = page.at(-1)?.[0];
+      if (last === undefined || page.length < range.limit) break;
+      start = { gt: last };
+    }
+    return found.slice(0, limit);
+  }
+
+  async #read(paths: readonly string[]): Promise<(Entry | undefined)[]> {
+    const sealed = await this.#level.getMany(paths.map((path) => FILE + path));
+    return paths.map((path, position) => {
+      const text = sealed[position];
+      return text === undefined ? undefined : this.#open(path, text);
+    });
+  }
+
   /** Undefined, and told, when the entry is damaged. */
-  #open(path: string, sealed: string): FileRecord | undefined {
-    const record = openEntry(path, sealed) as FileRecord | undefined;
-    if (!record) this.#logger.warn('passed over a damaged entry of the file catalogue', { path });
-    return record;
+  #open(path: string, sealed: string): Entry | undefined {
+    const entry = openEntry(path, sealed) as Entry | undefined;
+    if (!entry) this.#logger.warn('passed over a damaged entry of the file catalogue', { path });
+    return entry;
+  }
+
+  /** The last one of a path counts; its holders are those of all, and of what was there. */
+  async #put(changes: readonly EntryChange[]): Promise<void> {
+    if (changes.length === 0) return;
+    await this.#change(async () => {
+      const paths = [...new Set(changes.map(({ record }) => record.path))];
+      const keys = paths.map((path) => FILE + path);
+      const isKnown = await this.#level.hasMany(keys);
+      const known = isKnown.includes(true) ? await this.#read(paths) : [];
+      const entries = new Map(paths.map((path, position) => [path, known[position]]));
+      for (const change of changes) {
+        const { path } = change.record;
+        entries.set(path, changedEntry(entries.get(path), change));
+      }
+      const operations = [...entries].map(([path, entry]): Operation => ({
+        type: 'put',
+        key: FILE + path,
+        value: sealEntry(path, entry),
+      }));
+      return {
+        operations,
+        addedCount: isKnown.filter((isThere) => !isThere).length,
+        isDurable: changes.some(({ isNew }) => isNew),
+      };
+    });
   }
 
   /** Plans and writes one batch after all earlier ones. */
-  #change(
-    plan: () => Promise<{ operations: Operation[]; addedCount: number } | undefined>,
-  ): Promise<void> {
+  #change(plan: () => Promise<PlannedChange | undefined>): Promise<void> {
     const change = this.#lastChange.then(async () => {
       if (this.#mustMend) await this.#mend();
       await this.#attempt('write the file catalog', async () => {
@@ -160,7 +231,8 @@ export class LevelFileCatalog implements FileCatalog {
         const countOperation: Operation = { type: 'put', key: COUNT_KEY, value: String(count) };
         failpoint('catalog.batch.begin');
         try {
-          await this.#level.batch([...planned.operations, countOperation], { sync: true });
+          const sync = planned.isDurable;
+          await this.#level.batch([...planned.operations, countOperation], { sync });
         } catch (error) {
           this.#mustMend = true;
           throw error;
@@ -203,6 +275,19 @@ export class LevelFileCatalog implements FileCatalog {
     });
     return this.#mending;
   }
+}
+
+function changedEntry(known: Entry | undefined, { record, holder, isNew }: EntryChange): Entry {
+  const heldBy = known?.heldBy ?? [];
+  const content = known && !isNew ? recordOf(known) : record;
+  const holders = holder === undefined ? heldBy : withHolder(heldBy, holder);
+  return holders.length === 0 ? content : { ...content, heldBy: holders };
+}
+
+function recordOf(entry: Entry): FileRecord {
+  if (entry.heldBy === undefined) return entry;
+  const { heldBy: _, ...record } = entry;
+  return record;
 }
 
 async function openDatabase(

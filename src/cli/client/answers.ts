@@ -11,6 +11,7 @@ import type {
   SubmitOutcome,
 } from '../../http/services.ts';
 import {
+  type Certificate,
   type FailedFile,
   type JobCounters,
   JOB_STATES,
@@ -20,6 +21,13 @@ import {
   ZERO_COUNTERS,
 } from '../../job/job-status.ts';
 import type { JobSpec } from '../../job/spec.ts';
+import {
+  type CopySums,
+  type Difference,
+  DIFFERENCE_KINDS,
+  type VerifyProgress,
+  type VerifyReport,
+} from '../../verify/report.ts';
 import {
   boolean,
   brandedNumber,
@@ -74,6 +82,26 @@ const jobCounters = shape<JobCounters>(
 
 const taskIncident = shape<TaskIncident>({ task: text, reason: text, message: text });
 
+const certifiedInventory = {
+  segmentCount: number,
+  bytes: number,
+  digest: text,
+  recordCount: number,
+  recordDigest: text,
+} as const;
+
+const certificate = shape<Certificate>({
+  ...certifiedInventory,
+  epoch: number,
+  peers: listOf(
+    shape<Certificate['peers'][number]>({
+      ...certifiedInventory,
+      peerId: peerIdText,
+      address: text,
+    }),
+  ),
+});
+
 export const jobStatus = shape<JobStatus>({
   id: jobIdText,
   spec: jobSpec,
@@ -101,6 +129,7 @@ export const jobStatus = shape<JobStatus>({
   ),
   amplification: optional(number),
   digest: optional(text),
+  certificate: optional(certificate),
   failedFiles: listOf(
     shape<FailedFile>({ path: text, code: brandedText<ErrorCode>(), message: text }),
   ),
@@ -118,6 +147,59 @@ export const jobList = shape<{ readonly jobs: readonly JobStatus[] }>({ jobs: li
 export const stopAnswer = shape<{ readonly stopped: boolean }>({ stopped: boolean });
 
 export const retryAnswer = shape<{ readonly jobId: JobId }>({ jobId: jobIdText });
+
+const copySums = shape<CopySums>(certifiedInventory);
+const verifyProgress = shape<VerifyProgress>({
+  fileCount: number,
+  copyCount: number,
+  bytes: number,
+  differenceCount: number,
+});
+
+const verifyReport = shape<VerifyReport>({
+  jobId: jobIdText,
+  path: text,
+  equal: boolean,
+  epoch: brandedNumber<Epoch>(),
+  ringChanged: boolean,
+  certified: copySums,
+  found: copySums,
+  checked: verifyProgress,
+  counts: shape<VerifyReport['counts']>({
+    missing: number,
+    damaged: number,
+    'other-version': number,
+    unreachable: number,
+  }),
+  repaired: shape<VerifyReport['repaired']>({ fromPeer: number, fromUfs: number, failed: number }),
+  differences: listOf(
+    shape<Difference>({
+      path: text,
+      segment: optional(number),
+      peerId: optional(peerIdText),
+      kind: oneOf(DIFFERENCE_KINDS),
+      message: optional(text),
+      repaired: optional(oneOf(['from-peer', 'from-ufs', 'no'])),
+    }),
+  ),
+  notes: listOf(text),
+});
+
+/** One line of the answer to a verification; before the first event it is empty. */
+export const verifyLine = shape<{
+  readonly progress?: VerifyProgress;
+  readonly report?: VerifyReport;
+  readonly error?: { readonly code: ErrorCode; readonly detail: string };
+}>({
+  progress: optional(verifyProgress),
+  report: optional(verifyReport),
+  error: optional(
+    shape<{ readonly code: ErrorCode; readonly detail: string }>({
+      code: brandedText<ErrorCode>(),
+      detail: text,
+    }),
+  ),
+});
 
 const memberView = shape<MemberView>({
   id: peerIdText,

@@ -10,6 +10,7 @@ import { RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { JobId, PeerId } from '../../base/ids.ts';
 import type { ClusterView, FilePlacement, FileStat } from '../../http/services.ts';
 import { isActive, type JobStatus } from '../../job/job-status.ts';
+import type { VerifyProgress, VerifyReport } from '../../verify/report.ts';
 import {
   clusterView,
   type FilePage,
@@ -22,9 +23,17 @@ import {
   stopAnswer,
   type SubmitAnswer,
   submitAnswer,
+  verifyLine,
 } from './answers.ts';
 import { type Check, MalformedAnswer } from './decode.ts';
-import { Exchanger, type PeerReply, type PeerRequest, transportError } from './exchange.ts';
+import {
+  discard,
+  Exchanger,
+  linesOf,
+  type PeerReply,
+  type PeerRequest,
+  transportError,
+} from './exchange.ts';
 import {
   describeFailure,
   mayHaveArrived,
@@ -123,6 +132,31 @@ export class RingloadClient implements AsyncDisposable {
     }
   }
 
+  /** Resolves with the report; tells how far it is meanwhile. */
+  async verify(
+    id: string,
+    options: { readonly repair: boolean; readonly onProgress: (progress: VerifyProgress) => void },
+  ): Promise<VerifyReport> {
+    const query = options.repair ? queryOf({ repair: 'true' }) : '';
+    const target = `/v1/jobs/${encodeURIComponent(id)}/verify${query}`;
+    const request: PeerRequest = { method: 'POST', target, body: {} };
+    const { body, origin } = await this.#openBody(request);
+    try {
+      for await (const line of linesOf(body)) {
+        const { progress, report, error } = verifyLine(JSON.parse(line), '');
+        if (error) throw new RingloadError(error.code, error.detail);
+        if (progress) options.onProgress(progress);
+        if (report) return report;
+      }
+    } catch (thrown) {
+      throw this.brokenBody(origin, thrown);
+    } finally {
+      discard(body);
+    }
+    const message = `${addressOf(origin)} ended the verification without a report`;
+    throw new RingloadError('peer_unreachable', message);
+  }
+
   async cluster(options?: CallOptions): Promise<ClusterView> {
     const view = await this.#get('/v1/cluster', clusterView, options);
     this.#learnFrom(view);
@@ -166,18 +200,7 @@ export class RingloadClient implements AsyncDisposable {
       target: `/v1/files/content${queryOf({ path })}`,
       headers: { accept: 'application/octet-stream', ...headers },
     };
-    const { value } = await this.#failOver(
-      this.#callOptions(),
-      async (origin, headersTimeoutMs) => {
-        const reply = await this.#exchanger.send(origin, request, {
-          headersTimeoutMs,
-          bodyTimeoutMs: BODY_TIMEOUT_MS,
-          ...signalOf(this.#options.signal),
-        });
-        return { ...reply, origin };
-      },
-    );
-    return value;
+    return this.#openBody(request);
   }
 
   /** A body broke off in the middle: the next call asks another peer first. */
@@ -201,6 +224,22 @@ export class RingloadClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** The answer of the best peer, its body still to be read. */
+  async #openBody(request: PeerRequest): Promise<PeerReply & { readonly origin: string }> {
+    const { value } = await this.#failOver(
+      this.#callOptions(),
+      async (origin, headersTimeoutMs) => {
+        const reply = await this.#exchanger.send(origin, request, {
+          headersTimeoutMs,
+          bodyTimeoutMs: BODY_TIMEOUT_MS,
+          ...signalOf(this.#options.signal),
+        });
+        return { ...reply, origin };
+      },
+    );
+    return value;
   }
 
   async #get<T>(target: string, check: Check<T>, options?: CallOptions): Promise<T> {

@@ -119,6 +119,21 @@ export function discard(body: Readable): void {
   body.destroy();
 }
 
+/** The lines of a body, each bounded as a whole answer is. */
+export async function* linesOf(body: Readable): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of body.setEncoding('utf8') as AsyncIterable<string>) {
+    rest += chunk;
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
+      yield rest.slice(0, end);
+      rest = rest.slice(end + 1);
+    }
+    if (rest.length > ANSWER_MAX_BYTES) {
+      throw new RingloadError('payload_too_large', `a line exceeds ${ANSWER_MAX_BYTES} bytes`);
+    }
+  }
+}
+
 /** A failure of the connection as an error that says what happened in plain words. */
 export function transportError(
   origin: string,

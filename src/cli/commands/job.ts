@@ -1,4 +1,4 @@
-/** `job list`, `job status`, `job stop`, `job retry`: jobs by id, or by path (the newest of it). */
+/** `job list`, `status`, `stop`, `retry`, `verify`: jobs by id, or by path (the newest of it). */
 import { RingloadError } from '../../base/errors.ts';
 import { isUuid } from '../../base/ids.ts';
 import { isActive, JOB_STATES, type JobState, type JobStatus } from '../../job/job-status.ts';
@@ -15,9 +15,11 @@ import {
 } from '../format.ts';
 import { jobReportLines } from '../job-report.ts';
 import { nearest } from '../../config/nearest.ts';
+import { progressText, verifyReportLines } from '../verify-report.ts';
 import { waitAndReport } from './load-run.ts';
 
 const ANY_STATE = 'ALL';
+const PROGRESS_INTERVAL_MS = 5000;
 
 export async function runJobList(context: CliContext, input: CommandInput): Promise<number> {
   const state = stateOf(input.text('jobState'));
@@ -66,6 +68,42 @@ export async function runJobRetry(context: CliContext, input: CommandInput): Pro
     else await context.terminal.writeLine(jobId);
     return 0;
   });
+}
+
+/** Exit code 0 when all that was certified is there, repaired or not; 1 when it is not. */
+export async function runJobVerify(context: CliContext, input: CommandInput): Promise<number> {
+  const { terminal } = context;
+  return context.withClient(async (client) => {
+    const { id } = await findJob(client, input.argument(0));
+    const meter = new RateLimitedLine((line) => {
+      terminal.message(line);
+    });
+    const report = await client.verify(id, {
+      repair: input.flag('repair'),
+      onProgress: (progress) => {
+        meter.tell(`checked ${progressText(progress)}`);
+      },
+    });
+    if (context.json) await terminal.writeJson(report);
+    else for (const line of verifyReportLines(report)) await terminal.writeLine(line);
+    return report.equal ? 0 : 1;
+  });
+}
+
+/** A line now and then: each is one more in a log. */
+class RateLimitedLine {
+  readonly #write: (line: string) => void;
+  #nextMs = performance.now() + PROGRESS_INTERVAL_MS;
+
+  constructor(write: (line: string) => void) {
+    this.#write = write;
+  }
+
+  tell(line: string): void {
+    if (performance.now() < this.#nextMs) return;
+    this.#nextMs = performance.now() + PROGRESS_INTERVAL_MS;
+    this.#write(line);
+  }
 }
 
 /** @throws not_found */

@@ -7,6 +7,7 @@ import { parseJobSpec } from '../../job/parse-spec.ts';
 import { readJsonObject } from '../body.ts';
 import type { HttpContext, HttpDeps, HttpRouter } from '../context.ts';
 import { replyJson } from '../reply.ts';
+import { streamLines } from '../stream-lines.ts';
 
 export function mountJobs(router: HttpRouter, deps: HttpDeps): void {
   const { jobs, limits } = deps.services;
@@ -48,6 +49,16 @@ export function mountJobs(router: HttpRouter, deps: HttpDeps): void {
     ctx.state.query.allowOnly();
     const { jobId } = await jobs.retry({ id: idOf(ctx.params) });
     replyAccepted(ctx, { jobId });
+  });
+
+  router.post('/v1/jobs/:id/verify', async (ctx) => {
+    const repair = ctx.state.query.allowOnly('repair').boolean('repair', false);
+    const gone = new AbortController();
+    ctx.res.once('close', () => {
+      gone.abort(new RingloadError('cancelled', 'the client went away'));
+    });
+    const events = await jobs.verify({ id: idOf(ctx.params) }, { repair }, gone.signal);
+    await streamLines(ctx, events, gone.signal, deps);
   });
 }
 

@@ -2,6 +2,7 @@
 import { ERROR_TABLE } from '../../base/errors.ts';
 import { JOB_STATES } from '../../job/job-status.ts';
 import { JOB_LIMITS } from '../../job/spec.ts';
+import { certificate, verifyEvent } from './openapi-verify.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -87,6 +88,7 @@ const jobStatus = object(
     ),
     amplification: { type: 'number', description: 'UFS bytes read / unique bytes loaded' },
     digest: text,
+    certificate,
     failedFiles: listOf(object({ path, code: text, message: text })),
     recentFailedTasks: listOf(incident),
     recentRetryingTasks: listOf(incident),
@@ -100,6 +102,7 @@ const jobStatus = object(
   'endedAtMs',
   'amplification',
   'digest',
+  'certificate',
   'failedFilesSavedTo',
   'leaderId',
 );
@@ -160,6 +163,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     ),
   ),
   JobStatus: jobStatus,
+  VerifyEvent: verifyEvent,
   JobList: object({ jobs: listOf(ref('JobStatus')) }),
   Stopped: object({ stopped: { ...flag, description: 'false: nothing was running' } }),
   Cluster: object(

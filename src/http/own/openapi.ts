@@ -5,6 +5,7 @@
 import type { HttpDeps, HttpRouter } from '../context.ts';
 import { PROBLEM_TYPE } from '../problem.ts';
 import { JSON_TYPE, replyText } from '../reply.ts';
+import { LINES_TYPE } from '../stream-lines.ts';
 import { ref, SCHEMAS } from './openapi-schemas.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -60,6 +61,21 @@ const OPERATIONS: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
       summary: 'Load again what failed',
       parameters: [idParameter],
       gives: { 202: json('JobAccepted', 'committed; Location names the job') },
+    },
+  },
+  '/v1/jobs/{id}/verify': {
+    post: {
+      summary: 'Read and check on every disk what the job was certified to have loaded',
+      parameters: [
+        idParameter,
+        parameter('query', 'repair', 'true brings back what is missing or damaged', false),
+      ],
+      gives: {
+        200: {
+          description: 'one VerifyEvent a line: progress, and the report at the end',
+          content: { [LINES_TYPE]: { schema: ref('VerifyEvent') } },
+        },
+      },
     },
   },
   '/v1/cluster': {

@@ -1,4 +1,4 @@
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import test from 'ava';
@@ -6,6 +6,7 @@ import test from 'ava';
 import { jobId } from '../../../src/base/ids.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { openFileSegmentStore } from '../../../src/cache/io/open-file-segment-store.ts';
+import { flipByte } from '../support/damage.ts';
 import { newFaultyDisk } from '../support/faulty-disk.ts';
 import {
   REGION_BYTES,
@@ -328,4 +329,19 @@ test('options: less than two regions, odd sizes and doubled directories are refu
   ]) {
     t.is(codeOf(await t.throwsAsync(open(options))), 'config_invalid');
   }
+});
+
+test('faults: a check reads what describes a segment from the disk, not from memory', async (t) => {
+  await using folder = await temporaryFolder();
+  const store = await openSmallStore(folder.path);
+  for (const index of [0, 1]) await storeBytes(store, keyOf(index), bytesOf(index, BLOCK));
+  t.deepEqual(await loadBytes(store, keyOf(0)), bytesOf(0, BLOCK), 'its record is remembered');
+  const [sidecar = ''] = (await readdir(folder.path)).filter((name) => name.endsWith('.idx'));
+  const path = join(folder.path, sidecar);
+  const content = await readFile(path);
+  await flipByte(path, content.indexOf(keyOf(0).path));
+  t.deepEqual(await store.check(keyOf(0)), { state: 'damaged' });
+  t.is((await store.check(keyOf(1))).state, 'sound');
+  t.deepEqual(await store.check(keyOf(0)), { state: 'missing' });
+  await store.close();
 });

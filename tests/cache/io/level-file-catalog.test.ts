@@ -2,7 +2,9 @@ import { readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import test from 'ava';
+import { ClassicLevel } from 'classic-level';
 
+import { jobId } from '../../../src/base/ids.ts';
 import { LevelFileCatalog } from '../../../src/cache/io/level-file-catalog.ts';
 import { fileCatalogSuite, recordOf } from '../file-catalog-suite.ts';
 import { temporaryFolder } from '../support/fixtures.ts';
@@ -29,6 +31,39 @@ test('level catalog: records and count survive a restart', async (t) => {
   t.is(await second.count(), 2);
   t.deepEqual(await second.get('c'), recordOf('c'));
   t.is(await second.get('b'), undefined);
+  await second.close();
+});
+
+test('level catalog: holders survive a restart', async (t) => {
+  await using folder = await temporaryFolder();
+  const holder = jobId('a/1.1');
+  const first = await LevelFileCatalog.open(folder.path);
+  await first.putAll([recordOf('a'), recordOf('b')]);
+  await first.hold([{ record: recordOf('a'), holder, isNew: false }]);
+  await first.close();
+  const second = await LevelFileCatalog.open(folder.path);
+  t.is((await second.heldInventory(holder, '')).recordCount, 1);
+  t.is(await second.count(), 2);
+  await second.close();
+});
+
+test('level catalog: a page is full although a damaged entry lies in it', async (t) => {
+  await using folder = await temporaryFolder();
+  const first = await LevelFileCatalog.open(folder.path);
+  await first.putAll(['r/a', 'r/b', 'r/c', 'r/d'].map((path) => recordOf(path)));
+  await first.close();
+  const raw = new ClassicLevel(folder.path);
+  await raw.put('fr/b', (await raw.get('fr/b'))?.replace('v1', 'v2') ?? '');
+  await raw.close();
+  const second = await LevelFileCatalog.open(folder.path);
+  const pageAfter = async (after?: string): Promise<string[]> => {
+    const request = { root: 'r', limit: 2, ...(after !== undefined && { after }) };
+    return (await second.scan(request)).map(({ path }) => path);
+  };
+  t.deepEqual(await pageAfter(), ['r/a', 'r/c']);
+  t.deepEqual(await pageAfter('r/a'), ['r/c', 'r/d']);
+  t.deepEqual(await pageAfter('r/c'), ['r/d']);
+  t.is(await second.get('r/b'), undefined);
   await second.close();
 });
 

@@ -1,6 +1,7 @@
 /** The cluster of the golden scripts: one job of every kind, three members, a few files. */
 import { jobId, epoch } from '../../../src/base/ids.ts';
-import { ZERO_COUNTERS } from '../../../src/job/job-status.ts';
+import { type Certificate, ZERO_COUNTERS } from '../../../src/job/job-status.ts';
+import type { VerifyReport } from '../../../src/verify/report.ts';
 import {
   CREATED_AT_MS,
   jobNumber,
@@ -24,7 +25,73 @@ export function sampleWorld(): World {
   ];
   world.jobs = [failedJob(), runningJob(), doneJob()];
   addFiles(world);
+  world.verifyEvents = (repair) => [{ progress: CHECKED }, { report: verifyReport(repair) }];
   return world;
+}
+
+const CERTIFIED = {
+  segmentCount: 3000,
+  bytes: 125 * MIB,
+  digest: '0123456789abcdef',
+  recordCount: 2000,
+  recordDigest: 'fedcba9876543210',
+};
+
+const CERTIFICATE: Certificate = {
+  ...CERTIFIED,
+  epoch: 2,
+  peers: [
+    {
+      peerId: PEER_A,
+      address: '10.0.0.1:19999',
+      segmentCount: 1490,
+      bytes: 63 * MIB,
+      digest: '0011223344556677',
+      recordCount: 990,
+      recordDigest: '8899aabbccddeeff',
+    },
+    {
+      peerId: PEER_B,
+      address: '',
+      segmentCount: 1510,
+      bytes: 62 * MIB,
+      digest: '0011111100000078',
+      recordCount: 1010,
+      recordDigest: '7654321076543211',
+    },
+  ],
+};
+
+const CHECKED = { fileCount: 1000, copyCount: 3000, bytes: 124 * MIB, differenceCount: 2 };
+
+function verifyReport(repair: boolean): VerifyReport {
+  const found = { ...CERTIFIED, segmentCount: 2999, digest: '0000000000000001', recordCount: 1999 };
+  const path = 's3://b/done/a\nb';
+  return {
+    jobId: jobId(jobNumber(1)),
+    path: 's3://b/done',
+    equal: repair,
+    epoch: epoch(3),
+    ringChanged: false,
+    certified: CERTIFIED,
+    found: repair ? CERTIFIED : found,
+    checked: CHECKED,
+    counts: { missing: 1, damaged: 1, 'other-version': 0, unreachable: 0 },
+    repaired: repair
+      ? { fromPeer: 2, fromUfs: 0, failed: 0 }
+      : { fromPeer: 0, fromUfs: 0, failed: 0 },
+    differences: [
+      {
+        path,
+        segment: 7,
+        peerId: PEER_A,
+        kind: 'damaged',
+        ...(repair && { repaired: 'from-peer' }),
+      },
+      { path, peerId: PEER_B, kind: 'missing', ...(repair && { repaired: 'from-peer' }) },
+    ],
+    notes: repair ? [] : ['something that cannot be said of one copy'],
+  };
 }
 
 function doneJob() {
@@ -69,7 +136,8 @@ function doneJob() {
       },
     ],
     amplification: 1,
-    digest: '0123456789abcdef',
+    digest: CERTIFIED.digest,
+    certificate: CERTIFICATE,
   });
 }
 

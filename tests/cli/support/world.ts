@@ -15,6 +15,7 @@ import type {
 } from '../../../src/http/services.ts';
 import { isActive, type JobStatus, ZERO_COUNTERS } from '../../../src/job/job-status.ts';
 import { JOB_DEFAULTS, type JobSpec } from '../../../src/job/spec.ts';
+import type { VerifyEvent } from '../../../src/verify/report.ts';
 
 export const PEER_A = peerId('aaaaaaaa-0000-4000-8000-000000000001');
 export const PEER_B = peerId('bbbbbbbb-0000-4000-8000-000000000002');
@@ -93,6 +94,9 @@ export class World {
   readonly removed: string[] = [];
   readonly transferred: string[] = [];
 
+  /** What a verification tells. */
+  verifyEvents: (repair: boolean) => readonly VerifyEvent[] = () => [];
+
   addFile(path: string, bytes: Buffer | string, more: Partial<WorldFile> = {}): void {
     this.files.set(path, { bytes: Buffer.from(bytes), version: 'v1', ...more });
   }
@@ -111,6 +115,7 @@ export class World {
           answer(() => this.jobs.filter((job) => states?.includes(job.state) ?? true)),
         stop: async (ref) => answer(() => this.#stop(ref)),
         retry: async (ref) => answer(() => this.#retry(ref)),
+        verify: async (ref, { repair }) => answer(() => this.#verify(ref, repair)),
       },
       cluster: {
         view: async () => answer(() => this.#view()),
@@ -174,6 +179,12 @@ export class World {
     const again = statusOf(this.jobs.length + 1, job.spec.path, { spec: job.spec });
     this.jobs = [again, ...this.jobs];
     return { jobId: again.id };
+  }
+
+  async *#verify(ref: JobRef, repair: boolean): AsyncGenerator<VerifyEvent> {
+    await Promise.resolve();
+    if (!this.#find(ref)) throw new RingloadError('not_found', 'no such job');
+    yield* this.verifyEvents(repair);
   }
 
   #find(ref: JobRef): JobStatus | undefined {

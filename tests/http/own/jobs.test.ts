@@ -147,3 +147,38 @@ test('jobs: the request id is echoed when it is harmless, made up otherwise', as
     t.regex((await idFor(bad)) ?? '', /^[0-9a-f-]{36}$/);
   }
 });
+
+test('jobs: a verification is answered line by line, and ends with its report', async (t) => {
+  await using server = await TestServer.start();
+  const { jobs } = server.services;
+  await post(server, '/v1/jobs', { path: 's3://b/p' });
+  t.is((await post(server, `/v1/jobs/${ID}/verify`)).status, 409);
+  t.is((await post(server, `/v1/jobs/${jobIdNumber(9)}/verify`)).status, 404);
+  t.is((await post(server, `/v1/jobs/${ID}/verify?repair=maybe`)).status, 400);
+  t.is((await post(server, `/v1/jobs/${ID}/verify?mend=true`)).status, 400);
+  jobs.setState(ID, 'SUCCEEDED');
+  const progress = { fileCount: 1, copyCount: 2, bytes: 3, differenceCount: 0 };
+  jobs.verifyEvents = [{ progress }, { progress: { ...progress, bytes: 4 } }];
+  const answer = await post(server, `/v1/jobs/${ID}/verify?repair=true`);
+  t.is(answer.status, 200);
+  t.is(answer.headers.get('content-type'), 'application/x-ndjson');
+  const lines = (await answer.text()).split('\n');
+  t.is(lines.pop(), '');
+  t.deepEqual(
+    lines.map((line) => JSON.parse(line) as unknown),
+    jobs.verifyEvents,
+  );
+  t.deepEqual(jobs.verified, [{ repair: true }]);
+});
+
+test('jobs: what fails in the middle of a verification is its last line', async (t) => {
+  await using server = await TestServer.start();
+  const { jobs } = server.services;
+  await post(server, '/v1/jobs', { path: 's3://b/p' });
+  jobs.setState(ID, 'SUCCEEDED');
+  jobs.verifyFault = new RingloadError('peer_unreachable', 'nobody answers');
+  const answer = await post(server, `/v1/jobs/${ID}/verify`);
+  t.is(answer.status, 200);
+  const [line = ''] = (await answer.text()).split('\n');
+  t.like(JSON.parse(line), { error: { code: 'peer_unreachable', detail: 'nobody answers' } });
+});

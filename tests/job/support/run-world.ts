@@ -6,7 +6,13 @@ import { epoch, jobId, peerId, term, type PeerId } from '../../../src/base/ids.t
 import { ManualClock } from '../../../src/base/clock.ts';
 import { SeededRandom, type Random } from '../../../src/base/random.ts';
 import type { WireError } from '../../../src/base/errors.ts';
-import { addDigests, formatDigest, segmentDigest } from '../../../src/cache/digest.ts';
+import {
+  addDigests,
+  formatDigest,
+  recordDigest,
+  segmentDigest,
+} from '../../../src/cache/digest.ts';
+import { MemoryFileCatalog } from '../../../src/cache/memory-file-catalog.ts';
 import type { JobCheckpoint, TallyCounts } from '../../../src/cluster/job-record.ts';
 import { JobRun } from '../../../src/job/job-run.ts';
 import type { RunLimits } from '../../../src/job/run-contract.ts';
@@ -16,6 +22,7 @@ import {
   METADATA_ONLY_INDEX,
   type Task,
   type TaskBatch,
+  type TaskFile,
   type TaskResult,
 } from '../../../src/job/protocol.ts';
 import type { RunEffect, RunEvent } from '../../../src/job/run-events.ts';
@@ -55,6 +62,7 @@ export interface ModelOwner {
   /** Segment name to the job that loaded it. */
   readonly segments: Map<string, { digest: bigint; loadedBy: string }>;
   readonly leases: Map<string, Map<string, bigint>>;
+  readonly catalog: MemoryFileCatalog;
   tally: { -readonly [K in keyof TallyCounts]: TallyCounts[K] };
   /** Fills under way: whoever asks for the same segment waits for the same one. */
   readonly fills: Map<string, Promise<void>>;
@@ -118,6 +126,7 @@ export class RunWorld {
       onRing: true,
       segments: new Map(),
       leases: new Map(),
+      catalog: new MemoryFileCatalog(),
       tally: { segmentCount: 0, storedBytes: 0, ufsBytes: 0, copiedBytes: 0 },
       fills: new Map(),
       stuck: false,
@@ -355,7 +364,9 @@ export class RunWorld {
   ): Promise<TaskResult> {
     const file = batch.files[task.file];
     if (!file) throw new Error('a task without a file');
-    if (task.index === METADATA_ONLY_INDEX) return { id: task.id, status: 'loaded' };
+    if (task.index === METADATA_ONLY_INDEX) {
+      return { id: task.id, status: 'loaded', ...this.#putRecord(owner, batch, file) };
+    }
     const name = segmentName(file, task.index);
     for (let tries = 0; !owner.segments.has(name) && tries < 3; tries += 1) {
       const running = owner.fills.get(name);
@@ -379,7 +390,15 @@ export class RunWorld {
     if (!leased) owner.leases.set(lease, (leased = new Map()));
     leased.set(name, segment.digest);
     const status = segment.loadedBy === batch.jobId ? 'loaded' : 'resident';
-    return { id: task.id, status, digest: formatDigest(segment.digest) };
+    const told = task.record ? this.#putRecord(owner, batch, file) : {};
+    return { id: task.id, status, digest: formatDigest(segment.digest), ...told };
+  }
+
+  #putRecord(owner: ModelOwner, batch: TaskBatch, file: TaskFile): { recordDigest: string } {
+    const { segmentSizeBytes, segmented, replicaCount } = batch.options;
+    const record = { ...file, segmentSizeBytes, segmented, replicaCount, loadedBy: batch.jobId };
+    void owner.catalog.hold([{ record, holder: leaseOf(batch), isNew: true }]);
+    return { recordDigest: formatDigest(recordDigest(record)) };
   }
 
   async #fill(
@@ -442,8 +461,13 @@ export class RunWorld {
       let sum = 0n;
       for (const [, digest] of held) sum = addDigests(sum, digest);
       const inventory = { segmentCount: held.length, bytes: 0, digest: formatDigest(sum) };
-      const reply = { inventory, generation: owner.generation };
-      this.give({ kind: 'inventory', from: to, pass: passRef.pass, reply });
+      const { generation, catalog } = owner;
+      void catalog.heldInventory(leaseOf(passRef), this.spec.path).then((records) => {
+        const reply = { inventory, records, generation };
+        if (run === this.run && !this.verdict) {
+          this.give({ kind: 'inventory', from: to, pass: passRef.pass, reply });
+        }
+      });
     });
   }
 
