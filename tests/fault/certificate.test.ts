@@ -90,25 +90,34 @@ test.serial('certificate: a bit flipped while its peer runs is found and repaire
   const [spoilt] = await flipOn(key, 1);
   const peerId = await idOf(spoilt);
   const path = pathOf(key);
-
-  const found = await verify(stage, load.id);
-  t.is(found.exitCode, 1);
-  t.deepEqual(found.report.differences, [{ path, segment: 0, peerId, kind: 'damaged' }]);
-  t.like(found.report.counts, { damaged: 1, missing: 0 });
-  t.is(found.report.found.segmentCount, found.report.certified.segmentCount - 1);
-
-  const again = await verify(stage, load.id);
-  t.is(again.exitCode, 1, 'what is damaged is dropped');
-  t.deepEqual(again.report.differences, [{ path, segment: 0, peerId, kind: 'missing' }]);
-
   const before = stage.origin.countOf('get');
-  const mended = await verify(stage, load.id, '--repair');
-  t.is(mended.exitCode, 0);
-  t.like(mended.report.differences[0], { path, segment: 0, peerId, repaired: 'from-peer' });
-  t.deepEqual(mended.report.repaired, { fromPeer: 1, fromUfs: 0, failed: 0 });
+  const { exitCode, report } = await verify(stage, load.id, '--repair');
+  t.is(exitCode, 0);
+  t.deepEqual(report.differences, [
+    { path, segment: 0, peerId, kind: 'damaged', repaired: 'from-peer' },
+  ]);
+  t.like(report.counts, { damaged: 1, missing: 0 });
+  t.deepEqual(report.repaired, { fromPeer: 1, fromUfs: 0, failed: 0 });
   t.is(stage.origin.countOf('get'), before);
   await expectEqual(t, load);
   await expectBytesFromCache(t, stage, [key], spoilt ? [spoilt] : []);
+});
+
+// One copy only: of two, peers restore the other by themselves, sooner or later.
+test.serial('certificate: without repair the only copy stays lost, and is named', async (t) => {
+  const data = stage.addFiles({ count: 4 });
+  const [key = ''] = data.keys;
+  const load = await stage.load(data);
+  await load.succeeds();
+  const peerId = await idOf((await flipOn(key, 1))[0]);
+  const path = pathOf(key);
+  const found = await verify(stage, load.id);
+  t.is(found.exitCode, 1);
+  t.deepEqual(found.report.differences, [{ path, segment: 0, peerId, kind: 'damaged' }]);
+  t.is(found.report.found.segmentCount, found.report.certified.segmentCount - 1);
+  const again = await verify(stage, load.id);
+  t.is(again.exitCode, 1, 'what is damaged is dropped');
+  t.deepEqual(again.report.differences, [{ path, segment: 0, peerId, kind: 'missing' }]);
 });
 
 test.serial(
@@ -135,28 +144,29 @@ test.serial(
 );
 
 test.serial(
-  'certificate: segments taken out of the index by hand are missing, and repaired',
+  'certificate: segments taken out of an index by hand are missing, and repaired',
   async (t) => {
     const data = stage.addFiles({ count: 4 });
     const [, key = ''] = data.keys;
-    const load = await stage.load(data, { replicas: 2 });
+    const load = await stage.load(data);
     await load.succeeds();
-    const [, peer] = stage.cluster.peers;
-    await peer?.stop();
-    const takenCount = peer ? await flipRecords(peer, key) : 0;
-    t.true(takenCount > 0);
-    await peer?.start();
+    for (const peer of stage.cluster.peers) await peer.stop();
+    let takenCount = 0;
+    for (const peer of stage.cluster.peers) takenCount += await flipRecords(peer, key);
+    for (const peer of stage.cluster.peers) await peer.start();
     await stage.restore();
+    t.is(takenCount, segmentCountOf(stage, [key]));
 
     const found = await verify(stage, load.id);
     t.is(found.exitCode, 1);
     t.is(found.report.counts.missing, takenCount);
-    const peerId = await idOf(peer);
-    t.true(found.report.differences.every((each) => each.peerId === peerId));
-    t.true(found.report.differences.every(({ path }) => path === pathOf(key)));
+    t.deepEqual(
+      found.report.differences.map(({ path, segment }) => [path, segment]),
+      Array.from({ length: takenCount }, (_unused, index) => [pathOf(key), index]),
+    );
     const mended = await verify(stage, load.id, '--repair');
     t.is(mended.exitCode, 0);
-    t.is(mended.report.repaired.fromPeer, takenCount);
+    t.is(mended.report.repaired.fromUfs, takenCount);
     await expectEqual(t, load);
   },
 );
