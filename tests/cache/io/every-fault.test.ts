@@ -83,7 +83,7 @@ async function live(disk: Disk, findings: Findings): Promise<void> {
       });
       if (step % 5 === 0) await findings.read(store, index);
       if (step % 7 === 3) await findings.attempt('drop', () => store.drop(keyOf(index)));
-      if (step % 7 === 4) await findings.attempt('verify', () => store.verify(keyOf(index - 2)));
+      if (step % 7 === 4) await findings.attempt('check', () => store.check(keyOf(index - 2)));
       if (step === 8) store.lease(keyOf(index - 1), job);
     }
     for (let index = 0; index < 3; index++) await findings.read(store, index);
