@@ -60,6 +60,11 @@ export function setFailpointHook(next: FailpointHook | undefined): void {
   hook = next;
 }
 
+/** Whether somebody wants to know: a step on another thread is told to this one only then. */
+export function areFailpointsArmed(): boolean {
+  return hook !== undefined;
+}
+
 export function isFailpoint(name: string): name is Failpoint {
   return Object.hasOwn(STEPS, name) || isPause(name);
 }

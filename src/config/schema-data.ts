@@ -13,6 +13,7 @@ import {
 import {
   bytes,
   bytesValue,
+  choice,
   DAY_MS,
   durationMs,
   HOUR_MS,
@@ -47,6 +48,22 @@ export const cache = z.strictObject({
     default: 256 * MIB,
     min: 64 * KIB,
     max: GIB,
+  }),
+});
+
+export const lanes = z.strictObject({
+  threadCount: integer({
+    description:
+      'Threads that receive from S3 and from other peers and write into the cache; 0: the main thread does, through the SDK.',
+    default: 1,
+    min: 0,
+    max: 64,
+  }),
+  directIo: choice({
+    description:
+      'Whether large segments are written around the page cache: auto, where the file system can do that; off.',
+    values: ['auto', 'off'],
+    default: 'auto',
   }),
 });
 

@@ -6,7 +6,7 @@
  * are milliseconds and sizes bytes, in the option's name and in memory alike.
  */
 import { z } from 'zod';
-import { cache, load, ufs } from './schema-data.ts';
+import { cache, lanes, load, ufs } from './schema-data.ts';
 import { cluster, http, liveness, log, peer, raft } from './schema-node.ts';
 
 export const configSchema = z.strictObject({
@@ -15,6 +15,7 @@ export const configSchema = z.strictObject({
   raft,
   liveness,
   cache,
+  lanes,
   ufs,
   load,
   http,
@@ -28,6 +29,7 @@ export const SECTION_TITLES: Readonly<Record<keyof typeof configSchema.shape, st
   raft: 'Consensus.',
   liveness: 'When a silent peer is suspect, and when it is down.',
   cache: 'Where segments are kept.',
+  lanes: 'Threads that move bulk bytes.',
   ufs: 'Under file systems: what may be read, and how patiently.',
   load: 'Load jobs: defaults of a request, and bounds of the scheduler.',
   http: 'Bounds of the REST API.',
@@ -55,6 +57,7 @@ export type ClusterConfig = RingloadConfig['cluster'];
 export type RaftConfig = RingloadConfig['raft'];
 export type LivenessConfig = RingloadConfig['liveness'];
 export type CacheConfig = RingloadConfig['cache'];
+export type LanesConfig = RingloadConfig['lanes'];
 export type UfsConfig = RingloadConfig['ufs'];
 export type MountOptions = UfsConfig['mounts'][number];
 export type LoadJobConfig = RingloadConfig['load'];

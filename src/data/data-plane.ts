@@ -2,6 +2,7 @@
  * The data plane moves bulk bytes; the core only names them. A command holds plain values, so that
  * whatever executes it may live on another thread.
  */
+import type { RingloadError } from '../base/errors.ts';
 import type { Extent, SegmentChecksums, SegmentKey } from '../cache/segment-store.ts';
 import type { RangeRequest } from '../ufs/under-store.ts';
 
@@ -39,4 +40,20 @@ export interface DataPlane {
 export interface ExtentWriter {
   /** Writes all of `bytes` at `position` (relative to the extent). @throws cache_io */
   write(extent: Extent, position: number, bytes: Uint8Array): Promise<void>;
+}
+
+/** Says where an extent lies, for writers that are not on the main thread. */
+export interface ExtentPlacer {
+  /** @throws cache_io when it is not reserved, or its directory is out of service. */
+  place(extent: Extent): {
+    readonly path: string;
+    readonly offset: number;
+    readonly length: number;
+    /** Whether whole pages around the extent are its own, so that direct I/O may pad it. */
+    readonly ownsPages: boolean;
+  };
+  /** All of it is written, not synced. */
+  written(extent: Extent): void;
+  /** A write to the extent failed: counted against its directory. @returns what to throw. */
+  writeFailed(extent: Extent, systemCode: string, message: string): RingloadError;
 }

@@ -5,6 +5,7 @@
  * Invariant: a segment is `loaded` only after its commit: complete, checked and durable.
  */
 import { RingloadError, toRingloadError } from '../base/errors.ts';
+import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { JobId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
@@ -147,6 +148,8 @@ export class SegmentLoader {
     const reservation = await this.#store.reserve(key, lengthBytes, job);
     let receivedBytes = 0;
     try {
+      const begins = pausePoint('fill.get.begin');
+      if (begins) await begins;
       const filled = await this.#plane.fill(
         {
           source,
@@ -157,6 +160,7 @@ export class SegmentLoader {
         signal,
       );
       ({ receivedBytes } = filled);
+      failpoint('fill.body.complete');
       await reservation.commit(filled);
       request.meter?.(source.kind, receivedBytes);
       this.#observe({ from: source.kind, receivedBytes });

@@ -10,6 +10,10 @@ import { LevelFileCatalog } from '../cache/io/level-file-catalog.ts';
 import type { FileCatalog } from '../cache/file-catalog.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
+import type { DataPlane } from '../data/data-plane.ts';
+import { LaneDataPlane } from '../data/io/lanes/lane-data-plane.ts';
+import { LaneThreads } from '../data/io/lanes/lane-threads.ts';
+import type { PeerCopyOptions } from '../data/io/lanes/peer-copy.ts';
 import { SegmentClient } from '../data/io/segment-client.ts';
 import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
 import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
@@ -70,13 +74,14 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
   const stores = meterStores(mounted, options.metrics, systemClock);
   const cluster: LocalParts['cluster'] = { id: identity.membership?.clusterId };
   const token = tokenOf(options, cluster);
-  const client = new SegmentClient({
+  const peers = {
     token,
     // Why: a peer that says nothing for so long is down; the copy is to be had elsewhere.
     headTimeoutMs: config.liveness.downAfterMs,
     stallTimeoutMs: STALL_TIMEOUT_MS,
-  });
-  const plane = new StreamDataPlane({ stores, peers: client, writer: store, clock: systemClock });
+  };
+  const client = new SegmentClient(peers);
+  const plane = openDataPlane(options, { store, stores, client, peers });
   closer.add('data plane', () => plane.close());
   const loader = new DrainAwareLoader({ store, plane, logger, observe: observer(options) });
   const dataServer = await startSegmentServer({
@@ -99,6 +104,30 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
     dataServer,
     cluster,
   };
+}
+
+function openDataPlane(
+  { loaded, logger, metrics }: NodeOptions,
+  parts: {
+    readonly store: FileSegmentStore;
+    readonly stores: UnderStores;
+    readonly client: PeerSegments;
+    readonly peers: PeerCopyOptions;
+  },
+): DataPlane {
+  const { store, stores, client, peers } = parts;
+  const streams = new StreamDataPlane({ stores, peers: client, writer: store, clock: systemClock });
+  const { lanes, ufs } = loaded.config;
+  if (lanes.threadCount === 0) return streams;
+  const { threadCount, directIo } = lanes;
+  const laneMaxCount = Math.ceil(ufs.connectionMaxCount / threadCount);
+  return new LaneDataPlane({
+    threads: new LaneThreads({ threadCount, directIo, laneMaxCount, logger }),
+    ...{ streams, stores, placer: store, peers },
+    onFallback: (source) => {
+      metrics.fillFallback(source);
+    },
+  });
 }
 
 function tokenOf(

@@ -52,6 +52,10 @@ function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderSto
         end(code);
       }
     },
+    ...(store.moveRange && {
+      moveRange: (request, mover, signal) =>
+        time('read', async () => (await store.moveRange?.(request, mover, signal)) ?? false),
+    }),
     close: () => store.close(),
   };
 }

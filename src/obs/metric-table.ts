@@ -48,6 +48,11 @@ export const METRIC_TABLE = {
     labels: { op: 'list, stat, read' },
     bucketsSeconds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
   },
+  fill_fallbacks_total: {
+    type: 'counter',
+    help: 'Segments that lanes could not receive and that went through the main thread.',
+    labels: { source: 'ufs, peer' },
+  },
   load_files_total: {
     type: 'counter',
     help: 'Files that load jobs of this leader settled.',

@@ -77,6 +77,7 @@ export class Metrics {
   readonly #ufsBytes = this.#counter('ufs_bytes_total');
   readonly #ufsDuration = this.#histogram('ufs_request_duration_seconds');
   readonly #loadFiles = this.#counter('load_files_total');
+  readonly #fillFallbacks = this.#counter('fill_fallbacks_total');
   readonly #loadBytes = this.#counter('load_bytes_total');
   readonly #elections = this.#counter('raft_elections_total');
   readonly #httpRequests = this.#counter('http_requests_total');
@@ -116,6 +117,10 @@ export class Metrics {
 
   loadBytes(source: 'ufs' | 'peer', bytes: number): void {
     this.#loadBytes.inc({ source }, bytes);
+  }
+
+  fillFallback(source: 'ufs' | 'peer'): void {
+    this.#fillFallbacks.inc({ source });
   }
 
   raftElection(): void {

@@ -55,7 +55,72 @@ export interface UnderStore {
    * connection.
    */
   readRange(request: RangeRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * As {@link readRange}, the bytes being received by `mover`. False: this range has to be read.
+   * Absent: a store whose ranges can only be read.
+   */
+  moveRange?(request: RangeRequest, mover: RangeMover, signal: AbortSignal): Promise<boolean>;
   close(): Promise<void>;
+}
+
+/** Where and how to ask for a range: everything but its bytes. */
+export interface DirectRequest {
+  readonly endpoint: DirectEndpoint;
+  /** Request line and headers up to the empty line, one byte per character. */
+  readonly head: string;
+}
+
+export interface DirectEndpoint {
+  /** An IP address: names are resolved by who allows them. */
+  readonly address: string;
+  readonly port: number;
+  /** Present for TLS: the name that the certificate must be for, and whom to trust besides. */
+  readonly tls?: { readonly serverName: string };
+}
+
+/** Deadlines of one answer, milliseconds. */
+export interface AnswerWatch {
+  readonly connectTimeoutMs: number;
+  /** From sending the request to the end of the answer's head. */
+  readonly headTimeoutMs: number;
+  /** A body that brings less than `minBytesPerWindow` in one window is given up. */
+  readonly windowMs: number;
+  readonly minBytesPerWindow: number;
+  /** For the body as a whole, while it is waited for. */
+  readonly bodyTimeoutMs: number;
+}
+
+export interface AnswerHead {
+  readonly status: number;
+  /** By lower-case name; of a repeated one the last. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What became of one answer. */
+export type MoveOutcome =
+  /** Its body is where it belongs, with that CRC-32 if the head had `x-amz-checksum-crc32`. */
+  | { readonly kind: 'moved'; readonly head: AnswerHead; readonly crc32?: number }
+  /** It is no answer that brings the range: an error, or another length. */
+  | { readonly kind: 'answered'; readonly head: AnswerHead; readonly body: string }
+  /** The connection failed; what came before stays, up to `keptBytes` of the whole range. */
+  | { readonly kind: 'broken'; readonly systemCode: string; readonly keptBytes: number }
+  /** Nothing that a data plane understands: chunked, compressed, not HTTP/1.1. */
+  | { readonly kind: 'unfit'; readonly why: string };
+
+/** Receives ranges without the core, or a store, ever seeing their bytes. */
+export interface RangeMover {
+  /**
+   * Asks for `[start, length)` of the range and puts the body where it belongs.
+   * @throws cache_io, cancelled
+   */
+  move(
+    request: DirectRequest,
+    start: number,
+    watch: AnswerWatch,
+    signal: AbortSignal,
+  ): Promise<MoveOutcome>;
+  /** CRC32C of the whole range, once all of it was moved. */
+  crc32c(): number;
 }
 
 /** Routes a path to the store of the mount that contains it. */

@@ -94,6 +94,7 @@ function sample(key: string): string | undefined {
     'load.windowTasks': '600',
     'load.windowBytes': '512MiB',
     'cache.regionSizeBytes': '128MiB',
+    'lanes.directIo': 'off',
     'http.queryMaxBytes': '4KiB',
   };
   return special[key] ?? String(Number(option.shownDefault.replace(/\D/g, '')) + 1) + unitOf(key);

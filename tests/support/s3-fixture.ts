@@ -8,7 +8,11 @@ import { S3UnderStore } from '../../src/ufs/io/s3-under-store.ts';
 import type { MountConfig, UfsLimits } from '../../src/ufs/mounts.ts';
 import type { RangeRequest, UfsObject } from '../../src/ufs/under-store.ts';
 import { FaultyOrigin } from './faulty-origin.ts';
+import { LaneReader } from './lane-reader.ts';
 import { ufsDependencies } from './ufs-dependencies.ts';
+
+/** How bytes come: through the SDK's stream, or through lanes. */
+export type ReadWay = 'stream' | 'lanes';
 
 /** Quick retries, but no deadline that a busy machine could miss. */
 export const PATIENT_LIMITS: UfsLimits = {
@@ -54,16 +58,19 @@ export class S3Fixture implements AsyncDisposable {
   readonly origin: FaultyOrigin;
   readonly store: S3UnderStore;
   readonly root = `s3://${FaultyOrigin.BUCKET}`;
+  /** Present: {@link read} goes through lanes. */
+  readonly lanes: LaneReader | undefined;
 
-  private constructor(origin: FaultyOrigin, store: S3UnderStore) {
+  private constructor(origin: FaultyOrigin, store: S3UnderStore, lanes: LaneReader | undefined) {
     this.origin = origin;
     this.store = store;
+    this.lanes = lanes;
   }
 
   static async open(
     sizes: Readonly<Record<string, number>> = {},
     overrides: MountOverrides = {},
-    clock?: Clock,
+    options: { readonly way?: ReadWay; readonly clock?: Clock } = {},
   ): Promise<S3Fixture> {
     const origin = await FaultyOrigin.start(new ObjectSet(Object.entries(sizes)));
     const env = { CANARY_KEY, CANARY_SECRET };
@@ -76,7 +83,9 @@ export class S3Fixture implements AsyncDisposable {
       ...mount,
       limits: { ...PATIENT_LIMITS, ...mount.limits },
     };
-    return new S3Fixture(origin, new S3UnderStore(config, ufsDependencies(env, clock)));
+    const lanes = options.way === 'lanes' ? await LaneReader.open() : undefined;
+    const store = new S3UnderStore(config, ufsDependencies(env, options.clock));
+    return new S3Fixture(origin, store, lanes);
   }
 
   stat(key: string): Promise<UfsObject> {
@@ -86,6 +95,7 @@ export class S3Fixture implements AsyncDisposable {
   async read(object: UfsObject, offset = 0, length = object.sizeBytes): Promise<Buffer> {
     const { path, version, sizeBytes } = object;
     const request: RangeRequest = { path, version, sizeBytes, offset, length };
+    if (this.lanes) return this.lanes.read(this.store, request, this.signal);
     const chunks: Uint8Array[] = [];
     for await (const chunk of this.store.readRange(request, this.signal)) chunks.push(chunk);
     return Buffer.concat(chunks);
@@ -93,6 +103,7 @@ export class S3Fixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.store.close();
+    await this.lanes?.[Symbol.asyncDispose]();
     await this.origin[Symbol.asyncDispose]();
   }
 }

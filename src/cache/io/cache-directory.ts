@@ -68,10 +68,15 @@ export class CacheDirectory implements CommitTarget {
     try {
       return await work();
     } catch (error) {
-      const translated = cacheIoError(`${action} of ${this.files.directoryPath}`, error);
-      this.#countError(translated);
-      throw translated;
+      throw this.noteFailure(action, error);
     }
+  }
+
+  /** Counts a failed file operation. @returns it as `cache_io`. */
+  noteFailure(action: string, error: unknown): RingloadError {
+    const translated = cacheIoError(`${action} of ${this.files.directoryPath}`, error);
+    this.#countError(translated);
+    return translated;
   }
 
   /** @throws cache_io when the directory is out of service. */

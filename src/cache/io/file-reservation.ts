@@ -7,6 +7,7 @@ import type { JobId } from '../../base/ids.ts';
 import { invariant } from '../../base/invariant.ts';
 import { segmentDigest } from '../digest.ts';
 import type { KeyHash } from '../key-hash.ts';
+import { LARGE_SEGMENT_MIN_BYTES } from '../layout.ts';
 import type { Place } from '../region.ts';
 import {
   CHECKSUM_BLOCK_BYTES,
@@ -19,6 +20,15 @@ import { encodeSegmentRecord } from '../sidecar-format.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import { recordDrop } from './drop-copy.ts';
 import type { StoreParts } from './store-parts.ts';
+
+/** A reserved extent as a piece of a file. */
+export interface ExtentPlace {
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+  /** Whether whole pages around it are its own. */
+  readonly ownsPages: boolean;
+}
 
 export class FileReservation implements Reservation {
   readonly extent: Extent;
@@ -72,6 +82,20 @@ export class FileReservation implements Reservation {
       // The last write under way when the reservation was aborted ends it.
       if (this.#hasEnded()) this.#giveBack();
     }
+  }
+
+  /** Whoever writes there by other means has ended before commit or abort. @throws cache_io */
+  place(): ExtentPlace {
+    invariant(this.#state === 'open', 'bytes are written before commit or abort');
+    const { region, offset } = this.#place;
+    this.#directory.checkServing();
+    const { lengthBytes } = this.extent;
+    return {
+      path: this.#directory.files.dataPath(region),
+      offset,
+      length: lengthBytes,
+      ownsPages: lengthBytes >= LARGE_SEGMENT_MIN_BYTES,
+    };
   }
 
   async commit(checksums: SegmentChecksums): Promise<void> {

@@ -28,7 +28,8 @@ import type { CacheDirectory } from './cache-directory.ts';
 import type { ChangeSignal } from './change-signal.ts';
 import { dropDamaged, recordDrop } from './drop-copy.ts';
 import type { FilePool } from './file-pool.ts';
-import { FileReservation } from './file-reservation.ts';
+import { cacheIoError } from './cache-io-error.ts';
+import { FileReservation, type ExtentPlace } from './file-reservation.ts';
 import { FileSegmentReader } from './file-segment-reader.ts';
 import { listSegments } from './list-segments.ts';
 import { RoomMaker } from './room-maker.ts';
@@ -106,14 +107,33 @@ export class FileSegmentStore implements SegmentStore {
    * @throws cache_io, also when the reservation has ended.
    */
   async write(extent: Extent, position: number, bytes: Uint8Array): Promise<void> {
+    if (bytes.length > 0) await this.#reservationOf(extent).write(position, bytes);
+  }
+
+  /** Where a reserved extent lies. @throws cache_io */
+  place(extent: Extent): ExtentPlace {
+    return this.#reservationOf(extent).place();
+  }
+
+  /** Somebody else wrote all of a reserved extent. */
+  written(extent: Extent): void {
+    this.#parts.directories[extent.directoryIndex]?.files.noteWritten();
+  }
+
+  /** A write of somebody else's to a reserved extent failed. */
+  writeFailed(extent: Extent, systemCode: string, message: string): RingloadError {
+    const error = Object.assign(new Error(message), { code: systemCode });
+    const directory = this.#parts.directories[extent.directoryIndex];
+    const action = `write region ${extent.regionId}`;
+    return directory?.noteFailure(action, error) ?? cacheIoError(action, error);
+  }
+
+  #reservationOf(extent: Extent): FileReservation {
     this.#checkOpen();
-    if (bytes.length === 0) return;
     const name = `${extent.directoryIndex}:${extent.regionId}:${extent.offset}`;
     const reservation = this.#reservations.get(name);
-    if (reservation?.extent.lengthBytes !== extent.lengthBytes) {
-      throw new RingloadError('cache_io', `write to extent ${name}, which is not reserved`);
-    }
-    await reservation.write(position, bytes);
+    if (reservation?.extent.lengthBytes === extent.lengthBytes) return reservation;
+    throw new RingloadError('cache_io', `write to extent ${name}, which is not reserved`);
   }
 
   async open(key: SegmentKey): Promise<SegmentReader | undefined> {

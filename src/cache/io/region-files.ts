@@ -129,6 +129,11 @@ export class RegionFiles {
 
   async writeData(region: Region, bytes: Uint8Array, position: number): Promise<void> {
     await this.#pool.use(this.dataPath(region), (file) => file.write(bytes, position));
+    this.noteWritten();
+  }
+
+  /** Data was written into a region, by us or by others. */
+  noteWritten(): void {
     failpoint('cache.data.written');
   }
 

@@ -5,7 +5,6 @@
  * next buffer fills, and nothing is received faster than it is written.
  */
 import { RingloadError, toRingloadError } from '../../base/errors.ts';
-import { failpoint, pausePoint } from '../../base/failpoint.ts';
 import type { UnderStores } from '../../ufs/under-store.ts';
 import { BandwidthLimiter } from '../bandwidth.ts';
 import type {
@@ -16,6 +15,7 @@ import type {
   FillSource,
 } from '../data-plane.ts';
 import type { Clock } from '../../base/clock.ts';
+import { partReceived } from '../fill-steps.ts';
 import type { PeerSegments } from '../peer-segments.ts';
 import { Checksummer } from './checksummer.ts';
 
@@ -52,11 +52,8 @@ export class StreamDataPlane implements DataPlane {
     const checksummer = new Checksummer(lengthBytes);
     const progress = { receivedBytes: 0 };
     try {
-      const begins = pausePoint('fill.get.begin');
-      if (begins) await begins;
       const source = await this.#open(command.source, signal);
       await this.#receive(command, source.body, checksummer, progress, signal);
-      failpoint('fill.body.complete');
       const checksums = checksummer.result();
       if (source.crc32c !== undefined && source.crc32c !== checksums.crc32c) {
         throw new RingloadError(
@@ -124,7 +121,7 @@ export class StreamDataPlane implements DataPlane {
       for await (const chunk of body) {
         signal.throwIfAborted();
         progress.receivedBytes += chunk.length;
-        if (progress.receivedBytes < extent.lengthBytes) failpoint('fill.body.middle');
+        if (progress.receivedBytes < extent.lengthBytes) partReceived();
         if (written + used + chunk.length > extent.lengthBytes) {
           throw new RingloadError(
             'ufs_bad_response',

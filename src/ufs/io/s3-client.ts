@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { lookup } from 'node:dns';
-import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import { pipeline, Readable, Transform } from 'node:stream';
 
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
@@ -18,6 +18,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { RingloadError } from '../../base/errors.ts';
 import { checkMount, type CredentialSource, type MountConfig, type UfsLimits } from '../mounts.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
+import { isLinkLocal } from './link-local.ts';
 
 const DEFAULT_REGION = 'us-east-1';
 
@@ -229,16 +230,6 @@ function tooLarge(): RingloadError {
     'ufs_bad_response',
     `the under store sent a document of more than ${DOCUMENT_MAX_BYTES} bytes`,
   );
-}
-
-/** Link-local addresses hold the metadata services of clouds: never an object store. */
-const linkLocal = new BlockList();
-linkLocal.addSubnet('169.254.0.0', 16, 'ipv4');
-linkLocal.addSubnet('fe80::', 10, 'ipv6');
-linkLocal.addSubnet('fd00:ec2::', 32, 'ipv6');
-
-function isLinkLocal(address: string): boolean {
-  return linkLocal.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }
 
 function checkEndpointAddress(mount: MountConfig, endpoint: string): void {

@@ -23,11 +23,19 @@ import { checkRange } from '../check-range.ts';
 import { checkMount, UFS_DEFAULT_LIMITS, type MountConfig, type UfsLimits } from '../mounts.ts';
 import { comparePaths, parsePath } from '../path.ts';
 import { RetryBudget, RetryLoop, type Failure } from '../retry.ts';
-import type { ListPage, ListRequest, RangeRequest, UfsObject, UnderStore } from '../under-store.ts';
+import type {
+  ListPage,
+  ListRequest,
+  RangeMover,
+  RangeRequest,
+  UfsObject,
+  UnderStore,
+} from '../under-store.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
 import { checkHead, watchBody } from './s3-body.ts';
 import { verifierOf, type ChecksumVerifier } from './s3-checksum.ts';
 import { createS3Client, createSockets, type S3Sockets } from './s3-client.ts';
+import { S3Direct } from './s3-direct.ts';
 import { classifyS3Failure } from './s3-errors.ts';
 import { listKeys, type KeyPage, type KeyRange } from './s3-listing.ts';
 import { conditionOf, versionFrom } from './s3-version.ts';
@@ -51,6 +59,7 @@ export class S3UnderStore implements UnderStore {
   readonly #sockets: S3Sockets;
   readonly #budget = new RetryBudget();
   readonly #closing = new AbortController();
+  readonly #direct: S3Direct;
   #client: S3Client;
   #renewedAtMs: number | undefined;
 
@@ -61,6 +70,17 @@ export class S3UnderStore implements UnderStore {
     this.#dependencies = dependencies;
     this.#sockets = createSockets(this.#limits);
     this.#client = this.#createClient();
+    this.#direct = new S3Direct({
+      mount: this.#mount,
+      limits: this.#limits,
+      dependencies,
+      client: () => this.#client,
+      retries: (lengthBytes) => this.#retriesFor(lengthBytes),
+      failureOf: (thrown, action, client) => this.#failureOf(thrown, action, client),
+      succeeded: () => {
+        this.#budget.succeeded();
+      },
+    });
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -114,8 +134,7 @@ export class S3UnderStore implements UnderStore {
     // One signal for hundreds of reads of a job is what we expect, not a leak.
     setMaxListeners(0, signal);
     const progress: RangeProgress = { request, receivedBytes: 0, waitedMs: 0 };
-    const extraCount = Math.floor(request.length / BYTES_PER_EXTRA_RETRY);
-    const retries = this.#retryLoop(this.#limits.retryMaxCount + extraCount);
+    const retries = this.#retriesFor(request.length);
     const scope = new Scope(`read ${request.path}`, [signal, this.#closing.signal]);
     try {
       for (;;) {
@@ -132,6 +151,17 @@ export class S3UnderStore implements UnderStore {
           await retries.waitOrThrow(failure, scope.signal);
         }
       }
+    } finally {
+      scope.release();
+    }
+  }
+
+  async moveRange(request: RangeRequest, mover: RangeMover, signal: AbortSignal): Promise<boolean> {
+    checkRange(request);
+    setMaxListeners(0, signal);
+    const scope = new Scope(`read ${request.path}`, [signal, this.#closing.signal]);
+    try {
+      return await this.#direct.move(request, mover, scope.signal);
     } finally {
       scope.release();
     }
@@ -224,6 +254,11 @@ export class S3UnderStore implements UnderStore {
     } finally {
       scope.release();
     }
+  }
+
+  #retriesFor(lengthBytes: number): RetryLoop {
+    const extraCount = Math.floor(lengthBytes / BYTES_PER_EXTRA_RETRY);
+    return this.#retryLoop(this.#limits.retryMaxCount + extraCount);
   }
 
   #retryLoop(retryMaxCount: number): RetryLoop {

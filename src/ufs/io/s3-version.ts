@@ -23,6 +23,14 @@ export function conditionOf(version: string): { IfMatch: string } | { IfUnmodifi
   return { IfMatch: version.startsWith('W/"') ? version : `"${version}"` };
 }
 
+/** The same as a header of a request that the SDK does not write. */
+export function conditionHeader(version: string): Record<string, string> {
+  const condition = conditionOf(version);
+  return 'IfMatch' in condition
+    ? { 'if-match': condition.IfMatch }
+    : { 'if-unmodified-since': condition.IfUnmodifiedSince.toUTCString() };
+}
+
 /**
  * Whether an answer is of the version that was asked for. `unclear`: it does not say, or a proxy
  * has weakened the ETag, so that it no longer vouches for each byte.

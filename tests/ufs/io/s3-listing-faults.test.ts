@@ -269,7 +269,13 @@ for (const action of [
 test.serial('s3 listing: a page that takes 30 s is waited for', async (t) => {
   // A clock that is a hundred times as fast: half a minute is 300 ms, the default deadline 600 ms.
   const { listTimeoutMs } = UFS_DEFAULT_LIMITS;
-  await using fixture = await S3Fixture.open(SIZES, { limits: { listTimeoutMs } }, fastClock(100));
+  await using fixture = await S3Fixture.open(
+    SIZES,
+    { limits: { listTimeoutMs } },
+    {
+      clock: fastClock(100),
+    },
+  );
   fixture.origin.script({ operation: 'list', action: { kind: 'delay', delayMs: 300 } });
   t.is((await listAll(fixture.store, `${fixture.root}/d`, 1_000)).length, KEYS.length);
   t.is(fixture.origin.countOf('list'), 2);

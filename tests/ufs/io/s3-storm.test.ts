@@ -94,7 +94,7 @@ for (const { percent, readCount, mayFail } of storms) {
       await using fixture = await S3Fixture.open(
         { k: 10 },
         { limits: UNHURRIED },
-        fastClock(1_000),
+        { clock: fastClock(1_000) },
       );
       const { origin } = fixture;
       const object = await fixture.stat('k');

@@ -1,0 +1,240 @@
+/**
+ * One request and its answer, without the socket: says where the next bytes go and what they meant.
+ *
+ * The body goes straight to the target when the head promises exactly the bytes that are missing;
+ * whether it is the right version and range is judged by who asked, before anything of it becomes
+ * visible. Everything else ends the exchange.
+ */
+import type { LaneOrder, LaneReport } from './lane-orders.ts';
+import type { RateGate } from './rate-gate.ts';
+import { HEAD_MAX_BYTES, headLength, parseHead, type ParsedHead } from './response-head.ts';
+import { TargetSink, type SinkParts } from './target-sink.ts';
+
+type State = 'head' | 'body' | 'answer' | 'over';
+type GoodHead = Extract<ParsedHead, { kind: 'head' }>;
+
+export interface ExchangeParts extends SinkParts {
+  readonly gate: RateGate;
+  readonly nowMs: () => number;
+  readonly onMiddle: (id: number) => void;
+}
+
+export class Exchange {
+  readonly order: LaneOrder;
+  /** Resolves with the one report; no write to the target is under way then. */
+  readonly report: Promise<LaneReport>;
+  readonly #parts: ExchangeParts;
+  readonly #sink: TargetSink;
+  readonly #scratch: Buffer;
+  #resolve!: (report: LaneReport | Promise<LaneReport>) => void;
+  #state: State = 'head';
+  #scratchUsed = 0;
+  #head: GoodHead | undefined;
+  #mayReuse = false;
+  #isMiddleTold = false;
+  #sentMs: number;
+  #windowMs: number;
+  #windowBytes = 0;
+  #waitedMs = 0;
+
+  /** @param scratch the lane's buffer for heads, at least `HEAD_MAX_BYTES` long. */
+  constructor(order: LaneOrder, scratch: Buffer, parts: ExchangeParts) {
+    this.order = order;
+    this.#scratch = scratch;
+    this.#parts = parts;
+    this.#sink = new TargetSink(order.target, order.start, parts);
+    this.#sentMs = parts.nowMs();
+    this.#windowMs = this.#sentMs;
+    this.report = new Promise((resolve) => (this.#resolve = resolve));
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** Whether the connection is at the end of this answer and may take another request. */
+  get mayReuse(): boolean {
+    return this.#mayReuse;
+  }
+
+  /** Whether not one byte of the answer came. */
+  get isUntouched(): boolean {
+    return this.#state === 'head' && this.#scratchUsed === 0;
+  }
+
+  /** Where the socket is to put what it reads next. */
+  get room(): Buffer {
+    return this.#state === 'body' ? this.#sink.room : this.#scratch.subarray(this.#scratchUsed);
+  }
+
+  /**
+   * `byteCount` bytes were read into {@link room}. A promise: read nothing before it resolves.
+   */
+  received(byteCount: number): Promise<void> | undefined {
+    this.#windowBytes += byteCount;
+    if (this.#state === 'body') return this.#tookBody(byteCount, this.#sink.received(byteCount));
+    const before = this.#scratchUsed;
+    this.#scratchUsed += byteCount;
+    if (this.#state === 'head') return this.#takeHead(before);
+    this.#takeAnswer();
+    return undefined;
+  }
+
+  /** The connection was made and the request written. */
+  sent(): void {
+    this.#sentMs = this.#parts.nowMs();
+  }
+
+  /** Ends what takes too long. @returns true when it did. */
+  check(nowMs: number): boolean {
+    const { headTimeoutMs, windowMs, minBytesPerWindow, bodyTimeoutMs } = this.order.watch;
+    if (this.#state === 'head') {
+      if (nowMs - this.#sentMs < headTimeoutMs) return false;
+    } else {
+      if (nowMs - this.#windowMs < windowMs) return false;
+      const missing = this.order.target.length - this.order.start - this.#sink.receivedBytes;
+      const isSlow = this.#windowBytes < Math.min(minBytesPerWindow, missing + this.#windowBytes);
+      this.#waitedMs += nowMs - this.#windowMs;
+      this.#windowMs = nowMs;
+      this.#windowBytes = 0;
+      if (!isSlow && this.#waitedMs < bodyTimeoutMs) return false;
+    }
+    this.broke('ETIMEDOUT');
+    return true;
+  }
+
+  /** Time in which nothing was read on purpose does not count. */
+  resumed(): void {
+    this.#windowMs = this.#parts.nowMs();
+    this.#windowBytes = 0;
+  }
+
+  /** The connection failed or ended. */
+  broke(systemCode: string): void {
+    if (this.#state === 'over') return;
+    this.#end(async (facts) => {
+      const keptBytes = await this.#sink.stop();
+      return {
+        ...facts,
+        kind: 'broken',
+        systemCode,
+        keptBytes,
+        blocks: this.#sink.blocks(keptBytes),
+      };
+    });
+  }
+
+  cancel(): void {
+    if (this.#state === 'over') return;
+    this.#end(async (facts) => {
+      await this.#sink.stop();
+      return { ...facts, kind: 'cancelled' };
+    });
+  }
+
+  #takeHead(before: number): Promise<void> | undefined {
+    const filled = this.#scratch.subarray(0, this.#scratchUsed);
+    const length = headLength(filled, before);
+    if (length < 0) {
+      if (this.#scratchUsed >= HEAD_MAX_BYTES) this.#endUnfit('its head is too large');
+      return undefined;
+    }
+    const parsed = parseHead(filled.toString('latin1', 0, length - 4));
+    if (parsed.kind === 'unfit') {
+      this.#endUnfit(parsed.why);
+      return undefined;
+    }
+    this.#head = parsed;
+    const rest = filled.subarray(length);
+    this.resumed();
+    this.#windowBytes = rest.length;
+    const missing = this.order.target.length - this.order.start;
+    const { status } = parsed.head;
+    if ((status === 200 || status === 206) && parsed.bodyBytes === missing) {
+      return this.#beginBody(parsed, rest, missing);
+    }
+    this.#beginAnswer(parsed, rest);
+    return undefined;
+  }
+
+  #beginBody({ head }: GoodHead, rest: Buffer, missing: number): Promise<void> | undefined {
+    this.#state = 'body';
+    const { headers } = head;
+    const isWhole = this.order.start === 0 && headers['content-range'] === undefined;
+    if (isWhole && headers['x-amz-checksum-crc32'] !== undefined) this.#sink.computeCrc32();
+    const body = rest.subarray(0, missing);
+    const hasMore = rest.length > missing;
+    if (missing > 0 && body.length === 0) return undefined;
+    return this.#tookBody(body.length, this.#sink.copy(body), hasMore);
+  }
+
+  #tookBody(
+    byteCount: number,
+    busy: Promise<void> | undefined,
+    hasMore = false,
+  ): Promise<void> | undefined {
+    if (this.#sink.isFull) {
+      this.#mayReuse = !hasMore && (this.#head?.keepAlive ?? false);
+      this.#endMoved();
+      return undefined;
+    }
+    const { rate, tellsMiddle, id } = this.order;
+    if (tellsMiddle === true && !this.#isMiddleTold) {
+      this.#isMiddleTold = true;
+      this.#parts.onMiddle(id);
+    }
+    if (!rate) return busy;
+    const waitMs = this.#parts.gate.take(rate, byteCount, this.#parts.nowMs());
+    if (waitMs <= 0) return busy;
+    const paid = new Promise<void>((resolve) => setTimeout(resolve, waitMs));
+    return busy ? busy.then(() => paid) : paid;
+  }
+
+  #endMoved(): void {
+    const head = this.#head?.head;
+    if (!head) return;
+    this.#end(async (facts) => {
+      await this.#sink.finish();
+      const { crc32 } = this.#sink;
+      const blocks = this.#sink.blocks();
+      return { ...facts, kind: 'moved', head, blocks, ...(crc32 !== undefined && { crc32 }) };
+    });
+  }
+
+  /** What comes after the head moves to the front of the scratch buffer. */
+  #beginAnswer({ bodyBytes }: GoodHead, rest: Buffer): void {
+    this.#state = 'answer';
+    rest.copy(this.#scratch);
+    this.#scratchUsed = rest.length;
+    // Longer than anything that a store says about an error.
+    if (bodyBytes > this.#scratch.length) this.#endAnswered('');
+    else this.#takeAnswer();
+  }
+
+  #takeAnswer(): void {
+    const bodyBytes = this.#head?.bodyBytes ?? 0;
+    if (this.#scratchUsed < bodyBytes) return;
+    this.#mayReuse = this.#scratchUsed === bodyBytes && (this.#head?.keepAlive ?? false);
+    this.#endAnswered(this.#scratch.toString('utf8', 0, bodyBytes));
+  }
+
+  #endAnswered(body: string): void {
+    const head = this.#head?.head;
+    if (head) this.#end((facts) => Promise.resolve({ ...facts, kind: 'answered', head, body }));
+  }
+
+  #endUnfit(why: string): void {
+    this.#end((facts) => Promise.resolve({ ...facts, kind: 'unfit', why }));
+  }
+
+  #end(conclude: (facts: { id: number; receivedBytes: number }) => Promise<LaneReport>): void {
+    this.#state = 'over';
+    const facts = { id: this.order.id, receivedBytes: this.#sink.receivedBytes };
+    this.#resolve(
+      conclude(facts).catch((thrown: unknown) => {
+        const { code, message } = thrown as NodeJS.ErrnoException;
+        return { ...facts, kind: 'unwritten', systemCode: code ?? 'EIO', message };
+      }),
+    );
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The data plane over lane threads: bulk bytes never touch the main thread. What lanes do not
+ * understand (another protocol than S3, chunked or compressed answers) goes the way of streams.
+ */
+import { RingloadError, toRingloadError } from '../../../base/errors.ts';
+import type { UnderStores } from '../../../ufs/under-store.ts';
+import type {
+  DataPlane,
+  ExtentPlacer,
+  FillCommand,
+  FillResult,
+  FillSource,
+} from '../../data-plane.ts';
+import { ExtentMover } from './extent-mover.ts';
+import type { LaneThreads } from './lane-threads.ts';
+import { copyFromPeer, type PeerCopyOptions } from './peer-copy.ts';
+
+export interface LaneDataPlaneOptions {
+  readonly threads: LaneThreads;
+  /** For whatever lanes do not do. */
+  readonly streams: DataPlane;
+  readonly stores: UnderStores;
+  readonly placer: ExtentPlacer;
+  readonly peers: PeerCopyOptions;
+  /** Told of each fill that lanes might have done, and could not. */
+  readonly onFallback: (source: FillSource['kind']) => void;
+}
+
+export class LaneDataPlane implements DataPlane {
+  readonly #options: LaneDataPlaneOptions;
+
+  constructor(options: LaneDataPlaneOptions) {
+    this.#options = options;
+  }
+
+  async fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
+    const mover = this.#moverFor(command);
+    try {
+      if (!(await this.#move(command.source, mover, signal))) {
+        const filled = await this.#options.streams.fill(command, signal);
+        return { ...filled, receivedBytes: filled.receivedBytes + mover.receivedBytes };
+      }
+      const { lengthBytes } = command.extent;
+      this.#options.placer.written(command.extent);
+      return { ...mover.checksums(), lengthBytes, receivedBytes: mover.receivedBytes };
+    } catch (thrown) {
+      const error = toRingloadError(thrown);
+      const receivedBytes = mover.receivedBytes + Number(error.details['receivedBytes'] ?? 0);
+      const details = { ...error.details, receivedBytes };
+      throw new RingloadError(error.code, error.message, { details, cause: thrown });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#options.threads.close();
+    await this.#options.streams.close();
+  }
+
+  #moverFor({ extent, bandwidthBps, bandwidthGroup }: FillCommand): ExtentMover {
+    const { threads, placer } = this.#options;
+    return new ExtentMover({
+      target: placer.place(extent),
+      run: (order, signal) => threads.run(order, signal),
+      writeFailed: (systemCode, message) => placer.writeFailed(extent, systemCode, message),
+      ...(bandwidthBps !== undefined && {
+        rate: { group: bandwidthGroup ?? '', bytesPerSecond: bandwidthBps },
+      }),
+    });
+  }
+
+  /** False: this source has to be read as a stream. */
+  async #move(source: FillSource, mover: ExtentMover, signal: AbortSignal): Promise<boolean> {
+    const { stores, peers, onFallback } = this.#options;
+    let isMoved: boolean;
+    if (source.kind === 'peer') {
+      isMoved = await copyFromPeer(source, mover, peers, signal);
+    } else {
+      const store = stores.storeOf(source.range.path);
+      if (!store.moveRange) return false;
+      isMoved = await store.moveRange(source.range, mover, signal);
+    }
+    if (!isMoved) onFallback(source.kind);
+    return isMoved;
+  }
+}

@@ -1,0 +1,76 @@
+/** What the main thread and a lane thread say to each other. Plain values: they are cloned. */
+import type { AnswerHead, AnswerWatch, DirectRequest } from '../../../ufs/under-store.ts';
+
+/** Fetch one answer into a piece of a file. */
+export interface LaneOrder {
+  readonly id: number;
+  readonly request: DirectRequest;
+  readonly watch: AnswerWatch;
+  /** Where the body goes: `[offset, offset + length)` of a file that exists. */
+  readonly target: LaneTarget;
+  /** Bytes of the target that are there already, a multiple of the checksum block. */
+  readonly start: number;
+  /** Upper bound in bytes per second, shared by all orders of the group on this thread. */
+  /** Tell when a part of the body has come, for failpoints. */
+  readonly tellsMiddle?: boolean;
+  readonly rate?: { readonly group: string; readonly bytesPerSecond: number };
+}
+
+export interface LaneTarget {
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+  /** Whether whole pages around the target are its own, so that direct I/O may pad it. */
+  readonly ownsPages: boolean;
+}
+
+export type LaneRequest =
+  | { readonly kind: 'order'; readonly order: LaneOrder }
+  | { readonly kind: 'cancel'; readonly id: number };
+
+interface Received {
+  readonly id: number;
+  /** Bytes of bodies that came, kept or not. */
+  readonly receivedBytes: number;
+}
+
+/** CRC32C of consecutive blocks of the target, from block `first` on. */
+export interface BlockRun {
+  readonly first: number;
+  readonly crc32c: Uint32Array;
+}
+
+/** Exactly one for each order; after it no write to its target is under way. */
+export type LaneReport =
+  | (Received & {
+      readonly kind: 'moved';
+      readonly head: AnswerHead;
+      readonly blocks: BlockRun;
+      readonly crc32?: number;
+    })
+  | (Received & { readonly kind: 'answered'; readonly head: AnswerHead; readonly body: string })
+  | (Received & {
+      readonly kind: 'broken';
+      readonly systemCode: string;
+      readonly keptBytes: number;
+      readonly blocks: BlockRun;
+    })
+  | (Received & { readonly kind: 'unfit'; readonly why: string })
+  | (Received & {
+      readonly kind: 'unwritten';
+      readonly systemCode: string;
+      readonly message: string;
+    })
+  | (Received & { readonly kind: 'cancelled' });
+
+/** A part of the body has come; the report is still to come. */
+export interface LaneMiddle {
+  readonly kind: 'middle';
+  readonly id: number;
+}
+
+export interface LaneThreadOptions {
+  readonly directIo: 'auto' | 'off';
+  /** Most connections to one endpoint. */
+  readonly laneMaxCount: number;
+}

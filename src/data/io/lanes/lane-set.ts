@@ -1,0 +1,112 @@
+/**
+ * The lanes to one endpoint: which connection carries which order, how many there are, and orders
+ * that wait for one.
+ */
+import type { DirectEndpoint } from '../../../ufs/under-store.ts';
+import { Exchange, type ExchangeParts } from './exchange.ts';
+import { Lane } from './lane.ts';
+import type { LaneLimit } from './lane-limit.ts';
+import type { LaneOrder, LaneReport } from './lane-orders.ts';
+
+/** Object stores close idle connections after 10 to 60 s. */
+const IDLE_MAX_MS = 8000;
+
+interface Waiting {
+  readonly order: LaneOrder;
+  readonly report: (report: LaneReport) => void;
+}
+
+interface IdleLane {
+  readonly lane: Lane;
+  readonly sinceMs: number;
+}
+
+export class LaneSet {
+  readonly #endpoint: DirectEndpoint;
+  readonly #limit: LaneLimit;
+  readonly #parts: ExchangeParts;
+  #waiting: Waiting[] = [];
+  readonly #busy = new Set<Lane>();
+  /** The one that was used last is last. */
+  #idle: IdleLane[] = [];
+
+  constructor(endpoint: DirectEndpoint, limit: LaneLimit, parts: ExchangeParts) {
+    this.#endpoint = endpoint;
+    this.#limit = limit;
+    this.#parts = parts;
+  }
+
+  get isUnused(): boolean {
+    return this.#busy.size === 0 && this.#idle.length === 0 && this.#waiting.length === 0;
+  }
+
+  run(order: LaneOrder, report: (report: LaneReport) => void): void {
+    this.#waiting.push({ order, report });
+    this.#startWaiting();
+  }
+
+  /** Whether that order was here. */
+  cancel(id: number): boolean {
+    const at = this.#waiting.findIndex(({ order }) => order.id === id);
+    const [waiting] = at < 0 ? [] : this.#waiting.splice(at, 1);
+    if (waiting) {
+      waiting.report({ kind: 'cancelled', id, receivedBytes: 0 });
+      return true;
+    }
+    return [...this.#busy].some((lane) => lane.cancel(id));
+  }
+
+  /** Called a few times a second. */
+  check(nowMs: number): void {
+    for (const lane of [...this.#busy]) lane.check(nowMs);
+    const old = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs >= IDLE_MAX_MS);
+    this.#idle = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs < IDLE_MAX_MS);
+    for (const { lane } of old) lane.close('ECONNRESET');
+    this.#limit.round(nowMs, this.#waiting.length > 0);
+    this.#startWaiting();
+  }
+
+  #startWaiting(): void {
+    while (this.#waiting.length > 0 && this.#busy.size < this.#limit.value) {
+      const next = this.#waiting.shift();
+      if (next) this.#start(next, this.#idle.pop()?.lane ?? this.#open());
+    }
+  }
+
+  #open(): Lane {
+    return new Lane(this.#endpoint, {
+      onFree: (lane) => {
+        this.#freed(lane);
+      },
+    });
+  }
+
+  #start(waiting: Waiting, lane: Lane): void {
+    const { order, report } = waiting;
+    const exchange = new Exchange(order, lane.scratch, this.#parts);
+    const isReused = lane.carriedCount > 0;
+    this.#busy.add(lane);
+    lane.carry(exchange, this.#parts.nowMs());
+    void exchange.report.then((outcome) => {
+      // Why: a kept-alive connection may be closed by the other side just when it is used again.
+      if (outcome.kind === 'broken' && isReused && exchange.isUntouched) {
+        this.#start(waiting, this.#open());
+        return;
+      }
+      this.#limit.received(outcome.receivedBytes);
+      if (isThrottled(outcome)) this.#limit.throttled(this.#parts.nowMs());
+      report(outcome);
+    });
+  }
+
+  #freed(lane: Lane): void {
+    this.#busy.delete(lane);
+    if (lane.isClosed) this.#idle = this.#idle.filter((idle) => idle.lane !== lane);
+    else this.#idle.push({ lane, sinceMs: this.#parts.nowMs() });
+    this.#startWaiting();
+  }
+}
+
+function isThrottled(report: LaneReport): boolean {
+  return report.kind === 'answered' && (report.head.status === 503 || report.head.status === 429);
+}

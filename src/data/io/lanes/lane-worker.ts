@@ -1,0 +1,65 @@
+/**
+ * A lane thread: owns sockets, buffers and file descriptors, and does what it is ordered. It knows
+ * neither segments nor jobs. Orders come and reports go in groups, since each message has a price.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { DirectEndpoint } from '../../../ufs/under-store.ts';
+import { LaneLimit } from './lane-limit.ts';
+import type { LaneMiddle, LaneReport, LaneRequest, LaneThreadOptions } from './lane-orders.ts';
+import { LaneSet } from './lane-set.ts';
+import { PageBuffers } from './page-buffers.ts';
+import { RateGate } from './rate-gate.ts';
+import { TargetFiles } from './target-files.ts';
+
+const CHECK_MS = 250;
+
+const options = workerData as LaneThreadOptions;
+const parts = {
+  buffers: new PageBuffers(),
+  files: new TargetFiles(options.directIo),
+  gate: new RateGate(),
+  nowMs: () => performance.now(),
+  onMiddle: (id: number) => {
+    tell({ kind: 'middle', id });
+  },
+};
+const sets = new Map<string, LaneSet>();
+let reports: (LaneReport | LaneMiddle)[] = [];
+
+parentPort?.on('message', (requests: readonly LaneRequest[]) => {
+  for (const request of requests) {
+    if (request.kind === 'cancel') {
+      [...sets.values()].some((set) => set.cancel(request.id));
+    } else {
+      setOf(request.order.request.endpoint).run(request.order, tell);
+    }
+  }
+});
+
+setInterval(() => {
+  const nowMs = parts.nowMs();
+  for (const [name, set] of sets) {
+    set.check(nowMs);
+    if (set.isUnused) sets.delete(name);
+  }
+}, CHECK_MS).unref();
+
+function tell(report: LaneReport | LaneMiddle): void {
+  if (reports.length === 0) {
+    setImmediate(() => {
+      parentPort?.postMessage(reports);
+      reports = [];
+    });
+  }
+  reports.push(report);
+}
+
+function setOf(endpoint: DirectEndpoint): LaneSet {
+  const name = `${endpoint.address} ${endpoint.port} ${endpoint.tls?.serverName ?? ''}`;
+  let set = sets.get(name);
+  if (!set) {
+    set = new LaneSet(endpoint, new LaneLimit(options.laneMaxCount), parts);
+    sets.set(name, set);
+  }
+  return set;
+}

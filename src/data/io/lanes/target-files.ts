@@ -1,0 +1,116 @@
+/**
+ * Files that lanes write into, open under a bound, with and without direct I/O.
+ *
+ * Direct I/O goes around the page cache: large writes cost a fifth of the processor time and never
+ * wait for memory. Where a file system refuses it, the same file is written as usual.
+ */
+import { close, constants, open, write, writeSync } from 'node:fs';
+import { PAGE_BYTES } from './page-buffers.ts';
+
+const OPEN_MAX_COUNT = 64;
+
+export type DirectIo = 'auto' | 'off';
+
+interface TargetFile {
+  readonly fd: Promise<number>;
+  userCount: number;
+}
+
+export class TargetFiles {
+  readonly #directIo: DirectIo;
+  /** In order of last use. */
+  readonly #files = new Map<string, TargetFile>();
+  /** Directories whose file system refuses direct I/O would be few: one answer stands for all. */
+  #isRefused = false;
+
+  constructor(directIo: DirectIo) {
+    this.#directIo = directIo;
+  }
+
+  /** Whether a write of that place may go directly: whole pages from aligned memory. */
+  canGoDirect(offset: number, ownsPages: boolean): boolean {
+    return this.#directIo === 'auto' && !this.#isRefused && ownsPages && offset % PAGE_BYTES === 0;
+  }
+
+  /** Writes all of `bytes`; with `direct` these are whole pages. */
+  async write(path: string, bytes: Uint8Array, position: number, direct: boolean): Promise<void> {
+    const file = this.#use(path, direct && !this.#isRefused);
+    try {
+      const fd = await file.fd;
+      for (let done = 0; done < bytes.length;) {
+        done += await writeSome(fd, bytes.subarray(done), position + done);
+      }
+    } catch (error) {
+      if (!direct || this.#isRefused || !isRefusal(error)) throw error;
+      this.#isRefused = true;
+      await this.write(path, bytes, position, false);
+    } finally {
+      this.#release(file);
+    }
+  }
+
+  /** For small pieces: a trip through the thread pool would cost more than the write. */
+  async writeSmall(path: string, bytes: Uint8Array, position: number): Promise<void> {
+    const file = this.#use(path, false);
+    try {
+      const fd = await file.fd;
+      for (let done = 0; done < bytes.length;) {
+        done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+      }
+    } finally {
+      this.#release(file);
+    }
+  }
+
+  #use(path: string, direct: boolean): TargetFile {
+    const key = `${direct ? 'direct' : 'plain'} ${path}`;
+    let file = this.#files.get(key);
+    if (!file) {
+      file = { fd: openForWriting(path, direct), userCount: 0 };
+      // Why: a file that could not be opened is tried again by the next write.
+      file.fd.catch(() => this.#files.delete(key));
+    }
+    this.#files.delete(key);
+    this.#files.set(key, file);
+    file.userCount++;
+    return file;
+  }
+
+  #release(file: TargetFile): void {
+    file.userCount--;
+    for (const [key, idle] of this.#files) {
+      if (this.#files.size <= OPEN_MAX_COUNT) return;
+      if (idle.userCount > 0) continue;
+      this.#files.delete(key);
+      idle.fd.then(closeQuietly, () => undefined);
+    }
+  }
+}
+
+function openForWriting(path: string, direct: boolean): Promise<number> {
+  const flags = constants.O_WRONLY | (direct ? constants.O_DIRECT : 0);
+  return new Promise((resolve, reject) => {
+    open(path, flags, (error, fd) => {
+      if (error) reject(error);
+      else resolve(fd);
+    });
+  });
+}
+
+function writeSome(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, bytes, 0, bytes.length, position, (error, writtenBytes) => {
+      if (error) reject(error);
+      else resolve(writtenBytes);
+    });
+  });
+}
+
+function closeQuietly(fd: number): void {
+  close(fd, () => undefined);
+}
+
+function isRefusal(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EINVAL' || code === 'ENOTSUP' || code === 'EOPNOTSUPP';
+}

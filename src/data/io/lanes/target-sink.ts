@@ -1,0 +1,169 @@
+/**
+ * Takes the bytes of one body where the socket puts them, checksums them while they are in the
+ * processor's cache, and writes them to their place.
+ *
+ * Two buffers at most: one is written while the other fills, and nothing more is received when both
+ * are busy. Invariant: bytes are written in order, and `finish` or `stop` leaves no write behind.
+ */
+import { crc32 } from 'node:zlib';
+import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
+import { BlockChecksums } from './block-checksums.ts';
+import type { BlockRun, LaneTarget } from './lane-orders.ts';
+import { PAGE_BYTES, type PageBuffers } from './page-buffers.ts';
+import type { TargetFiles } from './target-files.ts';
+
+export interface SinkParts {
+  readonly buffers: PageBuffers;
+  readonly files: TargetFiles;
+}
+
+export class TargetSink {
+  readonly #target: LaneTarget;
+  readonly #start: number;
+  readonly #parts: SinkParts;
+  readonly #checksums: BlockChecksums;
+  readonly #isDirect: boolean;
+  /** CRC-32 of everything, where the store gave one to compare with. */
+  #crc32: number | undefined;
+  /** Bytes of the target that came, and where in it the current buffer begins. */
+  #position: number;
+  #bufferStart: number;
+  #current: Buffer | undefined;
+  /** The buffer that is being written, or was. */
+  #other: Buffer | undefined;
+  #writing: Promise<void> | undefined;
+  #isWriting = false;
+  #failure: NodeJS.ErrnoException | undefined;
+
+  constructor(target: LaneTarget, start: number, parts: SinkParts) {
+    this.#target = target;
+    this.#start = start;
+    this.#parts = parts;
+    this.#position = start;
+    this.#bufferStart = start;
+    this.#checksums = new BlockChecksums(start, target.length);
+    this.#isDirect = parts.files.canGoDirect(target.offset, target.ownsPages);
+  }
+
+  get isFull(): boolean {
+    return this.#position === this.#target.length;
+  }
+
+  get receivedBytes(): number {
+    return this.#position - this.#start;
+  }
+
+  get crc32(): number | undefined {
+    return this.#crc32;
+  }
+
+  /** Before the first byte of a whole target only. */
+  computeCrc32(): void {
+    this.#crc32 = 0;
+  }
+
+  /** Where the next bytes go: never empty before the sink is full. */
+  get room(): Buffer {
+    const used = this.#position - this.#bufferStart;
+    const missing = this.#target.length - this.#position;
+    this.#current ??= this.#parts.buffers.take(missing);
+    return this.#current.subarray(used, Math.min(this.#current.length, used + missing));
+  }
+
+  /**
+   * `byteCount` bytes were put into {@link room}. A promise: both buffers are busy, nothing may be
+   * put anywhere before it resolves.
+   */
+  received(byteCount: number): Promise<void> | undefined {
+    const bytes = this.room.subarray(0, byteCount);
+    this.#checksums.update(bytes);
+    if (this.#crc32 !== undefined) this.#crc32 = crc32(bytes, this.#crc32);
+    this.#position += byteCount;
+    const used = this.#position - this.#bufferStart;
+    return this.isFull || used === this.#current?.length ? this.#flush(used) : undefined;
+  }
+
+  /** Bytes that came along with the head. @returns as {@link received} */
+  copy(bytes: Uint8Array): Promise<void> | undefined {
+    let wait: Promise<void> | undefined;
+    for (let at = 0; at < bytes.length;) {
+      const { room } = this;
+      const part = bytes.subarray(at, at + room.length);
+      room.set(part);
+      wait = this.received(part.length);
+      at += part.length;
+    }
+    return wait;
+  }
+
+  /** Resolves when everything is written. @throws what a write failed with. */
+  async finish(): Promise<void> {
+    await this.#writing;
+    this.#giveBack();
+    if (this.#failure) throw this.#failure;
+  }
+
+  /**
+   * Ends early: whole blocks that came are kept and written, unless they were to be compared as a
+   * whole. @returns how much of the target is there. @throws what a write failed with.
+   */
+  async stop(): Promise<number> {
+    const whole = this.#position - (this.#position % CHECKSUM_BLOCK_BYTES);
+    const keptBytes = this.#crc32 === undefined ? Math.max(this.#start, whole) : this.#start;
+    if (keptBytes > this.#bufferStart && !this.isFull)
+      void this.#flush(keptBytes - this.#bufferStart);
+    await this.finish();
+    return keptBytes;
+  }
+
+  /** Checksums of the blocks up to `keptBytes` of the target. */
+  blocks(keptBytes = this.#position): BlockRun {
+    return this.#checksums.run(keptBytes - this.#start);
+  }
+
+  #flush(byteCount: number): Promise<void> | undefined {
+    const full = this.#current;
+    const before = this.#isWriting ? this.#writing : undefined;
+    if (full) {
+      const at = this.#target.offset + this.#bufferStart;
+      const write = (): Promise<void> => this.#write(full, byteCount, at);
+      this.#isWriting = true;
+      const writing = (before ? before.then(write) : write()).then(
+        () => {
+          if (this.#writing === writing) this.#isWriting = false;
+        },
+        (error: unknown) => {
+          this.#failure ??= error as NodeJS.ErrnoException;
+          if (this.#writing === writing) this.#isWriting = false;
+        },
+      );
+      this.#writing = writing;
+    }
+    this.#bufferStart += byteCount;
+    this.#current = this.#other;
+    this.#other = full;
+    return before;
+  }
+
+  #write(buffer: Buffer, byteCount: number, position: number): Promise<void> {
+    if (this.#failure) return Promise.resolve();
+    const { path } = this.#target;
+    if (!this.#isDirect) {
+      const bytes = buffer.subarray(0, byteCount);
+      return this.#target.ownsPages
+        ? this.#parts.files.write(path, bytes, position, false)
+        : this.#parts.files.writeSmall(path, bytes, position);
+    }
+    // The last page may be padded: it belongs to this target alone.
+    const paddedBytes = Math.ceil(byteCount / PAGE_BYTES) * PAGE_BYTES;
+    return this.#parts.files.write(path, buffer.subarray(0, paddedBytes), position, true);
+  }
+
+  #giveBack(): void {
+    for (const buffer of [this.#current, this.#other]) {
+      if (buffer) this.#parts.buffers.giveBack(buffer);
+    }
+    this.#current = undefined;
+    this.#other = undefined;
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Ranges of S3 objects for a data plane that receives them itself: where to connect, what to send,
+ * and what an answer means.
+ *
+ * The SDK keeps the say over credentials, region and clock; what an answer must look like and what
+ * an error means is decided where it is for the SDK's own reads. Whatever is unusual (FIPS and
+ * dual-stack endpoints, other partitions, checksums that lanes do not compute) is left to it.
+ */
+import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
+import { RingloadError } from '../../base/errors.ts';
+import type { MountConfig, UfsLimits } from '../mounts.ts';
+import { parsePath } from '../path.ts';
+import type { Failure, RetryLoop } from '../retry.ts';
+import type {
+  AnswerHead,
+  AnswerWatch,
+  DirectEndpoint,
+  DirectRequest,
+  MoveOutcome,
+  RangeMover,
+  RangeRequest,
+} from '../under-store.ts';
+import type { UnderStoreDependencies } from './dependencies.ts';
+import { AddressBook } from './address-book.ts';
+import { checkHead } from './s3-body.ts';
+import { endpointOf } from './s3-endpoint.ts';
+import { conditionHeader } from './s3-version.ts';
+import { encodeKey, Sigv4Signer } from './sigv4.ts';
+
+/** What the store that it belongs to decides. */
+export interface S3DirectParts {
+  readonly mount: MountConfig;
+  readonly limits: UfsLimits;
+  readonly dependencies: UnderStoreDependencies;
+  readonly client: () => S3Client;
+  readonly retries: (lengthBytes: number) => RetryLoop;
+  readonly failureOf: (thrown: unknown, action: string, client: S3Client) => Failure;
+  readonly succeeded: () => void;
+}
+
+export class S3Direct {
+  readonly #parts: S3DirectParts;
+  readonly #signer = new Sigv4Signer();
+  readonly #addresses: AddressBook;
+
+  constructor(parts: S3DirectParts) {
+    this.#parts = parts;
+    this.#addresses = new AddressBook(parts.dependencies.clock);
+  }
+
+  /** False: this range is to be read through the SDK. @throws as `readRange` does. */
+  async move(request: RangeRequest, mover: RangeMover, signal: AbortSignal): Promise<boolean> {
+    const retries = this.#parts.retries(request.length);
+    const action = `read ${request.path}`;
+    let start = 0;
+    for (;;) {
+      const client = this.#parts.client();
+      try {
+        const prepared = await this.#prepare(client, request, start);
+        if (!prepared) return false;
+        const outcome = await mover.move(prepared, start, this.#watch(), signal);
+        if (outcome.kind === 'unfit') return false;
+        if (outcome.kind === 'broken') start = outcome.keptBytes;
+        if (!this.#judge(outcome, request, start, mover)) return false;
+        this.#parts.succeeded();
+        return true;
+      } catch (thrown) {
+        if (signal.aborted || isOurs(thrown)) throw thrown;
+        const failure = this.#parts.failureOf(thrown, action, client);
+        await retries.waitOrThrow(failure, signal);
+      }
+    }
+  }
+
+  /** False: only the SDK can tell whether the body is right. @throws what the answer means. */
+  #judge(
+    outcome: Exclude<MoveOutcome, { kind: 'unfit' }>,
+    request: RangeRequest,
+    start: number,
+    mover: RangeMover,
+  ): boolean {
+    if (outcome.kind === 'broken') {
+      throw Object.assign(new Error(outcome.systemCode), { code: outcome.systemCode });
+    }
+    const { head } = outcome;
+    if (outcome.kind === 'answered' && head.status >= 300) throw serviceError(head, outcome.body);
+    checkHead(asOutput(head), request, request.offset + start);
+    if (outcome.kind === 'answered') {
+      throw new RingloadError('ufs_bad_response', `the body of ${request.path} has another length`);
+    }
+    return this.#checkBody(outcome, request, start, mover);
+  }
+
+  #checkBody(
+    { head, crc32 }: Extract<MoveOutcome, { kind: 'moved' }>,
+    request: RangeRequest,
+    start: number,
+    mover: RangeMover,
+  ): boolean {
+    const isWhole = start === 0 && request.length === request.sizeBytes;
+    const { headers } = head;
+    if (!isWhole || this.#parts.mount.responseChecksums === 'ignore') return true;
+    if (headers['x-amz-checksum-type'] === 'COMPOSITE') return true;
+    const given = headers['x-amz-checksum-crc32c'] ?? headers['x-amz-checksum-crc32'];
+    if (given === undefined) {
+      return !('x-amz-checksum-sha256' in headers || 'x-amz-checksum-sha1' in headers);
+    }
+    const algorithm = 'x-amz-checksum-crc32c' in headers ? 'crc32c' : 'crc32';
+    const computed = algorithm === 'crc32c' ? mover.crc32c() : crc32;
+    if (given.includes('-') || computed === undefined || given === base64Of(computed)) return true;
+    const message = `the body of ${request.path} does not match its ${algorithm}`;
+    throw new RingloadError('ufs_bad_response', message);
+  }
+
+  async #prepare(
+    client: S3Client,
+    request: RangeRequest,
+    start: number,
+  ): Promise<DirectRequest | undefined> {
+    const { authority: bucket, key } = parsePath(request.path);
+    const region = await client.config.region();
+    const place = await endpointOf(client, bucket, region);
+    if (!place) return undefined;
+    const { url, prefix } = place;
+    const path = `${prefix}/${encodeKey(key)}`;
+    const from = request.offset + start;
+    const end = request.offset + request.length;
+    const isWhole = from === 0 && end === request.sizeBytes;
+    const wantsChecksum = isWhole && this.#parts.mount.responseChecksums !== 'ignore';
+    const amzHeaders = wantsChecksum ? { 'x-amz-checksum-mode': 'ENABLED' } : {};
+    const headers: Record<string, string> = {
+      ...(await this.#identify(client, { host: url.host, path, region, amzHeaders })),
+      ...conditionHeader(request.version),
+      // Without a range where all is wanted: only then do stores send the object's checksum.
+      ...(!isWhole && { range: `bytes=${from}-${end - 1}` }),
+    };
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    return {
+      endpoint: await this.#connectTo(url),
+      head: `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`,
+    };
+  }
+
+  async #identify(
+    client: S3Client,
+    request: { host: string; path: string; region: string; amzHeaders: Record<string, string> },
+  ): Promise<Record<string, string>> {
+    if (this.#parts.mount.credentials?.kind === 'anonymous') {
+      return { host: request.host, ...request.amzHeaders };
+    }
+    const credentials = await client.config.credentials();
+    // The SDK corrects its clock from answers that say that it is wrong.
+    const atMs = this.#parts.dependencies.clock.wallMs() + client.config.systemClockOffset;
+    return this.#signer.sign({ ...request, atMs }, credentials);
+  }
+
+  async #connectTo(url: URL): Promise<DirectEndpoint> {
+    const isTls = url.protocol === 'https:';
+    const name = url.hostname.replace(/^\[|\]$/g, '');
+    const address = await this.#addresses.lookup(name);
+    const port = Number(url.port || (isTls ? 443 : 80));
+    return isTls ? { address, port, tls: { serverName: name } } : { address, port };
+  }
+
+  #watch(): AnswerWatch {
+    const { limits } = this.#parts;
+    return {
+      connectTimeoutMs: limits.connectTimeoutMs,
+      headTimeoutMs: limits.requestTimeoutMs,
+      windowMs: limits.throughputWindowMs,
+      minBytesPerWindow: limits.throughputMinBytes,
+      bodyTimeoutMs: limits.readTimeoutMs,
+    };
+  }
+}
+
+/** As the SDK would have parsed it, as far as {@link checkHead} looks. */
+function asOutput({ status, headers }: AnswerHead): GetObjectCommandOutput {
+  const modified = headers['last-modified'];
+  return {
+    $metadata: { httpStatusCode: status },
+    ETag: headers['etag'],
+    ContentRange: headers['content-range'],
+    ContentLength: Number(headers['content-length']),
+    ...(modified !== undefined && { LastModified: new Date(modified) }),
+  };
+}
+
+/** As the SDK would have thrown it. */
+function serviceError({ status, headers }: AnswerHead, body: string): Error {
+  const code = /<Code>([A-Za-z0-9.]{1,128})<\/Code>/.exec(body)?.[1];
+  return Object.assign(new Error(`HTTP ${status}`), {
+    name: code ?? 'Unknown',
+    $fault: 'client',
+    $metadata: { httpStatusCode: status, requestId: headers['x-amz-request-id'] },
+  });
+}
+
+/** Not about the store: no other attempt would help. */
+function isOurs(thrown: unknown): boolean {
+  return thrown instanceof RingloadError && !thrown.code.startsWith('ufs_');
+}
+
+function base64Of(crc: number): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(crc);
+  return bytes.toString('base64');
+}

@@ -1,0 +1,36 @@
+/** Where a bucket is to be found, for the usual cases; the SDK's endpoint rules know the others. */
+import type { S3Client } from '@aws-sdk/client-s3';
+
+export interface BucketEndpoint {
+  readonly url: URL;
+  /** What stands before `/key` in the path: `/bucket` in path style, else nothing. */
+  readonly prefix: string;
+}
+
+/** A bucket name that makes a host name without further dots. */
+const HOST_LABEL = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
+/** Regions of the AWS partition proper. */
+const AWS_REGION = /^(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d$/;
+
+/** Undefined where the SDK has to decide. */
+export async function endpointOf(
+  client: S3Client,
+  bucket: string,
+  region: string,
+): Promise<BucketEndpoint | undefined> {
+  const { config } = client;
+  if ((await config.useFipsEndpoint()) || (await config.useDualstackEndpoint())) return undefined;
+  const custom = await config.endpoint?.();
+  const isLabel = HOST_LABEL.test(bucket);
+  if (!custom) {
+    if (!AWS_REGION.test(region) || config.forcePathStyle || !isLabel) return undefined;
+    return { url: new URL(`https://${bucket}.s3.${region}.amazonaws.com`), prefix: '' };
+  }
+  const { protocol, hostname, port, path } = custom;
+  const authority = port === undefined ? hostname : `${hostname}:${String(port)}`;
+  if (path !== '' && path !== '/') return undefined;
+  if (config.forcePathStyle) {
+    return { url: new URL(`${protocol}//${authority}`), prefix: `/${bucket}` };
+  }
+  return isLabel ? { url: new URL(`${protocol}//${bucket}.${authority}`), prefix: '' } : undefined;
+}
