@@ -115,7 +115,9 @@ export class CacheDirectory implements CommitTarget {
     try {
       await this.attempt(`open region ${region.id}`, async () => {
         await this.files.create(region);
+        failpoint('cache.region.opened');
         await this.files.writeHeader(region);
+        failpoint('cache.region.sealed');
       });
     } catch (error) {
       const isFull = error instanceof RingloadError && isDiskFull(error);
