@@ -76,9 +76,9 @@ function sameSpec(a: RecordedSpec, b: RecordedSpec): boolean {
 function forgetOldest(state: ClusterState): ClusterState {
   const ended = [...state.jobs.values()].filter((job) => !isActiveState(job.state));
   if (ended.length < ENDED_JOB_MAX_COUNT) return state;
-  const byEnd = ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0));
   const jobs = new Map(state.jobs);
-  for (const job of byEnd.slice(0, ended.length - ENDED_JOB_MAX_COUNT + 1)) jobs.delete(job.id);
+  // In order of submission, and not of times: a clock may have been wrong.
+  for (const job of ended.slice(0, ended.length - ENDED_JOB_MAX_COUNT + 1)) jobs.delete(job.id);
   return { ...state, jobs };
 }
 
@@ -168,9 +168,8 @@ function staleMessage(command: {
 }
 
 function prune(state: ClusterState, command: CommandOf<'job.prune'>): Applied {
-  const kept = [...state.jobs].filter(
-    ([, job]) => isActiveState(job.state) || (job.endedAtMs ?? Infinity) >= command.endedBeforeMs,
-  );
+  const named = new Set(command.jobIds);
+  const kept = [...state.jobs].filter(([, job]) => isActiveState(job.state) || !named.has(job.id));
   return done({ ...state, jobs: new Map(kept) }, { pruned: state.jobs.size - kept.length });
 }
 

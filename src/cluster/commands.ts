@@ -54,8 +54,8 @@ export type Command =
       readonly digest?: string;
       readonly atMs: number;
     }
-  /** Forgets jobs that ended before `endedBeforeMs`. */
-  | { readonly kind: 'job.prune'; readonly endedBeforeMs: number };
+  /** Forgets these jobs, where they have ended. */
+  | { readonly kind: 'job.prune'; readonly jobIds: readonly JobId[] };
 
 export type CommandOf<Kind extends Command['kind']> = Extract<Command, { kind: Kind }>;
 

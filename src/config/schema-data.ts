@@ -252,7 +252,7 @@ export const load = z.strictObject({
     max: 10_000,
   }),
   jobRetentionMs: durationMs({
-    description: 'Time that finished jobs stay listed.',
+    description: 'Time that finished jobs stay listed, counted anew by each leader.',
     default: 7 * DAY_MS,
     min: MINUTE_MS,
     max: 366 * DAY_MS,

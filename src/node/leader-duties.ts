@@ -9,12 +9,12 @@ import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import type { Command } from '../cluster/commands.ts';
-import { isActiveState } from '../cluster/job-record.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
 import { DEFAULT_TUNING } from '../raft/options.ts';
 import { planMembership, type MemberHealth } from '../raft/membership-policy.ts';
 import { DrainWatch, type RepairReport } from './drain-watch.ts';
+import { JobRetention } from './job-retention.ts';
 import { LivenessJudge, type LivenessLimits } from './liveness-judge.ts';
 import { successorOf } from './succession.ts';
 
@@ -46,6 +46,7 @@ export class LeaderDuties {
   readonly #options: LeaderDutiesOptions;
   readonly #judge: LivenessJudge;
   readonly #drains: DrainWatch;
+  readonly #retention: JobRetention;
   #timer: Timer | undefined;
   #tickMs = 0;
   #prunedMs = 0;
@@ -57,6 +58,7 @@ export class LeaderDuties {
     const { self, limits, repairReport } = options;
     this.#options = options;
     this.#judge = new LivenessJudge(self, limits);
+    this.#retention = new JobRetention(limits.jobRetentionMs);
     this.#drains = new DrainWatch({
       ...options,
       report: repairReport,
@@ -69,6 +71,7 @@ export class LeaderDuties {
     this.#leading = true;
     this.#tickMs = this.#options.clock.nowMs();
     this.#judge.restart(this.#tickMs);
+    this.#retention.restart();
     this.#next();
   }
 
@@ -178,15 +181,12 @@ export class LeaderDuties {
   }
 
   async #prune(): Promise<void> {
-    const { clock, state, limits, commit } = this.#options;
+    const { clock, state, commit } = this.#options;
     const nowMs = clock.nowMs();
     if (nowMs - this.#prunedMs < PRUNE_INTERVAL_MS) return;
     this.#prunedMs = nowMs;
-    const endedBeforeMs = clock.wallMs() - limits.jobRetentionMs;
-    const isOld = [...state().jobs.values()].some(
-      (job) => !isActiveState(job.state) && (job.endedAtMs ?? Infinity) < endedBeforeMs,
-    );
-    if (isOld) await commit({ kind: 'job.prune', endedBeforeMs });
+    const jobIds = this.#retention.expired(state().jobs.values(), nowMs);
+    if (jobIds.length > 0) await commit({ kind: 'job.prune', jobIds });
   }
 
   #lastHeard(): Map<PeerId, number | undefined> {

@@ -81,12 +81,15 @@ test('job.submit: a path never has two active jobs, not even after the retry of 
   t.is(newestJobOf(w.state, 's3://b/x')?.id, jobId('a'));
 });
 
-test('job.submit: the ended jobs of the state are bounded, the oldest go', (t) => {
+test('job.submit: the ended jobs of the state are bounded, the oldest go, whatever the clock says', (t) => {
   const w = world();
-  for (let n = 0; n < ENDED_JOB_MAX_COUNT + 5; n += 1) {
+  const ended = (n: number): void => {
+    // Each job seems to end ten years before the one before it.
+    w.atMs = -n * 3650 * 86_400_000;
     w.value(w.submit(`j${n}`, `s3://b/${n}`));
     w.value(w.finish(`j${n}`, 1, 1, 'SUCCEEDED'));
-  }
+  };
+  for (let n = 0; n < ENDED_JOB_MAX_COUNT + 5; n += 1) ended(n);
   w.value(w.submit('last', 's3://b/last'));
   t.is(w.state.jobs.size, ENDED_JOB_MAX_COUNT);
   t.is(w.stateOf('j0'), undefined);
@@ -170,13 +173,17 @@ test('job records: time spent is that of all runs, without the pauses', (t) => {
   t.is(job?.runStartedAtMs, 10_000);
 });
 
-test('job.prune: forgets what ended before, never what is active', (t) => {
+test('job.prune: forgets what is named and ended, never what is active', (t) => {
   const w = world();
   w.value(w.submit('a', 's3://b/x'));
   w.value(w.finish('a', 1, 1, 'SUCCEEDED'));
   w.value(w.submit('b', 's3://b/y'));
-  const endedAtMs = w.state.jobs.get(jobId('a'))?.endedAtMs ?? 0;
-  t.deepEqual(w.value({ kind: 'job.prune', endedBeforeMs: endedAtMs }), { pruned: 0 });
-  t.deepEqual(w.value({ kind: 'job.prune', endedBeforeMs: endedAtMs + 1 }), { pruned: 1 });
+  w.value(w.submit('c', 's3://b/z'));
+  w.value(w.finish('c', 1, 1, 'FAILED'));
+  t.deepEqual(w.value({ kind: 'job.prune', jobIds: [] }), { pruned: 0 });
+  const jobIds = ['a', 'b', 'nobody'].map(jobId);
+  t.deepEqual(w.value({ kind: 'job.prune', jobIds }), { pruned: 1 });
+  t.is(w.stateOf('a'), undefined);
   t.is(w.stateOf('b'), 'WAITING');
+  t.is(w.stateOf('c'), 'FAILED');
 });

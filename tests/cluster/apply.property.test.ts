@@ -47,7 +47,7 @@ function drawCommand(w: World, pick: (bound: number) => number): Command {
     case 9:
       return w.finish(id, 1 + pick(3), pick(4), pick(2) === 0 ? 'SUCCEEDED' : 'FAILED');
     case 10:
-      return { kind: 'job.prune', endedBeforeMs: pick(w.atMs + 1) };
+      return { kind: 'job.prune', jobIds: [jobId(id)] };
     default:
       return w.submit(id, `s3://b/${pick(3)}`, { replicas: 1 + pick(3), max: 4 });
   }

@@ -307,7 +307,11 @@ test.serial(
     const { listedFiles, loadedFiles, failedFiles } = status.counters;
     t.is(loadedFiles + failedFiles, listedFiles, 'at the end what is listed is what is settled');
     t.true(listedFiles < data.keys.length);
-  });
+  },
+);
+
+test.serial('origin: pages of a listing that fail now and then cost no file', async (t) => {
+  const data = stage.addFiles({ count: 36, sizeBytes: 1_000 });
   stage.origin.pageMaxKeys = 7;
   const faults: readonly FaultAction[] = [
     { kind: 'status', status: 503, code: 'SlowDown' },

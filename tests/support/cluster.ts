@@ -41,6 +41,8 @@ export interface ClusterOptions {
   readonly mounts: readonly string[];
   /** For every peer: credentials, and configuration as `RINGLOAD_SECTION_KEY`. */
   readonly env?: Readonly<Record<string, string | number | boolean>>;
+  /** More of it for the peer with this index, 0 for the first. */
+  readonly envOf?: (index: number) => Readonly<Record<string, string>>;
   /** More arguments of `serve`. */
   readonly args?: readonly string[];
   /** Bytes that each peer's cache may use. Default `1GiB`. */
@@ -88,7 +90,7 @@ export class Cluster implements AsyncDisposable {
     const advertiseHost = this.#options.proxied ? `127.0.1.${index + 1}` : undefined;
     const failpoints = this.#options.failpoints && new PeerFailpoints(`${dataDir}.failpoints`);
     const armed = failpoints && { RINGLOAD_FAILPOINTS: failpoints.setting };
-    const settings = { ...FAST_TIMERS, ...armed, ...env };
+    const settings = { ...FAST_TIMERS, ...armed, ...env, ...this.#options.envOf?.(index) };
     const peer = new Peer({
       index,
       program,
