@@ -349,7 +349,7 @@ export class Assigner {
     const task = { id, unit, owner, sources, attempt: unit.attempts, sentMs: undefined };
     this.#tasks.set(id, task);
     unit.tasks.set(owner, task);
-    this.#queueOf(owner).waiting.push(task);
+    this.#queueOf(owner).waiting.push(task, unit.holders.size > 0);
   }
 
   /** A task that only waits is not needed any more; its queue passes over it. */

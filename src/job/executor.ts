@@ -14,7 +14,7 @@ import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
 import type { SegmentLoader } from '../data/segment-loader.ts';
-import { Fifo } from './fifo.ts';
+import { UrgentFirst } from './fifo.ts';
 import {
   leaseOf,
   METADATA_ONLY_INDEX,
@@ -58,6 +58,8 @@ export interface ExecutorOptions {
   readonly limits: ExecutorLimits;
   /** Start generation of this process. */
   readonly generation: number;
+  /** Told of every batch that comes from a deposed leader or for an ended run. */
+  readonly onRefused?: () => void;
   /** Highest Raft term that this peer knows. */
   readonly currentTerm: () => Term;
   /** Data endpoint of a member; undefined when unknown. */
@@ -103,7 +105,7 @@ export class Executor {
   readonly #options: ExecutorOptions;
   readonly #orders = new Map<JobId, Order>();
   readonly #tallies = new Map<JobId, Mutable<TallyCounts>>();
-  readonly #queue = new Fifo<QueuedTask>();
+  readonly #queue = new UrgentFirst<QueuedTask>();
   readonly #records: RecordWriter;
   readonly #inventories = new Stocktaking<InventoryReply>();
   #runningCount = 0;
@@ -132,7 +134,10 @@ export class Executor {
     const order = this.#orderFor(from, batch);
     this.#checkRoom(order, batch);
     order.pendingCount += batch.tasks.length;
-    for (const task of batch.tasks) this.#queue.push({ order, batch, task });
+    // Why copies first: a segment that one peer alone has is lost with that peer.
+    for (const task of batch.tasks) {
+      this.#queue.push({ order, batch, task }, task.sources.length > 0);
+    }
     this.#startTasks();
     const { windowTasks, windowBytes } = this.#options.limits;
     return { windowTasks, windowBytes };
@@ -223,6 +228,7 @@ export class Executor {
       term < Math.max(this.#options.currentTerm(), known?.pass.term ?? 0) ||
       (known !== undefined && known.pass.run > run);
     if (!isStale && !this.#isOver(jobId, run)) return;
+    this.#options.onRefused?.();
     const message = `refuse tasks of job ${jobId}: run ${String(run)}, term ${String(term)} is over`;
     throw new RingloadError('stale_term', message);
   }

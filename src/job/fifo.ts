@@ -36,3 +36,35 @@ export class Fifo<T> {
     for (let at = this.#head; at < this.#items.length; at += 1) yield this.#items[at] as T;
   }
 }
+
+/** Two queues in one: whatever is urgent goes first, each kind in its own order. */
+export class UrgentFirst<T> {
+  readonly #urgent = new Fifo<T>();
+  readonly #others = new Fifo<T>();
+
+  get length(): number {
+    return this.#urgent.length + this.#others.length;
+  }
+
+  push(item: T, isUrgent: boolean): void {
+    (isUrgent ? this.#urgent : this.#others).push(item);
+  }
+
+  peek(): T | undefined {
+    return this.#urgent.peek() ?? this.#others.peek();
+  }
+
+  shift(): T | undefined {
+    return this.#urgent.shift() ?? this.#others.shift();
+  }
+
+  clear(): void {
+    this.#urgent.clear();
+    this.#others.clear();
+  }
+
+  *[Symbol.iterator](): IterableIterator<T> {
+    yield* this.#urgent;
+    yield* this.#others;
+  }
+}

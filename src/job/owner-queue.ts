@@ -1,6 +1,6 @@
 /** Tasks bound for one owner: what waits, what is out, and how much may be out. */
 import type { PeerId } from '../base/ids.ts';
-import { Fifo } from './fifo.ts';
+import { UrgentFirst } from './fifo.ts';
 import type { TaskRun } from './unit.ts';
 
 /** Paths of a batch may take so much text, so that no frame comes near its limit. */
@@ -8,7 +8,11 @@ const BATCH_TEXT_MAX_LENGTH = 1024 * 1024;
 
 export class OwnerQueue {
   readonly owner: PeerId;
-  readonly waiting = new Fifo<TaskRun>();
+  /**
+   * Copies go before fetches: what only one peer has is lost with that peer, and until the last
+   * copy is made no checkpoint counts the file.
+   */
+  readonly waiting = new UrgentFirst<TaskRun>();
   readonly out = new Map<number, TaskRun>();
   #outBytes = 0;
   windowTasks: number;

@@ -22,7 +22,7 @@ export interface TaskFile {
 }
 
 export interface Task {
-  /** Unique within (job, run, term), and higher than those of all tasks ordered before. */
+  /** Unique within (job, run, term), and higher than those of all earlier passes. */
   readonly id: number;
   readonly attempt: number;
   /** Position in {@link TaskBatch.files}. */

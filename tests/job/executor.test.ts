@@ -207,6 +207,14 @@ test('executor: a new leader joins the fills of the old one, whose results go no
   );
 });
 
+test('executor: a copy goes before the fetches that wait', async (t) => {
+  const { executor, plane, pass } = open({ parallelTasks: 1 });
+  const sources = [peerId('holder')];
+  executor.accept(LEADER, batch([task(1), task(2, { index: 1 }), task(3, { index: 2, sources })]));
+  await pass(100);
+  t.deepEqual(plane.asked, ['http://holder', 'ufs', 'ufs']);
+});
+
 test('executor: the end of a run stops its fills, its queue and its leases', async (t) => {
   const { executor, plane, store, world, pass } = open({ parallelTasks: 1 });
   executor.accept(LEADER, batch([task(1)]));

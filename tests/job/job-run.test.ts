@@ -578,3 +578,22 @@ test('job run: comparisons that never agree end the job', async (t) => {
   t.true(await world.finish());
   t.is(world.verdict?.failure?.code, 'internal');
 });
+
+test('job run: copies are sent before the fetches that wait for the same owner', async (t) => {
+  const world = storyWorld({
+    spec: { replicaCount: 2 },
+    limits: { windowTasks: 1, batchSize: 1, windowUnits: 100 },
+  });
+  // Even segments are fetched by p1, odd ones by p2; each copies from the other.
+  world.order = (_path, index) => (index % 2 === 0 ? P : [P[1]!, P[0]!]);
+  world.put('a', 4000);
+  world.lead();
+  t.true(await world.finish());
+  const toFirst = sent(world).filter((line) => line.startsWith('p1'));
+  const firstCopy = toFirst.findIndex((line) => line.endsWith('from p2'));
+  const lastFetch = toFirst.findLastIndex((line) => !line.endsWith('from p2'));
+  t.is(toFirst.length, 40);
+  // What the window holds may be on its way already.
+  t.true(firstCopy <= RUN_LIMITS.windowTasks + 1, `the first copy was order ${firstCopy}`);
+  t.true(lastFetch > firstCopy);
+});
