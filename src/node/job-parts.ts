@@ -27,7 +27,7 @@ interface Context {
   readonly config: Pick<RingloadConfig, 'liveness' | 'raft' | 'load'>;
   readonly limits: { readonly run: RunLimits; readonly owner: ExecutorLimits };
   readonly failuresOf: (jobId: JobId) => FailureSink;
-  readonly metrics: Pick<Metrics, 'loadFiles' | 'raftElection'>;
+  readonly metrics: Pick<Metrics, 'batchRefused' | 'loadFiles' | 'raftElection'>;
   readonly closer: Closer;
   readonly logger: Logger;
 }
@@ -97,7 +97,7 @@ function countFiles(metrics: Context['metrics'], counters: Readonly<Record<strin
 }
 
 function openExecutor(
-  { local, cluster, limits, closer, logger }: Context,
+  { local, cluster, limits, metrics, closer, logger }: Context,
   link: OwnerLink,
 ): Executor {
   const { state, consensus, endpointOf } = cluster;
@@ -115,6 +115,9 @@ function openExecutor(
     runOf: (jobId) => {
       const record = state.current.jobs.get(jobId);
       return record && { run: record.run, active: isActiveState(record.state) };
+    },
+    onRefused: () => {
+      metrics.batchRefused();
     },
   });
   state.onChange(() => {

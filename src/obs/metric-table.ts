@@ -63,6 +63,10 @@ export const METRIC_TABLE = {
     help: 'Bytes that this peer loaded, by source.',
     labels: { source: 'ufs, peer' },
   },
+  load_batches_refused_total: {
+    type: 'counter',
+    help: 'Batches of tasks that this peer refused: their leader was deposed or their run had ended.',
+  },
   load_jobs: {
     type: 'gauge',
     help: 'Load jobs that the cluster knows, by state.',

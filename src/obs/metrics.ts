@@ -79,6 +79,7 @@ export class Metrics {
   readonly #loadFiles = this.#counter('load_files_total');
   readonly #fillFallbacks = this.#counter('fill_fallbacks_total');
   readonly #loadBytes = this.#counter('load_bytes_total');
+  readonly #batchesRefused = this.#counter('load_batches_refused_total');
   readonly #elections = this.#counter('raft_elections_total');
   readonly #httpRequests = this.#counter('http_requests_total');
   readonly #httpDuration = this.#histogram('http_request_duration_seconds');
@@ -121,6 +122,10 @@ export class Metrics {
 
   fillFallback(source: 'ufs' | 'peer'): void {
     this.#fillFallbacks.inc({ source });
+  }
+
+  batchRefused(): void {
+    this.#batchesRefused.inc();
   }
 
   raftElection(): void {

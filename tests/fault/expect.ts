@@ -4,13 +4,21 @@
  * Each is checked from outside: the origin's own figures against the job's, residency peer by
  * peer, and every object read back and compared with what the origin has.
  */
-import type { ExecutionContext } from 'ava';
 import { sha256 } from '../support/faulty-origin.ts';
 import type { Peer } from '../support/peer-process.ts';
 import type { FilePlacement } from '../../src/http/services.ts';
 import type { JobStatus } from '../../src/job/job-status.ts';
 import type { Load } from './load.ts';
 import { SEGMENT_BYTES, type FileSet, type Stage } from './stage.ts';
+
+/** What is needed to say what must hold: ava's `t`, or one that throws, outside of it. */
+export interface Asserts {
+  is(actual: unknown, expected: unknown, message?: string): void;
+  deepEqual(actual: unknown, expected: unknown, message?: string): void;
+  true(actual: unknown, message?: string): void;
+  truthy(actual: unknown, message?: string): void;
+  log(...values: readonly unknown[]): void;
+}
 
 export interface Expected {
   /** Keys of the set that must have failed, or been deleted. Default none. */
@@ -21,7 +29,7 @@ export interface Expected {
 
 /** SUCCEEDED, and true: counted exactly, resident on R live peers, readable without the origin. */
 export async function expectLoaded(
-  t: ExecutionContext,
+  t: Asserts,
   load: Load,
   expected: Expected = {},
 ): Promise<JobStatus> {
@@ -36,7 +44,7 @@ export async function expectLoaded(
 
 /** `listed = loaded + skipped + failed + filtered`, and the same for bytes, by the origin's sizes. */
 export function expectExactAccounting(
-  t: ExecutionContext,
+  t: Asserts,
   load: Load,
   status: JobStatus,
   expected: Expected = {},
@@ -60,7 +68,7 @@ export function expectExactAccounting(
 
 /** Every segment of every file lies on its owners, and these are R live peers. */
 export async function expectResident(
-  t: ExecutionContext,
+  t: Asserts,
   stage: Stage,
   files: Pick<FileSet, 'keys'>,
   replicaCount: number,
@@ -94,9 +102,34 @@ export async function expectResident(
   t.deepEqual(missing, [], stage.cluster.logs());
 }
 
+/** Every segment of every file lies on R live peers, whether the ring of now wants it there or not. */
+export async function expectCopies(
+  t: Asserts,
+  stage: Stage,
+  keys: readonly string[],
+  replicaCount: number,
+): Promise<void> {
+  const { runningPeers } = stage.cluster;
+  const live = new Set(
+    await Promise.all(runningPeers.map(async ({ api }) => (await api.self()).id)),
+  );
+  const missing: string[] = [];
+  await inTurns(keys, 8, async (key, position) => {
+    const placed = await runningPeers[position % runningPeers.length]?.api.placement(pathOf(key));
+    for (const { index, residentOn } of placed?.segments ?? []) {
+      const count = residentOn.filter((peer) => live.has(peer)).length;
+      if (count < replicaCount) missing.push(`${key} segment ${index} on ${residentOn.join(' ')}`);
+    }
+    const sizeBytes = stage.origin.objects.find(key)?.sizeBytes ?? 0;
+    const count = placed?.segments.length ?? 0;
+    if (count !== Math.ceil(sizeBytes / SEGMENT_BYTES)) missing.push(`${key}: ${count} segments`);
+  });
+  t.deepEqual(missing, [], stage.cluster.logs());
+}
+
 /** Right bytes from every peer in turn, and not one request to the origin for them. */
 export async function expectBytesFromCache(
-  t: ExecutionContext,
+  t: Asserts,
   stage: Stage,
   keys: readonly string[],
   readers?: readonly Peer[],
@@ -108,7 +141,7 @@ export async function expectBytesFromCache(
 
 /** Right bytes from every peer in turn, wherever they come from. */
 export async function expectBytes(
-  t: ExecutionContext,
+  t: Asserts,
   stage: Stage,
   keys: readonly string[],
   readers: readonly Peer[] = stage.cluster.runningPeers,
@@ -125,7 +158,7 @@ export async function expectBytes(
 
 /** At most what was in flight at each of `interruptions` is fetched a second time (L2). */
 export function expectFewFetches(
-  t: ExecutionContext,
+  t: Asserts,
   load: Load,
   allowance: { readonly repeatedMaxCount: number },
 ): void {
