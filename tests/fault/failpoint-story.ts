@@ -1,0 +1,280 @@
+/**
+ * Plays one crash: a peer is told to die at the n-th hit of a failpoint, jobs run past it, and what
+ * was promised must hold: an accepted job is not lost, ends truthfully, counts exactly, and its
+ * bytes are right and resident on R live peers; an acknowledged stop is final.
+ */
+import type { Peer } from '../support/peer-process.ts';
+import {
+  type Asserts,
+  expectBytes,
+  expectBytesFromCache,
+  expectCopies,
+  expectExactAccounting,
+  pathOf,
+} from './expect.ts';
+import type { CrashRow } from './failpoint-rows.ts';
+import { Load } from './load.ts';
+import { type FileSet, SEGMENT_BYTES, type Stage, type StageOptions } from './stage.ts';
+
+/** Jobs of one story, so that what happens once in a job has a first, middle and last time. */
+const JOB_COUNT = 3;
+const REPLICA_COUNT = 2;
+/** Fetches that were under way may start their last request so long after a stop. */
+const STOP_GRACE_MS = 2_000;
+const STOP_WATCH_MS = 500;
+const DEADLINE_MS = 60_000;
+
+/** Short batches, checkpoints, logs and regions: few bytes pass every point several times. */
+export const CRASH_STAGE = {
+  failpoints: true,
+  cacheCapacity: '16MiB',
+  env: {
+    RINGLOAD_CACHE_REGION_SIZE_BYTES: '1MiB',
+    RINGLOAD_RAFT_SNAPSHOT_EVERY_ENTRIES: 5,
+    RINGLOAD_LOAD_CHECKPOINT_INTERVAL_MS: 100,
+    RINGLOAD_LOAD_BATCH_SIZE: 4,
+  },
+} satisfies StageOptions;
+
+export interface Crash {
+  readonly row: CrashRow;
+  /** The hit at which the peer dies; undefined: nobody dies, hits are counted. */
+  readonly nth: number | undefined;
+  /** Bring the dead peer back at once, or when the jobs have ended without it. */
+  readonly restart: 'at once' | 'after the jobs';
+}
+
+export interface Played {
+  readonly died: boolean;
+  /** Hits of every failpoint on the peer that was to die. */
+  readonly hits: ReadonlyMap<string, number>;
+}
+
+export async function play(t: Asserts, stage: Stage, crash: Crash): Promise<Played> {
+  await stage.restore();
+  const victim = await victimOf(stage, crash.row);
+  const story = new CrashStory(t, stage, crash, victim);
+  try {
+    return await (crash.row.story === 'stop' ? story.stopJobs() : story.loadFiles());
+  } finally {
+    victim.failpoints.disarm();
+  }
+}
+
+/** Fills every cache, so that whatever comes next evicts. */
+export async function fillCaches(stage: Stage): Promise<void> {
+  const data = stage.addFiles({ count: 36, sizeBytes: 16 * SEGMENT_BYTES });
+  await (await stage.load(data)).succeeds();
+}
+
+async function victimOf(stage: Stage, { role }: CrashRow): Promise<Peer> {
+  const leader = await stage.cluster.waitForLeader();
+  const others = stage.cluster.peers.filter((peer) => peer !== leader);
+  const [victim] = role === 'leader' ? [leader] : others;
+  if (!victim) throw new Error('no peer to crash');
+  return victim;
+}
+
+class CrashStory {
+  readonly #t: Asserts;
+  readonly #stage: Stage;
+  readonly #crash: Crash;
+  readonly #victim: Peer;
+  #died = false;
+  #isBack = false;
+  #hits: ReadonlyMap<string, number> = new Map();
+
+  constructor(t: Asserts, stage: Stage, crash: Crash, victim: Peer) {
+    this.#t = t;
+    this.#stage = stage;
+    this.#crash = crash;
+    this.#victim = victim;
+  }
+
+  async loadFiles(): Promise<Played> {
+    const isSmall = this.#crash.row.story === 'load';
+    const [epoch = 0] = await this.#epochs();
+    const sets = this.#addSets(isSmall ? 2 : 8);
+    if (isSmall) this.#stage.slowReads(20);
+    this.#arm();
+    const accepted = await this.#submitAll(sets);
+    await this.#until(() => this.#haveEnded(accepted));
+    // Reading passes further points on a peer that is still there.
+    if (!this.#died && isSmall) await this.#until(() => this.#readAll(sets));
+    this.#disarm();
+    const loads = await this.#takeUp(sets, accepted);
+    const ended = await Promise.all(loads.map((load) => load.succeeds(DEADLINE_MS)));
+    // Jobs that outlived the dead peer owe nothing to it; what ended before it may need its copy.
+    if (ended.some((status) => status.epoch === epoch)) await this.#comeBack('after the jobs');
+    if (this.#victim.running) await this.#victim.waitReady(DEADLINE_MS);
+    for (const load of loads) await this.#expectTrue(load, isSmall ? epoch : undefined);
+    await this.#comeBack('after the jobs');
+    if (this.#died) {
+      await this.#victim.waitReady(DEADLINE_MS);
+      await expectBytes(this.#t, this.#stage, sets[0]?.keys ?? [], [this.#victim]);
+    }
+    return { died: this.#died, hits: this.#hits };
+  }
+
+  async stopJobs(): Promise<Played> {
+    const sets = this.#addSets(12);
+    this.#stage.slowReads(250);
+    const loads = await this.#takeUp(sets, await this.#submitAll(sets));
+    for (const load of loads) await load.isUnderWay();
+    this.#arm();
+    for (const { id } of loads) {
+      await this.#victim.api.stop(id).catch(() => undefined);
+      await this.#until(async () => true);
+      if (this.#died) break;
+    }
+    this.#disarm();
+    await this.#comeBack('at once');
+    for (const { id } of loads) await this.#stopUntilTaken(id);
+    const stoppedMs = performance.now();
+    const watchedMs = stoppedMs + STOP_GRACE_MS + STOP_WATCH_MS;
+    await this.#stage.cluster.waitFor(() => performance.now() > watchedMs, 'the watch to end');
+    for (const load of loads) await this.#expectStopped(load, stoppedMs + STOP_GRACE_MS);
+    await this.#comeBack('after the jobs');
+    return { died: this.#died, hits: this.#hits };
+  }
+
+  #addSets(count: number): FileSet[] {
+    const sizeBytes = 4 * SEGMENT_BYTES;
+    return Array.from({ length: JOB_COUNT }, () => this.#stage.addFiles({ count, sizeBytes }));
+  }
+
+  #arm(): void {
+    const { row, nth } = this.#crash;
+    const kill = row.afterMs === undefined ? 'kill' : `kill:${row.afterMs}`;
+    this.#victim.failpoints.arm(nth === undefined ? '' : `${row.point}=${kill}@${nth}`);
+  }
+
+  /** All at once, at the peer that dies when it leads; ids of those that were answered. */
+  async #submitAll(sets: readonly FileSet[]): Promise<readonly (string | undefined)[]> {
+    const leader =
+      this.#crash.row.role === 'leader' ? this.#victim : await this.#stage.cluster.waitForLeader();
+    return Promise.all(
+      sets.map(({ path }) =>
+        leader.api.submit({ path, replicas: REPLICA_COUNT }).then(
+          ({ jobId }) => jobId,
+          () => undefined,
+        ),
+      ),
+    );
+  }
+
+  /** Waits for what the story does next, or for the death that overtakes it. */
+  async #until(isDone: () => Promise<boolean>): Promise<void> {
+    const what = `failpoint ${this.#crash.row.point} to be hit, or the story to go on`;
+    await this.#stage.cluster.waitFor(
+      async () => !this.#victim.running || (await isDone()) || !this.#victim.running,
+      what,
+      DEADLINE_MS,
+    );
+    this.#died = !this.#victim.running;
+  }
+
+  /** From here on nobody dies; what was hit so far is noted. */
+  #disarm(): void {
+    const { row, nth } = this.#crash;
+    const { failpoints } = this.#victim;
+    this.#hits = failpoints.hits();
+    this.#died = failpoints.acted(row.point, `kill@${nth}`);
+    failpoints.disarm();
+    const isDead = !this.#victim.running;
+    this.#t.true(this.#died || !isDead, `died of something else\n${this.#victim.logs()}`);
+  }
+
+  async #haveEnded(ids: readonly (string | undefined)[]): Promise<boolean> {
+    for (const id of ids) {
+      if (id === undefined) return false;
+      const status = await this.#stage.cluster.status(id);
+      if (status?.stale !== false || status.endedAtMs === undefined) return false;
+    }
+    return true;
+  }
+
+  /** Every file at every peer; what a dying peer answers is not looked at. */
+  async #readAll(sets: readonly FileSet[]): Promise<boolean> {
+    const reads = sets.flatMap(({ keys }) =>
+      this.#stage.cluster.runningPeers.flatMap(({ api }) =>
+        keys.map((key) => api.readFile(pathOf(key)).catch(() => undefined)),
+      ),
+    );
+    await Promise.all(reads);
+    return true;
+  }
+
+  /** Each path has its job: the accepted one, or one that is submitted now. */
+  async #takeUp(
+    sets: readonly FileSet[],
+    accepted: readonly (string | undefined)[],
+  ): Promise<readonly Load[]> {
+    await this.#comeBack('at once');
+    return Promise.all(
+      sets.map(async (files, position) => {
+        const id = accepted[position];
+        if (id === undefined) return this.#stage.load(files, { replicas: REPLICA_COUNT });
+        return new Load(this.#stage, { id, files, replicaCount: REPLICA_COUNT });
+      }),
+    );
+  }
+
+  async #comeBack(when: Crash['restart']): Promise<void> {
+    if (!this.#died || this.#isBack || this.#crash.restart !== when) return;
+    this.#isBack = true;
+    const victim = this.#victim;
+    await this.#stage.cluster.waitFor(() => victim.exit !== undefined, 'the peer to be dead');
+    this.#t.is(victim.exit?.signal, 'SIGKILL');
+    await victim.start();
+  }
+
+  /**
+   * No false success: counted exactly, and held by R live peers.
+   * @param epoch of the ring when the job began; undefined: what was loaded may be evicted since.
+   */
+  async #expectTrue(load: Load, epoch: number | undefined): Promise<void> {
+    const status = await load.status();
+    this.#t.is(status.state, 'SUCCEEDED');
+    this.#t.truthy(status.digest);
+    expectExactAccounting(this.#t, load, status);
+    const { keys } = load.files;
+    if (epoch !== undefined) await expectCopies(this.#t, this.#stage, keys, REPLICA_COUNT);
+    // Under another ring a reader may not find who holds a segment; right it is all the same.
+    const isSameRing = (await this.#epochs()).every((each) => each === epoch);
+    if (isSameRing) await expectBytesFromCache(this.#t, this.#stage, keys);
+    else await expectBytes(this.#t, this.#stage, keys);
+  }
+
+  #epochs(): Promise<readonly number[]> {
+    const peers = this.#stage.cluster.runningPeers;
+    return Promise.all(
+      peers.map(({ api }) =>
+        api.cluster().then(
+          ({ epoch }) => epoch,
+          () => Number.NaN,
+        ),
+      ),
+    );
+  }
+
+  async #stopUntilTaken(id: string): Promise<void> {
+    await this.#stage.cluster.waitFor(async () => {
+      for (const { api } of this.#stage.cluster.runningPeers) {
+        const answer = await api.stop(id).catch(() => undefined);
+        if (answer !== undefined) return true;
+      }
+      return false;
+    }, `job ${id} to be stopped`);
+  }
+
+  async #expectStopped(load: Load, sinceMs: number): Promise<void> {
+    this.#t.is((await load.status()).state, 'STOPPED');
+    const gets = this.#stage.origin.getsBelow(load.files.prefix);
+    this.#t.deepEqual(
+      gets.filter(({ atMs }) => atMs > sinceMs),
+      [],
+      'fetches began after the stop',
+    );
+  }
+}
