@@ -48,6 +48,25 @@ export interface MemberView {
   readonly self: boolean;
 }
 
+/** How far a member is with restoring placement after a change of the ring. */
+export interface RepairView {
+  readonly id: PeerId;
+  /** Epoch for which it has looked at all of its files; absent before the first time. */
+  readonly epoch?: Epoch;
+  /** Nothing is left to do. */
+  readonly idle: boolean;
+  /** Copies that were made since this work began, and those known to be left. */
+  readonly movedSegments: number;
+  readonly movedBytes: number;
+  readonly leftSegments: number;
+  readonly leftBytes: number;
+  /** Files of its catalogue not looked at yet. */
+  readonly leftFiles: number;
+  readonly bytesPerSecond: number;
+  /** Segments that no member held: the next reader or load fetches them. */
+  readonly missingSegments: number;
+}
+
 export interface ClusterView {
   readonly clusterId: ClusterId;
   readonly leaderId?: PeerId;
@@ -56,6 +75,8 @@ export interface ClusterView {
   readonly commitIndex: number;
   readonly appliedIndex: number;
   readonly members: readonly MemberView[];
+  /** Of the members that answer. */
+  readonly repair: readonly RepairView[];
   /** True when this peer could not confirm the state with a quorum. */
   readonly stale: boolean;
 }

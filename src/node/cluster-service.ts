@@ -6,9 +6,10 @@ import type { FileCatalog } from '../cache/file-catalog.ts';
 import type { CacheUsage, SegmentStore } from '../cache/segment-store.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isPresent, type Member } from '../cluster/member.ts';
-import type { ClusterService, ClusterView, MemberView } from '../http/services.ts';
+import type { ClusterService, ClusterView, MemberView, RepairView } from '../http/services.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
+import { REPAIR_STATUS, type RepairReport } from './drain-watch.ts';
 import { checkLeave } from './leave-check.ts';
 import type { Proposer } from './proposer.ts';
 import type { RingView } from './ring-view.ts';
@@ -17,6 +18,8 @@ const READ_INDEX = 'cluster.readIndex';
 const TRANSFER = 'cluster.transfer';
 const DEADLINE_MS = 2000;
 const COMMIT_DEADLINE_MS = 15_000;
+/** For display only: nobody waits long for a member that hangs. */
+const REPAIR_DEADLINE_MS = 500;
 const POLL_MS = 5;
 
 export interface ClusterServiceOptions {
@@ -29,6 +32,7 @@ export interface ClusterServiceOptions {
   readonly leader: () => PeerId | undefined;
   readonly store: SegmentStore;
   readonly catalog: FileCatalog;
+  readonly repairReport: () => RepairReport;
   readonly clock: Clock;
 }
 
@@ -60,6 +64,7 @@ export class NodeClusterService implements ClusterService {
     const current = state();
     const leaderId = leader();
     const shares = this.#options.ring.ring().shares();
+    const present = [...current.members.values()].filter(isPresent);
     return {
       clusterId: current.clusterId ?? clusterId(''),
       ...(leaderId !== undefined && { leaderId }),
@@ -67,9 +72,8 @@ export class NodeClusterService implements ClusterService {
       epoch: current.epoch,
       commitIndex: status.commitIndex,
       appliedIndex: status.appliedIndex,
-      members: [...current.members.values()]
-        .filter(isPresent)
-        .map((member) => this.#viewOf(member, shares.get(member.id) ?? 0)),
+      members: present.map((member) => this.#viewOf(member, shares.get(member.id) ?? 0)),
+      repair: await this.#repairOf(present),
       stale,
     };
   }
@@ -135,6 +139,22 @@ export class NodeClusterService implements ClusterService {
     }
   }
 
+  async #repairOf(members: readonly Member[]): Promise<RepairView[]> {
+    const { self, network, repairReport } = this.#options;
+    const views = await Promise.all(
+      members.map(async ({ id }) => {
+        if (id === self) return [viewOfRepair(id, repairReport())];
+        try {
+          const report = await network.request(id, REPAIR_STATUS, null, REPAIR_DEADLINE_MS);
+          return [viewOfRepair(id, report as RepairReport)];
+        } catch {
+          return [];
+        }
+      }),
+    );
+    return views.flat();
+  }
+
   #viewOf(member: Member, share: number): MemberView {
     const { consensus, leader, self } = this.#options;
     const { voters } = consensus.status();
@@ -152,4 +172,21 @@ export class NodeClusterService implements ClusterService {
       self: member.id === self,
     };
   }
+}
+
+function viewOfRepair(id: PeerId, report: RepairReport): RepairView {
+  const { epoch, idle, movedSegments, movedBytes, leftSegments, leftBytes } = report;
+  return {
+    id,
+    // Why not undefined alone: an absent epoch comes as null over a link.
+    ...(typeof epoch === 'number' && { epoch }),
+    idle,
+    movedSegments,
+    movedBytes,
+    leftSegments,
+    leftBytes,
+    leftFiles: report.leftFiles,
+    bytesPerSecond: report.bytesPerSecond,
+    missingSegments: report.missingSegmentCount,
+  };
 }

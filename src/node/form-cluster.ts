@@ -29,6 +29,7 @@ import { Proposer } from './proposer.ts';
 import { RaftLink } from './raft-link.ts';
 import { ReplicatedState } from './replicated-state.ts';
 import { RingView, type LinkView } from './ring-view.ts';
+import { ALIVE, answerAlive, refuseTwin, TwinWatch } from './twin-watch.ts';
 
 export interface ClusterParts {
   readonly self: PeerId;
@@ -42,6 +43,7 @@ export interface ClusterParts {
   /** The leader that this peer knows of. */
   readonly leader: () => PeerId | undefined;
   readonly endpointOf: (peer: PeerId) => string | undefined;
+  readonly twins: TwinWatch;
 }
 
 /** Whom the links of this peer let in. */
@@ -76,21 +78,20 @@ const ADMIT_DEADLINE_MS = 4000;
 
 /** @throws peer_refused, data_dir_foreign, data_corrupt */
 export async function formCluster(options: FormOptions): Promise<ClusterParts> {
-  const { config, joinAddresses, local, ground, closer, logger } = options;
+  const { config, joinAddresses, local, ground, closer, logger, giveUp } = options;
   const { clock, random } = local;
   const self = local.identity.peerId;
   const state = new ReplicatedState();
   const told = { book: new AddressBook(self, []) };
   const { network, announcement } = await ground.openLinks(linkRules(local, state, told));
+  answerAlive(network);
   const known = local.identity.membership;
   if (known) await checkSameCluster(network, joinAddresses, known.clusterId);
   const membership = known ?? (await enter(options, network, announcement, told));
   local.cluster.id = membership.clusterId;
 
   const raftLink = new RaftLink({ self: membership.raftId, network, state: () => state.current });
-  const followMembers = (): void => {
-    network.setPeers(told.book.peers([...state.current.members.values()].filter(isPresent)));
-  };
+  const others = () => told.book.peers([...state.current.members.values()].filter(isPresent));
   const consensus = await createConsensus({
     ...config.raft,
     id: membership.raftId,
@@ -105,8 +106,18 @@ export async function formCluster(options: FormOptions): Promise<ClusterParts> {
   closer.add('consensus', () => consensus.stop());
   if (membership.isEntering) await ground.remember(settled(local.identity, membership));
   raftLink.attach(consensus);
+  const { linkTimeoutMs } = config.liveness;
+  const twinOptions = { self, network, others, linkTimeoutMs, clock };
+  await refuseTwin(twinOptions, giveUp);
+  const followMembers = (): void => {
+    network.setPeers(others());
+  };
   followMembers();
   state.onChange(followMembers);
+  const twins = new TwinWatch(twinOptions);
+  closer.add('watch for twins', () => {
+    twins.close();
+  });
 
   const leader = (): PeerId | undefined => {
     const { leaderId } = consensus.status();
@@ -126,6 +137,7 @@ export async function formCluster(options: FormOptions): Promise<ClusterParts> {
     ring: new RingView(self, () => state.current, linkView(network, config.liveness, clock)),
     leader,
     endpointOf: (peer) => state.current.members.get(peer)?.dataEndpoint ?? undefined,
+    twins,
   };
 }
 
@@ -168,7 +180,7 @@ function linkRules(
       const isBlank = state.current.members.size === 0 && local.identity.membership !== undefined;
       return isBlank || told.book.knows(id);
     },
-    joinRequestTypes: [JOIN],
+    joinRequestTypes: [JOIN, ALIVE],
   };
 }
 

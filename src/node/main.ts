@@ -51,9 +51,10 @@ export async function runNode(
     const removed = node.removed.then(() => 'removed from the cluster');
     const end = await Promise.race([stopped, node.failed, removed]);
     if (end instanceof Error) {
-      const { code, message } = toRingloadError(end);
-      logger.error('stopping after a failure', { code, reason: message });
-      return FAILED_EXIT_CODE;
+      const error = toRingloadError(end);
+      logger.error('stopping after a failure', { code: error.code, reason: error.message });
+      // Why: to start again would not help against a copy of the data directory.
+      return error.code === 'data_dir_foreign' ? error.exitCode : FAILED_EXIT_CODE;
     }
     logger.info('stopping', { reason: end });
     return 0;

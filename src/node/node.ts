@@ -74,7 +74,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     clusterId: membership.clusterId,
     restAddress: announcement.address,
     dataEndpoint: announcement.dataEndpoint,
-    failed: Promise.race([consensus.failed, announcer.overtaken]),
+    failed: Promise.race([consensus.failed, announcer.overtaken, cluster.twins.found]),
     removed: removalOf(local.identity.peerId, state),
     stop: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),

@@ -64,9 +64,8 @@ export function openRepairParts(context: Context): RepairParts {
     repairer.close();
   });
   let seen = '';
-  state.onChange(({ epoch, jobs }) => {
-    const active = [...jobs.values()].filter((job) => isActiveState(job.state));
-    const now = `${String(epoch)} ${active.map(({ id }) => id).join(' ')}`;
+  state.onChange((current) => {
+    const now = causesOf(current);
     if (now !== seen) repairer.request();
     seen = now;
   });
@@ -83,6 +82,16 @@ export function openRepairParts(context: Context): RepairParts {
   });
   network.onRequest(COPY, (_from, payload) => copyHere(copying, payload as CopyOrder));
   return { repairer, report, jobOrder };
+}
+
+/**
+ * What a walk is made for: a ring, the end of a job, and a start of a member, which may have come
+ * back without what it had (a new disk, a power cut).
+ */
+function causesOf({ epoch, jobs, members }: ClusterState): string {
+  const active = [...jobs.values()].filter((job) => isActiveState(job.state));
+  const starts = [...members.values()].map(({ id, generation }) => `${id}/${String(generation)}`);
+  return [String(epoch), ...active.map(({ id }) => id), ...starts].join(' ');
 }
 
 /** Jobs stand in replicated state in the order in which they were submitted. */

@@ -71,7 +71,9 @@ export class RingView {
     const isExpected = (peer: PeerId): boolean => isReachable(peer) || ring.has(peer);
     return {
       epoch: ring.epoch,
+      members: this.#present(),
       ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
+      ownersBefore: (segment, count) => former?.ownersOf(placementKey(segment), count),
       formerOwnersOf: (segment, count) => [
         ...(former?.ownersOf(placementKey(segment), count) ?? []).filter(isExpected),
         ...draining,
@@ -85,6 +87,10 @@ export class RingView {
     return this.#draining().filter((peer) => peer !== this.#self && this.#links.isConnected(peer));
   }
 
+  #present(): PeerId[] {
+    return [...this.#state().members.values()].filter(isPresent).map(({ id }) => id);
+  }
+
   #draining(): PeerId[] {
     const members = [...this.#state().members.values()];
     return members.filter(({ state }) => state === 'draining').map(({ id }) => id);
@@ -92,10 +98,9 @@ export class RingView {
 
   readPlacement(): ReadPlacement {
     const ring = this.ring();
-    const members = [...this.#state().members.values()].filter(isPresent).map(({ id }) => id);
     return {
       self: this.#self,
-      members,
+      members: this.#present(),
       ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
       isReachable: (peer) => peer === this.#self || this.#links.isConnected(peer),
     };

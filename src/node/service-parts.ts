@@ -16,8 +16,8 @@ import { NodeJobService } from './job-service.ts';
 import { DrainAwareCatalog } from './draining.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
-import type { ReadLink } from './read-link.ts';
 import type { RepairParts } from './repair-parts.ts';
+import type { ReadLink } from './read-link.ts';
 import { VerifyHere } from './verify-here.ts';
 import { VerifyService } from './verify-service.ts';
 
@@ -25,8 +25,8 @@ type Context = NodeOptions & {
   readonly local: LocalParts;
   readonly cluster: ClusterParts & { readonly rest: Server };
   readonly coordinator: Coordinator;
-  readonly readLink: ReadLink;
   readonly repair: RepairParts;
+  readonly readLink: ReadLink;
   readonly logger: Logger;
 };
 
@@ -43,6 +43,7 @@ export function openServices(context: Context): void {
         state: readState,
         store: local.store,
         catalog: local.catalog,
+        repairReport: context.repair.report,
         clock: local.clock,
       }),
       files: openFileReader(context),

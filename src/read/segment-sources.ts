@@ -1,6 +1,7 @@
 /**
  * Where the bytes of one segment come from, in the order in which they are tried: this peer, the
- * owners that hold it, an owner that reads it through, and at last the under store itself.
+ * owners that hold it, any other member that does, an owner that reads it through, and at last the
+ * under store itself.
  *
  * A source that breaks half way is replaced by the next one at the byte that was reached, so a
  * reader sees either every byte of one version or an error.
@@ -83,6 +84,8 @@ export class SegmentSources {
     const filler = owners.find((peer) => peer === placement.self || placement.isReachable(peer));
     yield this.#local(slice);
     for (const peer of others) yield this.#peer(slice, peer, false);
+    // Why only then: nobody is asked about what was never loaded.
+    if (record.loadedBy !== undefined) yield this.#anybody(slice, near);
     if (filler === placement.self) yield this.#readThroughHere(slice);
     else if (filler !== undefined) yield this.#peer(slice, filler, true);
     yield this.#underStore(slice);
@@ -109,6 +112,25 @@ export class SegmentSources {
       const request = { key: keyOf(slice), offset, length, ...(readThrough && { fill }) };
       yield* await network.openSegment(peer, request, signal);
       onServed?.(readThrough ? 'ufs' : 'peer', length);
+    };
+  }
+
+  /** Whoever holds it although the ring says otherwise: after several changes it lies anywhere. */
+  #anybody(slice: SegmentSlice, except: readonly PeerId[]): Source {
+    const { network } = this.#options;
+    const { self, members, isReachable } = this.#options.placement();
+    const key = keyOf(slice);
+    const peers = members.filter(
+      (peer) => peer !== self && !except.includes(peer) && isReachable(peer),
+    );
+    const holds = async (peer: PeerId): Promise<boolean> =>
+      (await network.holds(peer, [key]).catch(() => []))[0] === true;
+    const read = (peer: PeerId): Source => this.#peer(slice, peer, false);
+    return async function* (offset, length, signal) {
+      const answers = await Promise.all(peers.map(holds));
+      const holder = peers.find((_peer, position) => answers[position]);
+      if (holder === undefined) throw new RingloadError('not_found', 'no member holds the segment');
+      yield* read(holder)(offset, length, signal);
     };
   }
 

@@ -25,10 +25,19 @@ interface Spot {
 }
 
 /** Indexes that a peer holds of those it was asked about; absent: it did not answer. */
-type Answers = ReadonlyMap<PeerId, ReadonlySet<number>>;
+type Answers = Map<PeerId, ReadonlySet<number>>;
 
 export function segmentCountOf(record: FileRecord): number {
   return Math.ceil(record.sizeBytes / record.segmentSizeBytes);
+}
+
+export function lengthOf({ sizeBytes, segmentSizeBytes }: FileRecord, index: number): number {
+  return Math.min(segmentSizeBytes, sizeBytes - index * segmentSizeBytes);
+}
+
+/** Of the segments of an order. */
+export function bytesOf({ record, indexes }: CopyOrder): number {
+  return indexes.reduce((sum, index) => sum + lengthOf(record, index), 0);
 }
 
 export async function planCopies(
@@ -39,11 +48,14 @@ export async function planCopies(
 ): Promise<CopyPlan> {
   const spots = indexes.map((index) => spotOf(record, index, placement));
   const answers = await askAll(record, spots, placement, network);
+  await askOthers(record, spots, answers, placement, network);
   const grouped = new Map<string, { to: PeerId; sources: readonly PeerId[]; indexes: number[] }>();
   let missingCount = 0;
   let isWaiting = false;
   for (const { index, owners, candidates } of spots) {
-    const holders = candidates.filter((peer) => answers.get(peer)?.has(index));
+    const holders = [...new Set([...candidates, ...answers.keys()])].filter((peer) =>
+      answers.get(peer)?.has(index),
+    );
     const asked = holders.length === 0 ? candidates : owners;
     isWaiting ||= asked.some((peer) => !answers.has(peer));
     if (holders.length === 0) {
@@ -74,6 +86,30 @@ function spotOf(record: FileRecord, index: number, placement: RepairPlacement): 
     owners: near.slice(0, replicaCount),
     candidates: [...new Set([...near, ...former])],
   };
+}
+
+/**
+ * Asks everybody else about what no candidate holds. After several changes of the ring at once
+ * data lies far from its owners; the under store is not to be read for it.
+ */
+async function askOthers(
+  record: FileRecord,
+  spots: readonly Spot[],
+  answers: Answers,
+  placement: RepairPlacement,
+  network: RepairNetwork,
+): Promise<void> {
+  const lost = spots.filter(
+    ({ index, candidates }) => !candidates.some((peer) => answers.get(peer)?.has(index)),
+  );
+  if (lost.length === 0) return;
+  const wider = lost.map(({ candidates, ...spot }) => ({
+    ...spot,
+    candidates: placement.members.filter((peer) => !candidates.includes(peer)),
+  }));
+  for (const [peer, held] of await askAll(record, wider, placement, network)) {
+    answers.set(peer, new Set([...(answers.get(peer) ?? []), ...held]));
+  }
 }
 
 /** Asks every reachable candidate once, about all of its segments. */

@@ -30,7 +30,11 @@ interface Place {
 
 export interface RepairPlacement {
   readonly epoch: Epoch;
+  /** Everybody who may hold anything, reachable or not. */
+  readonly members: readonly PeerId[];
   ownersOf(segment: Place, count: number): readonly PeerId[];
+  /** Its owners before the last change of the ring; undefined when no other ring is known. */
+  ownersBefore(segment: Place, count: number): readonly PeerId[] | undefined;
   /**
    * Where else a segment may lie: its owners before the last change of the ring, and members that
    * drain. Only peers that are reachable or expected back.

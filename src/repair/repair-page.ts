@@ -11,8 +11,10 @@ import { toRingloadError } from '../base/errors.ts';
 import type { JobId, PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
-import { planCopies, segmentCountOf } from './plan-copies.ts';
+import { expectedCopies } from './expected-copies.ts';
+import { bytesOf, planCopies, segmentCountOf } from './plan-copies.ts';
 import type { RepairNetwork, RepairPlacement } from './repair-network.ts';
+import type { RepairProgress } from './repair-progress.ts';
 import type { JobOrder } from './record-order.ts';
 import { takeOver } from './take-over.ts';
 
@@ -30,7 +32,6 @@ export interface PageOptions {
 export interface PageOutcome {
   /** Paths to look at again. */
   readonly unfinished: ReadonlySet<string>;
-  readonly copiedCount: number;
   /** Segments that nobody who answered holds. */
   readonly missingCount: number;
   readonly handedOverCount: number;
@@ -53,24 +54,26 @@ interface PagedFile {
 export async function repairPage(
   records: readonly FileRecord[],
   options: PageOptions,
+  progress: RepairProgress,
   signal: AbortSignal,
 ): Promise<PageOutcome> {
-  return new PageRepair(options, signal).run(records);
+  return new PageRepair(options, progress, signal).run(records);
 }
 
 class PageRepair {
   readonly #options: PageOptions;
+  readonly #progress: RepairProgress;
   readonly #signal: AbortSignal;
   readonly #ring: RepairPlacement;
   readonly #unfinished = new Set<string>();
   /** Files of which somebody has a newer record: what is known here says nothing. */
   readonly #outdated = new Set<string>();
-  #copiedCount = 0;
   #missingCount = 0;
   #handedOverCount = 0;
 
-  constructor(options: PageOptions, signal: AbortSignal) {
+  constructor(options: PageOptions, progress: RepairProgress, signal: AbortSignal) {
     this.#options = options;
+    this.#progress = progress;
     this.#signal = signal;
     this.#ring = options.placement();
   }
@@ -85,7 +88,6 @@ class PageRepair {
     await this.#forget(files.filter(({ role }) => role === 'none'));
     return {
       unfinished: this.#unfinished,
-      copiedCount: this.#copiedCount,
       missingCount: this.#missingCount,
       handedOverCount: this.#handedOverCount,
     };
@@ -154,7 +156,8 @@ class PageRepair {
 
   /** True when every owner has every segment that somebody holds. */
   async #repairFile(record: FileRecord): Promise<boolean> {
-    const { network, logger } = this.#options;
+    const { network, logger, self } = this.#options;
+    this.#progress.look(expectedCopies(record, this.#ring, self));
     let isComplete = true;
     const count = segmentCountOf(record);
     for (let start = 0; start < count; start += SEGMENTS_AT_ONCE) {
@@ -165,10 +168,14 @@ class PageRepair {
       this.#missingCount += plan.missingCount;
       isComplete &&= !plan.isWaiting;
       if (plan.isWaiting) logger.debug('file waits for a peer to answer', { path: record.path });
+      for (const order of plan.orders) {
+        this.#progress.find({ segments: order.indexes.length, bytes: bytesOf(order) });
+      }
       for (const { to, ...order } of plan.orders) {
         this.#signal.throwIfAborted();
         const copiedCount = await network.copy(to, order);
-        this.#copiedCount += copiedCount;
+        const share = copiedCount / order.indexes.length;
+        this.#progress.move({ segments: copiedCount, bytes: Math.round(bytesOf(order) * share) });
         isComplete &&= copiedCount === order.indexes.length;
       }
     }

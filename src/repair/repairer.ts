@@ -10,8 +10,10 @@
 import { sleep, type Clock } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
 import type { Epoch } from '../base/ids.ts';
-import type { FileRecord } from '../cache/file-catalog.ts';
+import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
+import { expectedCopies } from './expected-copies.ts';
 import { repairPage, type PageOptions } from './repair-page.ts';
+import { RepairProgress, type RepairWork } from './repair-progress.ts';
 
 export interface RepairerOptions extends PageOptions {
   readonly clock: Clock;
@@ -19,14 +21,13 @@ export interface RepairerOptions extends PageOptions {
   readonly settleDelayMs: number;
 }
 
-export interface RepairStatus {
+export interface RepairStatus extends RepairWork {
   /** Epoch that the last walk was for; undefined before the first. */
   readonly epoch: Epoch | undefined;
   /** Nothing runs, waits or is to be tried again: placement was in order when last looked at. */
   readonly idle: boolean;
   /** Grows whenever there is something to do: equal twice and idle twice means idle between. */
   readonly requestCount: number;
-  readonly copiedSegmentCount: number;
   /** Segments that nobody held in the last walk: read-through will bring them back. */
   readonly missingSegmentCount: number;
   readonly handedOverFileCount: number;
@@ -50,7 +51,7 @@ export class Repairer {
   #running = false;
   #requestCount = 0;
   #walkedEpoch: Epoch | undefined;
-  #copiedSegmentCount = 0;
+  readonly #progress = new RepairProgress();
   #missingSegmentCount = 0;
   #handedOverFileCount = 0;
 
@@ -63,7 +64,7 @@ export class Repairer {
       epoch: this.#walkedEpoch,
       idle: !this.#running && !this.#isWanted(),
       requestCount: this.#requestCount,
-      copiedSegmentCount: this.#copiedSegmentCount,
+      ...this.#progress.work(this.#options.clock.nowMs()),
       missingSegmentCount: this.#missingSegmentCount,
       handedOverFileCount: this.#handedOverFileCount,
     };
@@ -101,6 +102,7 @@ export class Repairer {
     const { clock, settleDelayMs, logger } = this.#options;
     const { signal } = this.#stop;
     this.#running = true;
+    this.#progress.begin(clock.nowMs());
     let retryDelayMs = RETRY_DELAY_MIN_MS;
     try {
       while (this.#isWanted()) {
@@ -112,9 +114,10 @@ export class Repairer {
           retryDelayMs = Math.min(RETRY_DELAY_MAX_MS, 2 * retryDelayMs);
         }
       }
+      this.#progress.end(clock.nowMs());
       logger.debug('placement is in order', {
         epoch: this.#walkedEpoch,
-        copied: this.#copiedSegmentCount,
+        copied: this.#progress.work(clock.nowMs()).movedSegments,
         missing: this.#missingSegmentCount,
       });
     } catch (thrown) {
@@ -166,13 +169,11 @@ export class Repairer {
     const { catalog } = this.#options;
     const unfinished: string[] = [];
     this.#missingSegmentCount = 0;
-    let after: string | undefined;
-    for (;;) {
-      const request = { root: '', limit: PAGE_LIMIT, ...(after !== undefined && { after }) };
-      const page = await catalog.scan(request);
+    this.#progress.startRound(await catalog.count());
+    // Why not else: what the last change of the ring moved has moved, or there was none.
+    if (this.#walkedEpoch !== undefined && this.#walkedEpoch !== epoch) this.#forecast(epoch);
+    for await (const page of pagesOf(catalog)) {
       if (!(await this.#repair(page, epoch, unfinished))) return [];
-      after = page.at(-1)?.path;
-      if (page.length < PAGE_LIMIT) break;
     }
     this.#walkedEpoch = epoch;
     return unfinished;
@@ -182,6 +183,7 @@ export class Repairer {
   async #look(paths: readonly string[], epoch: Epoch): Promise<string[]> {
     const { catalog } = this.#options;
     const unfinished: string[] = [];
+    this.#progress.startRound(paths.length);
     for (let at = 0; at < paths.length; at += PAGE_LIMIT) {
       const part = paths.slice(at, at + PAGE_LIMIT);
       const found = await Promise.all(part.map((path) => catalog.get(path)));
@@ -195,8 +197,8 @@ export class Repairer {
   async #repair(page: readonly FileRecord[], epoch: Epoch, unfinished: string[]): Promise<boolean> {
     const { signal } = this.#stop;
     signal.throwIfAborted();
-    const outcome = await repairPage(page, this.#options, signal);
-    this.#copiedSegmentCount += outcome.copiedCount;
+    const outcome = await repairPage(page, this.#options, this.#progress, signal);
+    this.#progress.pass(page.length);
     this.#missingSegmentCount += outcome.missingCount;
     this.#handedOverFileCount += outcome.handedOverCount;
     // Why not one by one beyond that: so many take a walk anyway.
@@ -204,5 +206,35 @@ export class Repairer {
     if (this.#options.placement().epoch === epoch) return true;
     this.#isWalkWanted = true;
     return false;
+  }
+
+  /** Beside the walk, which does not wait for it: what the ring says that has to be moved. */
+  #forecast(epoch: Epoch): void {
+    const { catalog, placement, self, clock, logger } = this.#options;
+    const { signal } = this.#stop;
+    const survey = async (): Promise<void> => {
+      for await (const page of pagesOf(catalog)) {
+        if (placement().epoch !== epoch) return;
+        for (const record of page) {
+          this.#progress.expect(expectedCopies(record, placement(), self));
+        }
+        // Why: a survey of a large catalogue is computing alone, and others want their turn.
+        await sleep(clock, 0, signal);
+      }
+    };
+    survey().catch((thrown: unknown) => {
+      if (signal.aborted) return;
+      logger.debug('no forecast of repair', { reason: toRingloadError(thrown).message });
+    });
+  }
+}
+
+async function* pagesOf(catalog: FileCatalog): AsyncGenerator<readonly FileRecord[]> {
+  for (let after: string | undefined; ;) {
+    const request = { root: '', limit: PAGE_LIMIT, ...(after !== undefined && { after }) };
+    const page = await catalog.scan(request);
+    if (page.length > 0) yield page;
+    if (page.length < PAGE_LIMIT) return;
+    after = page.at(-1)?.path;
   }
 }

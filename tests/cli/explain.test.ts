@@ -13,6 +13,7 @@ const CLUSTER: ClusterView = {
   epoch: epoch(1),
   commitIndex: 1,
   appliedIndex: 1,
+  repair: [],
   members: [memberOf(PEER_A, 'a:1'), memberOf(PEER_B, 'b:1', { state: 'suspect' })],
   stale: false,
 };

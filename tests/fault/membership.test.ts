@@ -1,108 +1,15 @@
 /** Peers join, leave, die and restart: votes and data follow, and readers notice nothing. */
-import test, { type ExecutionContext } from 'ava';
-import type { ClusterView, MemberView } from '../../src/http/services.ts';
-import type { Peer } from '../support/peer-process.ts';
-import { expectBytes, expectBytesFromCache, expectResident, inTurns } from './expect.ts';
-import { Stage, type FileSet } from './stage.ts';
-
-/** What each member is to Raft, in the order in which they joined; undefined while unknown. */
-async function rolesOf(stage: Stage): Promise<(MemberView['role'] | undefined)[]> {
-  const view = await currentView(stage);
-  return stage.cluster.peers.map(
-    (peer) => view.members.find(({ address }) => address === peer.advertisedAddress)?.role,
-  );
-}
-
-function currentView(stage: Stage): Promise<ClusterView> {
-  return stage.cluster.waitFor(async () => {
-    for (const { api } of stage.cluster.runningPeers) {
-      const view = await api.cluster();
-      if (!view.stale) return view;
-    }
-    return undefined;
-  }, 'a view that is current');
-}
-
-/** Leader and voters are the same here. */
-function waitForRoles(stage: Stage, wanted: readonly ('voter' | 'learner')[]): Promise<unknown> {
-  return stage.cluster.waitFor(
-    async () => {
-      const roles = await rolesOf(stage);
-      const kinds = roles.map((role) => (role === 'leader' ? 'voter' : role));
-      return kinds.join(' ') === wanted.join(' ');
-    },
-    `the members to be ${wanted.join(', ')}`,
-    30_000,
-  );
-}
-
-async function memberIdOf(peer: Peer): Promise<string> {
-  return (await peer.api.self()).id;
-}
-
-/** Reads all files again and again at these peers until it is stopped; counts what went wrong. */
-class Reader {
-  readonly failures: string[] = [];
-  readCount = 0;
-  readonly #done: Promise<void>;
-  #stopped = false;
-
-  constructor(stage: Stage, files: FileSet, peers: readonly Peer[]) {
-    this.#done = this.#read(stage, files, peers);
-  }
-
-  async stop(t: ExecutionContext): Promise<void> {
-    this.#stopped = true;
-    await this.#done;
-    t.log(`${this.readCount} reads meanwhile`);
-    t.true(this.readCount > 0);
-    t.deepEqual(this.failures, []);
-  }
-
-  async #read(stage: Stage, files: FileSet, peers: readonly Peer[]): Promise<void> {
-    while (!this.#stopped) {
-      await inTurns(files.keys, 2, async (key, position) => {
-        if (this.#stopped) return;
-        const peer = peers[(position + this.readCount) % peers.length];
-        const path = `s3://origin/${key}`;
-        const size = stage.origin.objects.find(key)?.sizeBytes ?? 0;
-        try {
-          const bytes = await peer?.api.readFile(path);
-          if (bytes?.length !== size) this.failures.push(`${key}: ${bytes?.length} bytes`);
-        } catch (error) {
-          this.failures.push(`${key} at peer ${peer?.index}: ${String(error)}`);
-        }
-        this.readCount += 1;
-      });
-    }
-  }
-}
-
-async function waitUntilResident(
-  stage: Stage,
-  files: FileSet,
-  replicas: number,
-  epochAbove: number,
-): Promise<void> {
-  await stage.cluster.waitFor(
-    async () => {
-      for (const { api } of stage.cluster.runningPeers) {
-        if ((await api.cluster()).epoch <= epochAbove) return false;
-      }
-      for (const [position, key] of files.keys.entries()) {
-        const peer = stage.cluster.runningPeers[position % stage.cluster.runningPeers.length];
-        const placed = await peer?.api.placement(`s3://origin/${key}`);
-        for (const { owners, residentOn } of placed?.segments ?? []) {
-          if (owners.length !== replicas) return false;
-          if (!owners.every((owner) => residentOn.includes(owner))) return false;
-        }
-      }
-      return true;
-    },
-    'every segment to be on its owners again',
-    60_000,
-  );
-}
+import test from 'ava';
+import { expectBytes, expectBytesFromCache, expectResident } from './expect.ts';
+import {
+  currentView,
+  memberIdOf,
+  readSteadily,
+  waitForRoles,
+  waitUntilInOrder,
+  waitUntilResident,
+} from './members.ts';
+import { Stage } from './stage.ts';
 
 test.serial(
   'membership: a peer joins as a learner and gets a vote when it makes sense',
@@ -137,7 +44,7 @@ for (const who of ['a follower', 'the leader'] as const) {
         if (leaver === undefined) throw new Error('no peer');
         const others = stage.cluster.peers.filter((peer) => peer !== leaver);
         const fetchesBefore = stage.origin.countOf('get');
-        const reader = new Reader(stage, data, others);
+        await using reader = readSteadily(stage, data, () => others);
         const id = await memberIdOf(leaver);
         await others[0]?.api.removeMember(id);
         await stage.cluster.waitFor(() => !leaver.running, 'the leaver to end', 60_000);
@@ -145,7 +52,7 @@ for (const who of ['a follower', 'the leader'] as const) {
         const view = await currentView(stage);
         t.false(view.members.some((member) => member.id === id));
         await expectResident(t, stage, data, replicas);
-        await reader.stop(t);
+        await reader.expectUnhurt(t);
         t.is(stage.origin.countOf('get') - fetchesBefore, 0, 'bytes asked of the origin');
         await expectBytesFromCache(t, stage, data.keys);
         await stage.cluster.waitFor(async () => {
@@ -169,6 +76,13 @@ test.serial(
     await stage.cluster.peers.find((peer) => peer !== leader)?.kill();
     await waitUntilResident(stage, data, 2, epoch);
     await expectResident(t, stage, data, 2);
+    const repair = await waitUntilInOrder(stage);
+    const sum = (figure: 'movedSegments' | 'movedBytes' | 'leftSegments' | 'leftFiles'): number =>
+      repair.reduce((total, each) => total + each[figure], 0);
+    t.log(`${sum('movedSegments')} copies of ${sum('movedBytes')} bytes`);
+    t.true(sum('movedSegments') > 0);
+    t.true(sum('movedBytes') > 0);
+    t.deepEqual([sum('leftSegments'), sum('leftFiles')], [0, 0]);
     t.is(stage.origin.countOf('get') - fetchesBefore, 0, 'bytes asked of the origin');
     await expectBytesFromCache(t, stage, data.keys);
   },
@@ -199,15 +113,12 @@ test.serial('membership: one restart after the other, nothing is fetched again',
   await (await stage.load(data, { replicas: 2 })).succeeds();
   const fetchesBefore = stage.origin.countOf('get');
   for (const peer of stage.cluster.peers) {
-    const reader = new Reader(
-      stage,
-      data,
-      stage.cluster.peers.filter((other) => other !== peer),
-    );
+    const others = stage.cluster.peers.filter((other) => other !== peer);
+    await using reader = readSteadily(stage, data, () => others);
     t.deepEqual(await peer.stop(), { code: 0, signal: null }, peer.logs());
     await peer.start();
     await peer.waitReady();
-    await reader.stop(t);
+    await reader.expectUnhurt(t);
   }
   await stage.restore();
   await expectResident(t, stage, data, 2);

@@ -275,6 +275,7 @@ export function fakeServices(): FakeServices {
           commitIndex: 9,
           appliedIndex: 9,
           members: [],
+          repair: [],
           stale: false,
         }),
       self: () => ({

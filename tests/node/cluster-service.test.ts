@@ -6,6 +6,7 @@ import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
 import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
 import type { Command } from '../../src/cluster/commands.ts';
 import { NodeClusterService } from '../../src/node/cluster-service.ts';
+import { REPAIR_STATUS, type RepairReport } from '../../src/node/drain-watch.ts';
 import { NodeHealthService } from '../../src/node/health-service.ts';
 import type { Proposer } from '../../src/node/proposer.ts';
 import { RingView } from '../../src/node/ring-view.ts';
@@ -19,6 +20,21 @@ import {
   numberOf,
   stateOf,
 } from './support/fakes.ts';
+
+const REPORT: RepairReport = {
+  epoch: epoch(3),
+  idle: false,
+  requestCount: 1,
+  movedSegments: 2,
+  movedBytes: 200,
+  leftSegments: 3,
+  leftBytes: 300,
+  leftFiles: 4,
+  bytesPerSecond: 50,
+  missingSegmentCount: 1,
+  handedOverFileCount: 0,
+  appliedIndex: 10,
+};
 
 async function world() {
   const net = new MemoryWorld();
@@ -49,9 +65,10 @@ async function world() {
       leader: () => leaders.get(id),
       store: new MemorySegmentStore({ capacityBytes: 1000, crc32c: nativeCrc32c }),
       catalog: new MemoryFileCatalog(),
+      repairReport: () => REPORT,
       clock: net.clock,
     });
-    return { service, consensus };
+    return { service, consensus, network };
   });
   if (!a || !b) throw new Error('two peers');
   mesh(peers);
@@ -87,6 +104,19 @@ test('view: waits until this peer has applied what the leader has', async (t) =>
   a.consensus.current = { ...a.consensus.current, appliedIndex: logIndex(12) };
   t.like(await net.settle(view), { appliedIndex: 12, stale: false });
   t.like(await net.settle(b.service.view()), { stale: false });
+  await net.close();
+});
+
+test('view: tells how far the repair of each member is that answers', async (t) => {
+  const { net, a, b } = await world();
+  b.network.onRequest(REPAIR_STATUS, () => Promise.resolve({ ...REPORT, epoch: null, idle: true }));
+  const { repair } = await net.settle(a.service.view());
+  const figures = { movedSegments: 2, movedBytes: 200, leftSegments: 3, leftBytes: 300 };
+  const more = { leftFiles: 4, bytesPerSecond: 50, missingSegments: 1 };
+  t.deepEqual(repair, [
+    { id: idOf('a'), epoch: epoch(3), idle: false, ...figures, ...more },
+    { id: idOf('b'), idle: true, ...figures, ...more },
+  ]);
   await net.close();
 });
 

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { RingloadError } from '../../src/base/errors.ts';
-import { peerId } from '../../src/base/ids.ts';
+import { jobId, peerId } from '../../src/base/ids.ts';
 import { settle } from '../data/support.ts';
 import { bytesOf, collect, PATH, ReadWorld, SEGMENT, segmentKey } from './support.ts';
 
@@ -256,4 +256,18 @@ test('file reader: says of whom it does not know what they hold', async (t) => {
   const { segments, unanswered } = await world.reader.placement(PATH);
   t.deepEqual(unanswered, [peerId('p2')]);
   t.deepEqual(segments[1]?.residentOn, []);
+});
+
+test('file reader: what a load brought in is found at any member before the under store is read', async (t) => {
+  const world = new ReadWorld(['me', 'p2', 'p3', 'p4', 'p5', 'p6']);
+  const bytes = bytesOf(SIZE);
+  const record = { ...(await world.file(bytes, ['me'])), loadedBy: jobId('j'), replicaCount: 1 };
+  await world.peer('me').catalog.putAll([record]);
+  for (const index of [0, 1, 2, 3]) await world.hold('p6', record, index, bytes);
+  t.deepEqual(await collect((await world.reader.read(PATH)).body), bytes);
+  t.is(world.under.readBytes, 0);
+
+  world.peer('p6').away = true;
+  t.deepEqual(await collect((await world.reader.read(PATH)).body), bytes);
+  t.is(world.under.readBytes, SIZE, 'read through where nobody has it');
 });

@@ -22,7 +22,9 @@ async function plan(scene: Scene): Promise<CopyPlan & { asked: string[] }> {
   const asked: string[] = [];
   const placement: RepairPlacement = {
     epoch: epoch(2),
+    members: [],
     ownersOf: ({ index }, count) => (scene.order[index] ?? []).slice(0, count).map(peerId),
+    ownersBefore: () => undefined,
     formerOwnersOf: ({ index }, count) => (scene.former?.[index] ?? []).slice(0, count).map(peerId),
     isReachable: (peer) => !scene.away?.includes(peer),
   };

@@ -420,3 +420,54 @@ async function drawnStory(t: ExecutionContext, seed: number): Promise<void> {
   await assertInOrder(t, world, records);
   world.close();
 }
+
+test('repair: four join in one breath, and what lies far from its new owners is found', async (t) => {
+  const { world, records } = await loaded(['a', 'b'], 30, 1);
+  for (const name of ['c', 'd', 'e', 'f']) {
+    world.add(name);
+    world.changeRing();
+  }
+  await world.settle();
+  await assertInOrder(t, world, records);
+  const missing = [...world.peers.values()].map(
+    ({ repairer }) => repairer.status.missingSegmentCount,
+  );
+  t.deepEqual(missing, [0, 0, 0, 0, 0, 0]);
+  world.close();
+});
+
+test('repair: tells beforehand what has to be moved, and counts it down', async (t) => {
+  const { world } = await loaded(['a', 'b', 'c'], 30);
+  const release: (() => void)[] = [];
+  world.onCopy = () => new Promise((resolve) => void release.push(() => resolve(undefined)));
+  world.peer('c').state = 'down';
+  world.peer('c').reachable = false;
+  world.changeRing();
+  await world.until('the first copies', () => release.length > 0);
+  await world.pass(50);
+  const expected = sumOf(world, 'leftSegments');
+  t.is(sumOf(world, 'leftBytes'), expected * SEGMENT_BYTES);
+  t.is(sumOf(world, 'movedSegments'), 0);
+  t.true(sumOf(world, 'leftFiles') > 0);
+
+  world.onCopy = () => undefined;
+  for (const each of release) each();
+  await world.settle();
+  const copied = world.copies.reduce((sum, { order }) => sum + order.indexes.length, 0);
+  t.is(expected, copied, 'what was said beforehand');
+  t.is(sumOf(world, 'movedSegments'), copied);
+  t.is(sumOf(world, 'movedBytes'), copied * SEGMENT_BYTES);
+  for (const figure of ['leftSegments', 'leftBytes', 'leftFiles'] as const) {
+    t.is(sumOf(world, figure), 0, figure);
+  }
+  world.close();
+});
+
+/** Over all peers that can be reached. */
+function sumOf(
+  world: RepairWorld,
+  figure: 'movedSegments' | 'movedBytes' | 'leftSegments' | 'leftBytes' | 'leftFiles',
+): number {
+  const peers = [...world.peers.values()].filter(({ reachable }) => reachable);
+  return peers.reduce((sum, { repairer }) => sum + repairer.status[figure], 0);
+}

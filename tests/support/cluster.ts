@@ -9,7 +9,7 @@
  * loopback address of its own, where a proxy listens on the same ports. The proxies find out which
  * peer a connection comes from, so traffic can be cut pair by pair and one way. Linux only.
  */
-import { mkdir } from 'node:fs/promises';
+import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobState, JobStatus } from '../../src/job/job-status.ts';
 import { freePort } from './free-port.ts';
@@ -63,6 +63,8 @@ export class Cluster implements AsyncDisposable {
   readonly #folder: TempFolder;
   readonly #proxies: TcpProxy[] = [];
   readonly #faults = new PairFaults();
+  readonly #clones: Peer[] = [];
+  #startedCount = 0;
 
   private constructor(options: ClusterOptions, folder: TempFolder) {
     this.#options = options;
@@ -83,7 +85,29 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts one more peer, joins it, and resolves when it is ready. */
   async addPeer(): Promise<Peer> {
-    const index = this.peers.length;
+    const { peer, advertiseHost } = await this.#createPeer();
+    this.peers.push(peer);
+    this.#faults.peers = this.peers;
+    if (advertiseHost !== undefined) await this.#startProxies(peer, advertiseHost);
+    await peer.start();
+    await peer.waitReady();
+    return peer;
+  }
+
+  /**
+   * A peer on a copy of another one's data, not started and not one of {@link peers}. Whoever
+   * clones one that runs gets what is on the disk at that moment.
+   */
+  async clonePeer(original: Peer): Promise<Peer> {
+    const { peer } = await this.#createPeer();
+    await rm(peer.dataDir, { recursive: true });
+    await cp(original.dataDir, peer.dataDir, { recursive: true });
+    this.#clones.push(peer);
+    return peer;
+  }
+
+  async #createPeer(): Promise<{ peer: Peer; advertiseHost: string | undefined }> {
+    const index = this.#startedCount++;
     const { mounts, env = {}, args = [], program = DEFAULT_PROGRAM } = this.#options;
     const dataDir = join(this.#folder.path, `peer-${index}`);
     await mkdir(dataDir);
@@ -110,12 +134,13 @@ export class Cluster implements AsyncDisposable {
         Object.entries(settings).map(([name, value]) => [name, String(value)]),
       ),
     });
-    this.peers.push(peer);
-    this.#faults.peers = this.peers;
-    if (advertiseHost !== undefined) await this.#startProxies(peer, advertiseHost);
-    await peer.start();
-    await peer.waitReady();
-    return peer;
+    return { peer, advertiseHost };
+  }
+
+  /** Forgets a peer that has left for good. */
+  drop(peer: Peer): void {
+    if (peer.running) throw new Error(`peer ${peer.index} still runs`);
+    this.peers.splice(this.peers.indexOf(peer), 1);
   }
 
   /** Peers that can answer: those that are paused are left out. */
@@ -244,7 +269,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.peers.map((peer) => peer.stop(5_000)));
+    await Promise.all([...this.peers, ...this.#clones].map((peer) => peer.stop(5_000)));
     await Promise.all(this.#proxies.map((proxy) => proxy.close()));
     await this.#folder[Symbol.asyncDispose]();
   }

@@ -32,6 +32,8 @@ export class Peer {
   #formerLogs = '';
   #child: Child | undefined;
   #paused = false;
+  #disturbanceCount = 0;
+  #serves = false;
 
   constructor(options: PeerOptions) {
     this.#options = options;
@@ -66,6 +68,16 @@ export class Peer {
     return this.#child !== undefined && this.#child.exit === undefined;
   }
 
+  /** Grows with everything that is done to the process: equal twice means left alone between. */
+  get disturbanceCount(): number {
+    return this.#disturbanceCount;
+  }
+
+  /** It was ready once since its last start, and runs. */
+  get serves(): boolean {
+    return this.running && this.#serves;
+  }
+
   /** True between {@link pause} and {@link resume}: the process runs but answers nothing. */
   get paused(): boolean {
     return this.running && this.#paused;
@@ -88,6 +100,8 @@ export class Peer {
     if (this.running) throw new Error(`peer ${this.index} runs already`);
     const { program, advertiseHost, join: members, mounts, args, env } = this.#options;
     this.#paused = false;
+    this.#serves = false;
+    this.#disturbanceCount++;
     if (this.#child) this.#formerLogs = `${this.logs()}\n--- started again ---\n`;
     this.#child = await Child.start({
       command: process.execPath,
@@ -119,10 +133,13 @@ export class Peer {
         `peer ${this.index} ended with ${ended.code ?? ended.signal} before it was ready\n${this.logs()}`,
       );
     }
+    this.#serves = true;
   }
 
   /** Sends a signal and, where it ends the process, waits for that. Default SIGKILL. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.#disturbanceCount++;
+    if (signal === 'SIGKILL') this.#serves = false;
     this.#child?.kill(signal);
     if (signal === 'SIGKILL') await this.#child?.exited;
   }
@@ -130,16 +147,20 @@ export class Peer {
   /** SIGSTOP: the process keeps its sockets and does nothing until {@link resume}. */
   pause(): void {
     this.#paused = true;
+    this.#disturbanceCount++;
     this.#child?.kill('SIGSTOP');
   }
 
   resume(): void {
     this.#paused = false;
+    this.#disturbanceCount++;
     this.#child?.kill('SIGCONT');
   }
 
   /** Ends the process orderly, or by force after `graceMs`. */
   async stop(graceMs = 10_000): Promise<ChildExit | undefined> {
+    this.#disturbanceCount++;
+    this.#serves = false;
     return this.#child?.stop(graceMs);
   }
 

@@ -7,6 +7,7 @@ import type {
   FilePlacement,
   FileStat,
   MemberView,
+  RepairView,
   SegmentPlacement,
   SubmitOutcome,
 } from '../../http/services.ts';
@@ -213,6 +214,19 @@ const memberView = shape<MemberView>({
   self: boolean,
 });
 
+const repairView = shape<RepairView>({
+  id: peerIdText,
+  epoch: optional(brandedNumber<Epoch>()),
+  idle: boolean,
+  movedSegments: number,
+  movedBytes: number,
+  leftSegments: number,
+  leftBytes: number,
+  leftFiles: number,
+  bytesPerSecond: number,
+  missingSegments: number,
+});
+
 export const clusterView = shape<ClusterView>({
   clusterId: brandedText<ClusterId>(),
   leaderId: optional(peerIdText),
@@ -221,6 +235,7 @@ export const clusterView = shape<ClusterView>({
   commitIndex: number,
   appliedIndex: number,
   members: listOf(memberView),
+  repair: listOf(repairView),
   stale: boolean,
 });
 

@@ -4,6 +4,7 @@ import type { ClusterView, MemberView } from '../../http/services.ts';
 import { type CommandInput, usageError } from '../input.ts';
 import type { CliContext } from '../context.ts';
 import { fieldLines, formatCount, plural, printable, tableLines } from '../format.ts';
+import { repairTable, repairText } from '../repair-report.ts';
 import { nearest } from '../../config/nearest.ts';
 
 export async function runClusterStatus(context: CliContext): Promise<number> {
@@ -23,11 +24,14 @@ export async function runClusterStatus(context: CliContext): Promise<number> {
       `${formatCount(view.appliedIndex)} applied of ${formatCount(view.commitIndex)} committed`,
     ],
     ['members', membersText(view.members)],
+    ['repair', repairText(view)],
     ...(view.stale
       ? [['note', 'no quorum confirms this at the moment'] satisfies [string, string]]
       : []),
   ]);
-  for (const line of [...lines, '', ...peerTable(view)]) await context.terminal.writeLine(line);
+  const repairing = repairTable(view);
+  const tables = ['', ...peerTable(view), ...(repairing.length > 0 ? ['', ...repairing] : [])];
+  for (const line of [...lines, ...tables]) await context.terminal.writeLine(line);
   return 0;
 }
 

@@ -184,6 +184,18 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
           self: flag,
         }),
       ),
+      repair: listOf(
+        object(
+          {
+            id,
+            epoch: count,
+            idle: flag,
+            ...counts('movedSegments', 'movedBytes', 'leftSegments', 'leftBytes', 'leftFiles'),
+            ...counts('bytesPerSecond', 'missingSegments'),
+          },
+          'epoch',
+        ),
+      ),
       stale: flag,
     },
     'leaderId',

@@ -23,6 +23,19 @@ export function sampleWorld(): World {
     memberOf(PEER_B, '10.0.0.2:19999', { zone: 'west', share: 0.33, weight: 2 }),
     memberOf(PEER_C, '10.0.0.3:19999', { state: 'down', role: 'learner', share: 0.33 }),
   ];
+  const figures = { movedSegments: 96, movedBytes: 12 * MIB, bytesPerSecond: 2.5 * MIB };
+  world.repair = [
+    {
+      ...figures,
+      ...{ id: PEER_A, epoch: epoch(1), idle: false, missingSegments: 1 },
+      ...{ leftSegments: 1204, leftBytes: 150.5 * MIB, leftFiles: 310 },
+    },
+    {
+      ...figures,
+      ...{ id: PEER_B, epoch: epoch(2), idle: true, missingSegments: 0 },
+      ...{ leftSegments: 0, leftBytes: 0, leftFiles: 0 },
+    },
+  ];
   world.jobs = [failedJob(), runningJob(), doneJob()];
   addFiles(world);
   world.verifyEvents = (repair) => [{ progress: CHECKED }, { report: verifyReport(repair) }];

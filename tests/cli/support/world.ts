@@ -11,6 +11,7 @@ import type {
   HttpServices,
   JobRef,
   MemberView,
+  RepairView,
   SegmentPlacement,
 } from '../../../src/http/services.ts';
 import { isActive, type JobStatus, ZERO_COUNTERS } from '../../../src/job/job-status.ts';
@@ -86,6 +87,7 @@ export class World {
   /** Newest first. */
   jobs: JobStatus[] = [];
   members: MemberView[] = [];
+  repair: RepairView[] = [];
   leaderId: PeerId | undefined = PEER_A;
   stale = false;
   readonly files = new Map<string, WorldFile>();
@@ -201,6 +203,7 @@ export class World {
       commitIndex: 1042,
       appliedIndex: 1041,
       members: this.members,
+      repair: this.repair,
       stale: this.stale,
     };
   }

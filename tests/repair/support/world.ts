@@ -145,7 +145,9 @@ export class RepairWorld {
     const draining = [...this.peers.values()].filter(({ state }) => state === 'draining');
     return {
       epoch: epoch(this.#epoch),
+      members: [...this.peers.keys()],
       ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
+      ownersBefore: (segment, count) => former?.ownersOf(placementKey(segment), count),
       formerOwnersOf: (segment, count) => [
         ...(former?.ownersOf(placementKey(segment), count) ?? []).filter(
           (peer) => isReachable(peer) || ring.has(peer),
