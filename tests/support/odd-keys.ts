@@ -8,6 +8,7 @@ export const ODD_KEYS: readonly string[] = [
   ' leading and trailing ',
   'plus+plus',
   'a%41%2Fb',
+  '%41%2F',
   '%',
   '100%',
   '%E0%A4%A',

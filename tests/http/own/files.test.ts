@@ -1,33 +1,16 @@
 import test from 'ava';
+import { ODD_KEYS, S3_ONLY_ODD_KEYS } from '../../support/odd-keys.ts';
 import { TestServer } from '../fake-services.ts';
 
-/** The odd keys that every layer has to carry to the byte. */
-const ODD_KEYS = [
-  'a%41%2F',
-  'lone%',
-  'a+b c',
-  '..',
-  './dot',
-  'a/../b',
-  '/lead',
-  'x//y',
-  'trail/',
-  'back\\slash',
-  'new\nline\t\u0001',
-  'q?h#"<>&\'',
-  'ünï-e\u0301-🎈-\u202ertl',
-  '__proto__',
-  'constructor',
-  'n'.repeat(1024),
-];
+const KEYS = [...ODD_KEYS, ...S3_ONLY_ODD_KEYS];
 
 test('files: every key is found under its own name', async (t) => {
   await using server = await TestServer.start();
   const { files } = server.services;
-  for (const [index, key] of ODD_KEYS.entries()) {
+  for (const [index, key] of KEYS.entries()) {
     files.files.set(`s3://b/${key}`, { bytes: Buffer.from(`content ${index}`) });
   }
-  for (const [index, key] of ODD_KEYS.entries()) {
+  for (const [index, key] of KEYS.entries()) {
     const path = `s3://b/${key}`;
     const query = `path=${encodeURIComponent(path)}`;
     const stat = await fetch(`${server.url}/v1/files?${query}`);
