@@ -47,6 +47,10 @@ export interface ClusterOptions {
   readonly args?: readonly string[];
   /** Bytes that each peer's cache may use. Default `1GiB`. */
   readonly cacheCapacity?: string;
+  /** Where the data of the peer with that index goes; default a folder of the cluster's own. */
+  readonly folderOf?: (index: number) => string | undefined;
+  /** More cache directories of the peer with that index, as `path=capacity`. */
+  readonly moreCacheDirs?: (index: number) => readonly string[];
   /** Put a fault proxy in front of every peer. Default false. */
   readonly proxied?: boolean;
   /** Let {@link Peer.failpoints} give orders. Default false. */
@@ -109,7 +113,8 @@ export class Cluster implements AsyncDisposable {
   async #createPeer(): Promise<{ peer: Peer; advertiseHost: string | undefined }> {
     const index = this.#startedCount++;
     const { mounts, env = {}, args = [], program = DEFAULT_PROGRAM } = this.#options;
-    const dataDir = join(this.#folder.path, `peer-${index}`);
+    const { folderOf, moreCacheDirs } = this.#options;
+    const dataDir = join(folderOf?.(index) ?? this.#folder.path, `peer-${index}`);
     await mkdir(dataDir);
     const advertiseHost = this.#options.proxied ? `127.0.1.${index + 1}` : undefined;
     const failpoints = this.#options.failpoints && new PeerFailpoints(`${dataDir}.failpoints`);
@@ -126,8 +131,10 @@ export class Cluster implements AsyncDisposable {
       join: this.peers.map((member) => member.advertisedAddress),
       mounts,
       args: [
-        '--cache-dir',
-        `${join(dataDir, 'cache')}=${this.#options.cacheCapacity ?? '1GiB'}`,
+        ...[
+          `${join(dataDir, 'cache')}=${this.#options.cacheCapacity ?? '1GiB'}`,
+          ...(moreCacheDirs?.(index) ?? []),
+        ].flatMap((directory) => ['--cache-dir', directory]),
         ...args,
       ],
       env: Object.fromEntries(

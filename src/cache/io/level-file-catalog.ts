@@ -26,6 +26,7 @@ const INVENTORY_PAGE_COUNT = 1000;
 const COUNT_KEY = 'm:count';
 const FORMAT_KEY = 'm:format';
 const FORMAT_VERSION = 2;
+const MEND_INTERVAL_MS = 1_000;
 
 type Operation =
   | { readonly type: 'put'; readonly key: string; readonly value: string }
@@ -57,6 +58,8 @@ export class LevelFileCatalog implements FileCatalog {
   #mending: Promise<void> | undefined;
   /** LevelDB takes no more writes after one failed, and damage stays: both want a new start. */
   #mustMend = false;
+  /** When it was last opened anew, and after what. */
+  #mended = { atMs: Number.NEGATIVE_INFINITY, reason: '' };
   #isClosed = false;
 
   private constructor(parts: {
@@ -223,7 +226,7 @@ export class LevelFileCatalog implements FileCatalog {
   /** Plans and writes one batch after all earlier ones. */
   #change(plan: () => Promise<PlannedChange | undefined>): Promise<void> {
     const change = this.#lastChange.then(async () => {
-      if (this.#mustMend) await this.#mend();
+      if (this.#mustMend) await this.#mendAgain();
       await this.#attempt('write the file catalog', async () => {
         const planned = await plan();
         if (!planned) return;
@@ -235,6 +238,7 @@ export class LevelFileCatalog implements FileCatalog {
           await this.#level.batch([...planned.operations, countOperation], { sync });
         } catch (error) {
           this.#mustMend = true;
+          this.#mended.reason = String(error);
           throw error;
         }
         failpoint('catalog.batch.written');
@@ -249,10 +253,13 @@ export class LevelFileCatalog implements FileCatalog {
   async #attempt<T>(action: string, work: () => Promise<T>): Promise<T> {
     try {
       await this.#mending;
+      // Why here: where the last attempt to open it failed, readers must not wait for a writer.
+      if (this.#level.status !== 'open' && !this.#isClosed) await this.#mendAgain();
       try {
         return await work();
       } catch (error) {
         if (!isCorruption(error) || this.#isClosed) throw error;
+        this.#mended.reason = String(error);
         await this.#mend();
         return await work();
       }
@@ -261,18 +268,33 @@ export class LevelFileCatalog implements FileCatalog {
     }
   }
 
+  /** Not at every call, where a disk stays broken. @throws cache_io */
+  async #mendAgain(): Promise<void> {
+    const { atMs, reason } = this.#mended;
+    const isDue = this.#mending !== undefined || performance.now() - atMs >= MEND_INTERVAL_MS;
+    if (isDue) await this.#mend();
+    else throw new RingloadError('cache_io', `use the file catalog: it failed just now: ${reason}`);
+  }
+
   /** Closes the database and opens it again, repaired where it is damaged. */
   #mend(): Promise<void> {
     this.#mending ??= (async () => {
-      this.#logger.warn('opening the file catalogue anew after an error');
+      const { reason } = this.#mended;
+      this.#logger.warn('opening the file catalogue anew after an error', { reason });
+      this.#mended.atMs = performance.now();
       await this.#level.close();
       const { level, count } = await openDatabase(this.#directoryPath, this.#logger);
       this.#level = level;
       this.#count = count;
       this.#mustMend = false;
-    })().finally(() => {
-      this.#mending = undefined;
-    });
+    })()
+      .catch((error: unknown) => {
+        // Why another code: this process has the directory, whatever kept it from opening it now.
+        throw cacheIoError('open the file catalog anew', new Error(String(error)));
+      })
+      .finally(() => {
+        this.#mending = undefined;
+      });
     return this.#mending;
   }
 }
