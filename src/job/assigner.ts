@@ -346,10 +346,11 @@ export class Assigner {
 
   #enqueue(unit: Unit, owner: PeerId, sources: readonly PeerId[]): void {
     const id = this.#nextTaskId++;
-    const task = { id, unit, owner, sources, attempt: unit.attempts, sentMs: undefined };
+    const copy = unit.holders.size > 0;
+    const task = { id, unit, owner, sources, copy, attempt: unit.attempts, sentMs: undefined };
     this.#tasks.set(id, task);
     unit.tasks.set(owner, task);
-    this.#queueOf(owner).waiting.push(task, unit.holders.size > 0);
+    this.#queueOf(owner).waiting.push(task, copy);
   }
 
   /** A task that only waits is not needed any more; its queue passes over it. */

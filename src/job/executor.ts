@@ -136,7 +136,7 @@ export class Executor {
     order.pendingCount += batch.tasks.length;
     // Why copies first: a segment that one peer alone has is lost with that peer.
     for (const task of batch.tasks) {
-      this.#queue.push({ order, batch, task }, task.sources.length > 0);
+      this.#queue.push({ order, batch, task }, task.copy);
     }
     this.#startTasks();
     const { windowTasks, windowBytes } = this.#options.limits;

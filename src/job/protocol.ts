@@ -35,6 +35,8 @@ export interface Task {
   readonly record: boolean;
   /** Peers that should hold the segment, asked in order before the UFS. Empty: fetch. */
   readonly sources: readonly PeerId[];
+  /** The sources said that they hold it: a copy, which goes before what may be a fetch. */
+  readonly copy: boolean;
 }
 
 /** Names one pass of one run of a job: what an owner's inventory is counted by. */

@@ -32,10 +32,10 @@ export function buildBatch(context: BatchContext, { tasks }: OwnerBatch): TaskBa
   return {
     ...pass,
     epoch,
-    tasks: tasks.map(({ id, attempt, unit, sources }): Task => {
+    tasks: tasks.map(({ id, attempt, unit, sources, copy }): Task => {
       const { index, length } = unit;
       const record = carriesRecord(unit);
-      return { id, attempt, file: positionOf(unit.file), index, length, record, sources };
+      return { id, attempt, file: positionOf(unit.file), index, length, record, sources, copy };
     }),
     files,
     options: {

@@ -37,6 +37,8 @@ export interface TaskRun {
   readonly unit: Unit;
   readonly owner: PeerId;
   readonly sources: readonly PeerId[];
+  /** Whether the sources are known to hold it. */
+  readonly copy: boolean;
   readonly attempt: number;
   /** When it was sent; undefined while it waits. */
   sentMs: number | undefined;

@@ -92,6 +92,7 @@ function task(id: number, changes: Partial<Task> = {}): Task {
     length: SEGMENT_BYTES,
     record: true,
     sources: [],
+    copy: false,
     ...changes,
   };
 }
@@ -210,9 +211,12 @@ test('executor: a new leader joins the fills of the old one, whose results go no
 test('executor: a copy goes before the fetches that wait', async (t) => {
   const { executor, plane, pass } = open({ parallelTasks: 1 });
   const sources = [peerId('holder')];
-  executor.accept(LEADER, batch([task(1), task(2, { index: 1 }), task(3, { index: 2, sources })]));
+  executor.accept(
+    LEADER,
+    batch([task(1), task(2, { index: 1, sources }), task(3, { index: 2, sources, copy: true })]),
+  );
   await pass(100);
-  t.deepEqual(plane.asked, ['http://holder', 'ufs', 'ufs']);
+  t.deepEqual(plane.asked, ['http://holder', 'ufs', 'http://holder']);
 });
 
 test('executor: the end of a run stops its fills, its queue and its leases', async (t) => {

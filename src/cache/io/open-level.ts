@@ -51,8 +51,9 @@ export async function openLevel(
   directoryPath: string,
   logger: Logger,
 ): Promise<{ readonly level: Level; readonly isRepaired: boolean }> {
-  const level = newLevel(directoryPath);
   let reason = await setDamagedTablesAside(directoryPath, logger);
+  // Why not before: a new object opens itself, and LevelDB then removes and replaces tables.
+  const level = newLevel(directoryPath);
   try {
     await level.open();
     if (reason === undefined) return { level, isRepaired: false };
