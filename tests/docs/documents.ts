@@ -1,6 +1,7 @@
 /** The generated pages: where each lies in the repository, and what it has to hold. */
 import { configurationPage, errorsPage } from '../../src/config/reference.ts';
 import { metricsPage } from '../../src/obs/metric-reference.ts';
+import { plantedDefectsPage } from '../planted/planted-page.ts';
 
 export interface GeneratedDocument {
   readonly name: string;
@@ -15,6 +16,7 @@ export function generatedDocuments(): GeneratedDocument[] {
     'CONFIGURATION.md': configurationPage(),
     'ERRORS.md': errorsPage(),
     'METRICS.md': metricsPage(),
+    'PLANTED_DEFECTS.md': plantedDefectsPage(),
   };
   return Object.entries(pages).map(([name, content]) => ({
     name,
