@@ -301,21 +301,26 @@ export class Executor {
     }
     const { path, version, segmentSizeBytes } = record;
     const key: SegmentKey = { path, version, segmentSizeBytes, index: task.index };
-    const segment = await this.#load(order, batch, task, key, signal);
-    if (task.record) await this.#records.put(record, false, holder);
+    const putRecord = async (): Promise<void> => {
+      if (task.record) await this.#records.put(record, false, holder);
+    };
+    const segment = await this.#load(order, batch, { task, key, putRecord }, signal);
     const ours = segment.loadedBy === batch.jobId;
     const digest = formatDigest(segmentDigest(key, segment.lengthBytes, segment.crc32c));
     return { id: task.id, status: ours ? 'loaded' : 'resident', digest, ...told };
   }
 
-  /** Loads and leases; what was evicted between the two is loaded again. */
+  /**
+   * Loads and leases; what was evicted between the two is loaded again. Why the lease is last: what
+   * is leased counts in the inventory, so nothing may fail behind it.
+   */
   async #load(
     order: Order,
     batch: TaskBatch,
-    task: Task,
-    key: SegmentKey,
+    wanted: { task: Task; key: SegmentKey; putRecord: () => Promise<void> },
     signal: AbortSignal,
   ): Promise<ResidentSegment> {
+    const { task, key, putRecord } = wanted;
     const { options } = batch;
     const tally = this.#tallyOf(batch.jobId);
     const isPatient = task.attempt < options.patientAttemptCount;
@@ -351,6 +356,7 @@ export class Executor {
         tally.segmentCount += 1;
         tally.storedBytes += task.length;
       }
+      await putRecord();
       signal.throwIfAborted();
       if (this.#options.store.lease(key, leaseOf(order.pass))) return outcome.segment;
     }

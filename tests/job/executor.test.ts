@@ -68,6 +68,24 @@ function open(limits: Partial<ExecutorLimits> = {}, store = newStore()) {
   return { executor, store, plane, catalog, frames, results, world, pass, clock };
 }
 
+test('executor: a segment whose record cannot be written is in no inventory', async (t) => {
+  const { executor, catalog, results, pass } = open();
+  catalog.hold = () => Promise.reject(new RingloadError('cache_io', 'the catalogue is full'));
+  const order = batch([task(1), task(2, { index: 1, record: false })]);
+  executor.accept(LEADER, order);
+  await pass(100);
+  t.deepEqual(
+    results()
+      .map(({ id, status, error }) => [id, status, error?.code] as const)
+      .sort(([left], [right]) => left - right),
+    [
+      [1, 'failed', 'cache_io'],
+      [2, 'loaded', undefined],
+    ],
+  );
+  t.is((await executor.inventory(order)).inventory.segmentCount, 1);
+});
+
 test('executor: hundreds of tasks at once listen to signals of their own', async (t) => {
   const { executor, plane, pass } = open({ parallelTasks: 100, windowTasks: 100 });
   const signals = new Set<AbortSignal>();
