@@ -25,6 +25,8 @@ export interface ChildOptions {
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** Told of every line that is printed. */
+  readonly onLine?: (line: string) => void;
 }
 
 export class Child {
@@ -48,6 +50,7 @@ export class Child {
     for (const stream of [process.stdout, process.stderr]) {
       if (stream === null) continue;
       createInterface({ input: stream }).on('line', (line) => {
+        options.onLine?.(line);
         this.#lines.push(line);
         if (this.#lines.length > KEPT_LOG_LINES) this.#lines.shift();
       });

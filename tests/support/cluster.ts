@@ -55,6 +55,8 @@ export interface ClusterOptions {
   readonly proxied?: boolean;
   /** Let {@link Peer.failpoints} give orders. Default false. */
   readonly failpoints?: boolean;
+  /** Told of every line that a peer prints, with the peer's index. */
+  readonly onLine?: (index: number, line: string) => void;
   /** Module that node runs in place of the compiled CLI. */
   readonly program?: string;
 }
@@ -112,7 +114,7 @@ export class Cluster implements AsyncDisposable {
 
   async #createPeer(): Promise<{ peer: Peer; advertiseHost: string | undefined }> {
     const index = this.#startedCount++;
-    const { mounts, env = {}, args = [], program = DEFAULT_PROGRAM } = this.#options;
+    const { mounts, env = {}, args = [], program = DEFAULT_PROGRAM, onLine } = this.#options;
     const { folderOf, moreCacheDirs } = this.#options;
     const dataDir = join(folderOf?.(index) ?? this.#folder.path, `peer-${index}`);
     await mkdir(dataDir);
@@ -125,6 +127,11 @@ export class Cluster implements AsyncDisposable {
       program,
       dataDir,
       ...(failpoints && { failpoints }),
+      ...(onLine && {
+        onLine: (line: string) => {
+          onLine(index, line);
+        },
+      }),
       restPort: await freePort(),
       dataPort: await freePort(),
       ...(advertiseHost !== undefined && { advertiseHost }),

@@ -21,6 +21,7 @@ export interface PeerOptions {
   readonly mounts: readonly string[];
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  readonly onLine?: (line: string) => void;
 }
 
 export class Peer {
@@ -116,6 +117,7 @@ export class Peer {
       ],
       env: cleanEnvironment(env),
       cwd: join(this.dataDir, '..'),
+      ...(this.#options.onLine && { onLine: this.#options.onLine }),
     });
   }
 
