@@ -12,6 +12,7 @@ import { raftFolder, writeIdentity } from './identity.ts';
 import { closerOf, listen, portOf } from './listen.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
+import { ReplicatedState } from './replicated-state.ts';
 
 /** Answers in flight when the port closes may take so long. */
 const DRAIN_GRACE_MS = 5000;
@@ -39,7 +40,8 @@ export async function openClusterParts(
     openLog: () => openFileLogStorage(raftFolder(dataDir), context.logger),
     remember: (identity: LocalParts['identity']) => writeIdentity(dataDir, identity),
   };
-  const parts = await formCluster({ ...context, config, joinAddresses, ground });
+  const state = new ReplicatedState();
+  const parts = await formCluster({ ...context, config, joinAddresses, ground, state });
   return { ...parts, rest: opened.rest as Server };
 }
 

@@ -27,7 +27,7 @@ import {
 } from './membership.ts';
 import { Proposer } from './proposer.ts';
 import { RaftLink } from './raft-link.ts';
-import { ReplicatedState } from './replicated-state.ts';
+import type { ReplicatedState } from './replicated-state.ts';
 import { RingView, type LinkView } from './ring-view.ts';
 import { ALIVE, answerAlive, refuseTwin, TwinWatch } from './twin-watch.ts';
 
@@ -69,6 +69,8 @@ export interface FormOptions {
   readonly joinAddresses: readonly string[];
   readonly local: Pick<LocalParts, 'clock' | 'random' | 'identity' | 'cluster'>;
   readonly ground: ClusterGround;
+  /** Fresh. */
+  readonly state: ReplicatedState;
   readonly closer: Closer;
   readonly logger: Logger;
   readonly giveUp: AbortSignal;
@@ -78,10 +80,9 @@ const ADMIT_DEADLINE_MS = 4000;
 
 /** @throws peer_refused, data_dir_foreign, data_corrupt */
 export async function formCluster(options: FormOptions): Promise<ClusterParts> {
-  const { config, joinAddresses, local, ground, closer, logger, giveUp } = options;
+  const { config, joinAddresses, local, ground, state, closer, logger, giveUp } = options;
   const { clock, random } = local;
   const self = local.identity.peerId;
-  const state = new ReplicatedState();
   const told = { book: new AddressBook(self, []) };
   const { network, announcement } = await ground.openLinks(linkRules(local, state, told));
   answerAlive(network);

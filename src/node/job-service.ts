@@ -94,7 +94,8 @@ export class NodeJobService implements JobService {
       }
     }
     const record = this.#find(ref);
-    return record && this.#view(record, true);
+    if (!record) throw nobodyKnows();
+    return this.#view(record, true);
   }
 
   async list(filter: { readonly states?: readonly JobState[] }): Promise<readonly JobStatus[]> {
@@ -199,6 +200,8 @@ export class NodeJobService implements JobService {
   async #statusAsLeader(ref: JobRef): Promise<JobStatus | undefined> {
     const stale = !(await this.#isCurrent());
     const record = this.#find(ref);
+    // Why no answer: who cannot confirm that it leads may have missed the submit.
+    if (!record && stale) throw nobodyKnows();
     return record && this.#view(record, stale);
   }
 
@@ -241,4 +244,11 @@ export class NodeJobService implements JobService {
       failuresSavedTo: this.#options.failureListOf(record.id),
     });
   }
+}
+
+function nobodyKnows(): RingloadError {
+  return new RingloadError(
+    'no_leader',
+    'no leader could be asked, and this peer knows no such job',
+  );
 }

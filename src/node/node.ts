@@ -6,13 +6,12 @@
  * routes, announcement. Stop: in reverse; leadership is handed over early, so that the others do
  * not wait for a timeout.
  */
-import type { ClusterId, JobId, PeerId } from '../base/ids.ts';
-import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
-import { isActiveState } from '../cluster/job-record.ts';
+import type { ClusterId, PeerId } from '../base/ids.ts';
 import { FailureFile } from '../job/io/failure-file.ts';
 import { Announcer } from './announcer.ts';
 import { Closer } from './closer.ts';
 import { openClusterParts } from './cluster-parts.ts';
+import { releaseGoneLeases } from './gone-leases.ts';
 import { openJobParts } from './job-parts.ts';
 import { ownerLimits, runLimits } from './limits.ts';
 import { openLocalParts } from './local-parts.ts';
@@ -63,7 +62,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
   });
   openServices({ ...options, local, cluster, coordinator, readLink, repair, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
-  releaseGoneLeases(local.store, state);
+  releaseGoneLeases(local.store, state.current);
   const announcer = new Announcer({ announcement, proposer, state, clock: local.clock, logger });
   announcer.start();
   closer.add('announcements', () => {
@@ -89,12 +88,4 @@ function removalOf(self: PeerId, state: ReplicatedState): Promise<void> {
     state.onChange(look);
     look();
   });
-}
-
-/** After a restart the cache still leases what jobs loaded that have ended meanwhile. */
-function releaseGoneLeases(store: FileSegmentStore, state: ReplicatedState): void {
-  for (const holder of store.leaseHolders()) {
-    const job = state.current.jobs.get(holder.split('/')[0] as JobId);
-    if (!job || !isActiveState(job.state)) store.releaseLease(holder);
-  }
 }

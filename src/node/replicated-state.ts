@@ -1,4 +1,5 @@
 /** The cluster state of this peer: what the log applied, and who wants to know of changes. */
+import type { LogIndex } from '../base/ids.ts';
 import { apply, parseCommand } from '../cluster/apply.ts';
 import {
   EMPTY_STATE,
@@ -17,7 +18,7 @@ export class ReplicatedState implements StateMachine {
     return this.#state;
   }
 
-  apply(command: string): CommandResult {
+  apply(command: string, _index?: LogIndex): CommandResult {
     const { state, result } = apply(this.#state, parseCommand(command));
     this.#set(state);
     return result;

@@ -66,7 +66,9 @@ export class SegmentSources {
         failure = toRingloadError(thrown);
         const { code, message } = failure;
         this.#options.logger.debug('segment source failed', { code, reason: message });
-        if (code === 'ufs_changed' || code === 'ufs_not_found') throw failure;
+        // Why with all bytes given too: what vouches for them failed, and nobody can take them back.
+        const isHopeless = code === 'ufs_changed' || code === 'ufs_not_found';
+        if (isHopeless || done === slice.length) throw failure;
       }
       if (done === slice.length) return;
     }

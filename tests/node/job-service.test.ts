@@ -157,6 +157,18 @@ test('status: a leader that cannot confirm that it leads says so', async (t) => 
   await net.close();
 });
 
+test('status: who has no leader to ask, or cannot confirm that it leads, denies no job', async (t) => {
+  const { net, leader, a, b } = await world();
+  b.consensus.onBarrier = () => Promise.reject(new RingloadError('deadline_exceeded', 'cut off'));
+  for (const { service } of [a, b]) {
+    const asked = net.settle(errorOf(service.status({ id: jobId('j') })));
+    t.is((await asked).code, 'no_leader');
+  }
+  leader.id = undefined;
+  t.is((await errorOf(a.service.status({ id: jobId('j') }))).code, 'no_leader');
+  await net.close();
+});
+
 test('status: by path the running job, else the newest', async (t) => {
   const { net, b, members } = await world();
   const first = job('first', 's3://b/d', { state: 'SUCCEEDED' });

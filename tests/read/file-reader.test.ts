@@ -271,3 +271,17 @@ test('file reader: what a load brought in is found at any member before the unde
   t.deepEqual(await collect((await world.reader.read(PATH)).body), bytes);
   t.is(world.under.readBytes, SIZE, 'read through where nobody has it');
 });
+
+test('file reader: a source that fails after its last byte has failed', async (t) => {
+  const world = new ReadWorld();
+  await world.file(bytesOf(SEGMENT), ['p2']);
+  world.peer('p2').away = true;
+  world.peer('p3').away = true;
+  const readRange = world.under.readRange.bind(world.under);
+  world.under.readRange = async function* (request, signal) {
+    yield* readRange(request, signal);
+    throw new RingloadError('ufs_bad_response', 'a checksum of the whole does not match');
+  };
+  const { body } = await world.reader.read(PATH);
+  await t.throwsAsync(collect(body), { code: 'ufs_bad_response' });
+});

@@ -119,6 +119,11 @@ class RegionRecovery {
       if ((await source.size()) > recordTail) {
         await files.useSidecar(this.#region, (file) => file.truncate(recordTail));
       }
+      // Why: a record that the process before wrote and did not sync is read all the same, and must
+      // not be gone after the next power cut. Its data was synced before it was written.
+      if (recordTail > SIDECAR_HEADER_BYTES) {
+        await files.useSidecar(this.#region, (file) => file.datasync());
+      }
     } catch (error) {
       // Why: records that were not seen forbid to write here; what was seen can be read.
       this.#directory.abandon(this.#region);

@@ -2,6 +2,7 @@ import test from 'ava';
 
 import { jobId } from '../../../src/base/ids.ts';
 import { SeededRandom, randomInt } from '../../../src/base/random.ts';
+import type { Disk } from '../../../src/cache/io/disk.ts';
 import { CrashDisk } from '../support/crash-disk.ts';
 import {
   bytesOf,
@@ -102,3 +103,37 @@ test('power cuts: what was acknowledged and leased survives, nothing reads wrong
   }
   t.true(leasedCount > SEED_COUNT, `${leasedCount} acknowledged segments were checked`);
 });
+
+test('file store: what was found after a kill outlives the power cut that follows', async (t) => {
+  const disk = new CrashDisk();
+  const hanging = new Promise<never>(() => undefined);
+  const killed = await openSmallStore('/cache', { disk: withoutSidecarSyncs(disk, hanging) });
+  const bytes = contentOf(1);
+  const reservation = await killed.reserve(keyOf(1), bytes.length, job);
+  await killed.write(reservation.extent, 0, bytes);
+  void reservation.commit(checksumsOf(bytes));
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+
+  const restarted = await openSmallStore('/cache', { disk });
+  t.truthy(await restarted.lookup(keyOf(1)), 'the record was written, though not synced');
+  // Nothing survives that was not synced.
+  const afterPowerCut = disk.crash({ next: () => 0.75 });
+  const last = await openSmallStore('/cache', { disk: afterPowerCut });
+  t.deepEqual(await loadBytes(last, keyOf(1)), bytes);
+  await last.close();
+});
+
+/** Syncs of index logs never end: the process is killed while it waits for one. */
+function withoutSidecarSyncs(disk: Disk, hanging: Promise<never>): Disk {
+  return {
+    prepareDirectory: (path) => disk.prepareDirectory(path),
+    list: (path) => disk.list(path),
+    remove: (path) => disk.remove(path),
+    preallocate: (path, lengthBytes) => disk.preallocate(path, lengthBytes),
+    syncDirectory: (path) => disk.syncDirectory(path),
+    open: async (path, options) => {
+      const file = await disk.open(path, options);
+      return path.endsWith('.idx') ? { ...file, datasync: () => hanging } : file;
+    },
+  };
+}

@@ -1,0 +1,226 @@
+/**
+ * The end of a run whose faults are over: somebody leads, every job ends, placement is restored,
+ * every peer serves every file, and what is cached is served without under store and quorum.
+ */
+import { isActiveState, type JobRecord } from '../../../src/cluster/job-record.ts';
+import { isOnRing } from '../../../src/cluster/member.ts';
+import { compileFileFilter } from '../../../src/job/file-filter.ts';
+import type { JobSpec } from '../../../src/job/spec.ts';
+import { serializeState } from '../../../src/cluster/cluster-state.ts';
+import { Chance } from '../raft/chance.ts';
+import type { Clients } from './clients.ts';
+import { keysOf } from './history.ts';
+import { SMALL_REGION_COUNT, type Plan } from './plan.ts';
+import { segmentName, type SimPeer } from './sim-peer.ts';
+import type { Cluster } from './strike.ts';
+
+type Until = (isDone: () => boolean, maxMs: number, what: string) => Promise<boolean>;
+
+/** Ten election time-outs, drawn out by what came late. */
+const LEADER_MAX_MS = 20_000;
+const JOBS_MAX_MS = 150_000;
+const REPAIR_MAX_MS = 120_000;
+const READS_MAX_MS = 100_000;
+
+export class Ending {
+  readonly #cluster: Cluster & { readonly clients: Clients };
+  readonly #plan: Plan;
+  readonly #until: Until;
+  readonly #chance: Chance;
+
+  constructor(cluster: Cluster & { readonly clients: Clients }, plan: Plan, until: Until) {
+    this.#cluster = cluster;
+    this.#plan = plan;
+    this.#until = until;
+    this.#chance = new Chance(cluster.world.seed, 10);
+  }
+
+  async run(): Promise<void> {
+    const steps = [
+      () => this.#until(() => this.#isAgreed(), LEADER_MAX_MS, 'all follow one leader'),
+      () => this.#until(() => this.#areJobsOver(), JOBS_MAX_MS, 'all jobs end'),
+      () => this.#retryFailed(),
+      () => this.#until(() => this.#isRepaired(), REPAIR_MAX_MS, 'placement is in order'),
+      () => this.#until(() => this.#isDrained(), REPAIR_MAX_MS, 'members that drain are gone'),
+      () => this.#checkPlacement(),
+      () => this.#readEverything(),
+      () => this.#readAlone(),
+    ];
+    for (const step of steps) if (!(await step())) return;
+  }
+
+  #isAgreed(): boolean {
+    const { peers, world } = this.#cluster;
+    const leader = this.#cluster.leader();
+    if (!leader) return false;
+    const digest = serializeState(world.history.state);
+    return this.#members().every((peer) => {
+      const cluster = peer.services?.cluster;
+      if (!cluster || !peers.includes(peer)) return false;
+      const state = world.history.state.members.get(peer.id)?.state;
+      const isUp = state === 'up' || state === 'draining';
+      return (
+        isUp && cluster.leader() === leader.id && serializeState(cluster.state.current) === digest
+      );
+    });
+  }
+
+  #members(): SimPeer[] {
+    const { members } = this.#cluster.world.history.state;
+    return this.#cluster.peers.filter(
+      (peer) => !peer.isRetired && members.get(peer.id)?.state !== 'left',
+    );
+  }
+
+  #jobs(): JobRecord[] {
+    return [...this.#cluster.world.history.state.jobs.values()];
+  }
+
+  #areJobsOver(): boolean {
+    return this.#jobs().every(({ state }) => !isActiveState(state));
+  }
+
+  /** What failed under faults can be loaded once they are over. */
+  async #retryFailed(): Promise<boolean> {
+    const { clients, world } = this.#cluster;
+    const newest = new Map(this.#jobs().map((job) => [job.spec.path, job]));
+    const failed = [...newest.values()].filter(({ state }) => state === 'FAILED');
+    if (failed.length === 0) return true;
+    for (const { spec } of failed) void clients.retry(this.#anyPeer(), spec.path);
+    const isRetried = (): boolean =>
+      failed.every(({ id, run }) => (world.history.state.jobs.get(id)?.run ?? 0) > run);
+    if (!(await this.#until(isRetried, 30_000, 'retries are taken'))) return false;
+    if (!(await this.#until(() => this.#areJobsOver(), JOBS_MAX_MS, 'retried jobs end')))
+      return false;
+    for (const { id } of failed) {
+      const job = world.history.state.jobs.get(id);
+      const isTooSmall =
+        job?.failure?.code === 'cache_full' || this.#plan.regionCount <= SMALL_REGION_COUNT;
+      const hasFewPeers = (job?.spec.replicaCount ?? 1) > this.#members().length;
+      world.check('L1', job?.state === 'SUCCEEDED' || isTooSmall || hasFewPeers, () => {
+        return `job ${id} cannot be loaded without faults: ${JSON.stringify(job?.failure)}`;
+      });
+    }
+    return !world.violation;
+  }
+
+  #isDrained(): boolean {
+    const { members } = this.#cluster.world.history.state;
+    return ![...members.values()].some(({ state }) => state === 'draining');
+  }
+
+  #isRepaired(): boolean {
+    const { epoch } = this.#cluster.world.history.state;
+    return this.#members().every((peer) => {
+      const status = peer.services?.repair.repairer.status;
+      return status?.idle === true && (status.epoch === undefined || status.epoch === epoch);
+    });
+  }
+
+  /** Every file of a job that SUCCEEDED lies where the ring wants it, if anybody has it at all. */
+  async #checkPlacement(): Promise<boolean> {
+    const { world } = this.#cluster;
+    const isSmall = this.#plan.regionCount <= SMALL_REGION_COUNT;
+    // What was dropped because it had rotted comes back with the next read of it.
+    if ((world.counts.get('corruptSegmentsDropped') ?? 0) > 0) return true;
+    for (const job of this.#jobs()) {
+      const isNewest = this.#jobs().findLast(({ spec }) => spec.path === job.spec.path) === job;
+      if (job.state !== 'SUCCEEDED' || isSmall || !isNewest) continue;
+      await this.#checkFilesOf(job);
+    }
+    return !world.violation;
+  }
+
+  async #checkFilesOf(job: JobRecord): Promise<void> {
+    const { world } = this.#cluster;
+    const spec = job.spec as JobSpec;
+    const accepts =
+      spec.fileFilterRegex === undefined ? () => true : compileFileFilter(spec.fileFilterRegex);
+    const sinceMs = world.history.runs.get(job.id)?.at(-1)?.fromMs ?? 0;
+    const ring = this.#anyServices()?.cluster.ring.ring();
+    const members = this.#members();
+    const residents = new Map(members.map((peer) => [peer.id, peer.resident()]));
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const version of world.ufs.stableSince(spec.path, sinceMs)) {
+      const { path } = version;
+      if (!accepts(path) || world.ufs.wasLiedAboutSince(path, sinceMs)) continue;
+      for (const key of keysOf(version)) {
+        const name = segmentName(key);
+        const isHeld = [...residents.values()].some((names) => names.has(name));
+        const placementKey = key.index === 0 || !spec.segmented ? path : `${path}\0${key.index}`;
+        const owners =
+          this.#anyServices()
+            ?.cluster.ring.readPlacement()
+            .ownersOf({ path, index: key.index, segmented: spec.segmented }, spec.replicaCount) ??
+          [];
+        const lacking = owners.filter((owner) => residents.get(owner)?.has(name) !== true);
+        world.check('L1', !isHeld || lacking.length === 0 || ring === undefined, () => {
+          return `${name} (${placementKey}) is not restored on ${lacking.join(',')}`;
+        });
+      }
+    }
+  }
+
+  /** Every file from every peer, in a version that it had; the newest one where it was loaded. */
+  async #readEverything(): Promise<boolean> {
+    const { world, clients, pathOf } = this.#cluster;
+    let open = 0;
+    for (const { root, file } of this.#plan.files) {
+      const path = pathOf.call(this.#cluster, root, file);
+      if (!world.ufs.current(path)) continue;
+      open += 1;
+      void clients.read(this.#anyPeer(), path, false, 'L1').then(() => (open -= 1));
+    }
+    return this.#until(() => open === 0, READS_MAX_MS, 'all files are read');
+  }
+
+  /** A peer that reaches nobody serves all that it holds itself. */
+  async #readAlone(): Promise<boolean> {
+    const { world, clients, peers } = this.#cluster;
+    const index = this.#anyPeer();
+    const alone = peers[index];
+    if (!alone?.services) return true;
+    const names = alone.resident();
+    await new Promise((resolve) => setImmediate(resolve));
+    world.ufs.isDead = true;
+    for (const other of peers) {
+      if (other === alone) continue;
+      world.network.cut(alone.address, other.address);
+      world.network.cut(other.address, alone.address);
+    }
+    const isAlone = (): boolean =>
+      alone.services?.cluster.network.links().every(({ connected }) => !connected) === true;
+    if (!(await this.#until(isAlone, 20_000, 'a peer is alone'))) return false;
+    let open = 0;
+    const records = await alone.services.catalog.scan({ root: '', limit: 100 });
+    for (const record of records) {
+      const version = world.ufs.versionOf(record.path, record.version);
+      const isHeld = version && keysOf(version).every((key) => names.has(segmentName(key)));
+      const isHome = alone.services.cluster.ring
+        .readPlacement()
+        .ownersOf({ path: record.path, index: 0, segmented: true }, record.replicaCount)
+        .includes(alone.id);
+      if (!isHeld || !isHome) continue;
+      open += 1;
+      world.count('reads.alone');
+      const isRotten = (world.counts.get('disk.rottenBits') ?? 0) > 0;
+      void clients
+        .read(index, record.path, false, isRotten ? undefined : 'L3')
+        .then(() => (open -= 1));
+    }
+    return this.#until(() => open === 0, READS_MAX_MS, 'cached files are read alone');
+  }
+
+  #anyPeer(): number {
+    const { peers } = this.#cluster;
+    const fit = peers.flatMap((peer, index) => (peer.services && !peer.isRetired ? [index] : []));
+    return this.#chance.pick(fit) ?? 0;
+  }
+
+  #anyServices() {
+    return this.#members().find((peer) => {
+      const member = this.#cluster.world.history.state.members.get(peer.id);
+      return peer.services && member && isOnRing(member);
+    })?.services;
+  }
+}

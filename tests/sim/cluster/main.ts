@@ -1,0 +1,118 @@
+/**
+ * The whole-cluster simulator from the command line:
+ *
+ * `npm run sim -- --seeds A..B [--mode safety|liveness] [--workers N] [--only 0,3] [--verbose]`
+ *
+ * `--only` keeps the faults of those positions, `none` keeps none. A run that fails is run again
+ * with fewer faults until each is needed; what is printed then shows it again.
+ */
+import { fork } from 'node:child_process';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { parseSeeds, splitRange } from '../raft/seed-range.ts';
+import type { Mode } from './plan.ts';
+import {
+  addSummary,
+  emptySummary,
+  runRange,
+  type RangeOptions,
+  type Summary,
+} from './seed-runs.ts';
+
+const SEEDS_PER_SHARE = 20;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1..100' },
+    mode: { type: 'string' },
+    only: { type: 'string' },
+    workers: { type: 'string', default: '1' },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+
+if (process.send && process.env['SIM_WORKER'] === '1') serve(process.send.bind(process));
+else await main();
+
+/** As a worker: one share after the other, for as long as there are some. */
+function serve(send: (summary: Summary) => void): void {
+  process.on('message', (range: RangeOptions) => {
+    void runRange(range).then(send);
+  });
+}
+
+async function main(): Promise<void> {
+  const startMs = performance.now();
+  const range = parseSeeds(values.seeds);
+  const options = {
+    mode: modeFrom(values.mode),
+    only: onlyFrom(values.only),
+    shrinks: !values.verbose,
+  };
+  const workers = Number(values.workers);
+  const summary =
+    workers > 1
+      ? await runShares(
+          splitRange(range, SEEDS_PER_SHARE).map((share) => ({ ...share, ...options })),
+          workers,
+        )
+      : await runRange({ ...range, ...options, ...(values.verbose && { log: console.log }) });
+  print(summary, (performance.now() - startMs) / 1000);
+  process.exitCode = summary.failures.length > 0 ? 1 : 0;
+}
+
+async function runShares(shares: RangeOptions[], workers: number): Promise<Summary> {
+  const sum = emptySummary();
+  await Promise.all(
+    Array.from({ length: workers }, async () => {
+      const child = fork(fileURLToPath(import.meta.url), [], {
+        env: { ...process.env, SIM_WORKER: '1' },
+      });
+      try {
+        for (let share = shares.shift(); share; share = shares.shift()) {
+          addSummary(
+            sum,
+            await new Promise<Summary>((resolve, reject) => {
+              child.once('message', (summary) => {
+                resolve(summary as Summary);
+              });
+              child.once('exit', () => {
+                reject(new Error('a worker ended'));
+              });
+              child.send(share);
+            }),
+          );
+        }
+      } finally {
+        child.removeAllListeners();
+        child.kill();
+      }
+    }),
+  );
+  return sum;
+}
+
+function print(summary: Summary, seconds: number): void {
+  const { runs, virtualMs, events, checks, trace, counts, failures } = summary;
+  for (const failure of failures) console.log(`\n${failure}`);
+  if (failures.length > 0) console.log('');
+  console.log('faults and what came of them:');
+  for (const what of Object.keys(counts).sort()) {
+    console.log(`  ${what.padEnd(26)} ${String(counts[what])}`);
+  }
+  console.log(`seeds ${runs}, virtual hours ${(virtualMs / 3_600_000).toFixed(2)}`);
+  console.log(`checks evaluated ${checks}, events ${events}, trace ${trace.toString(16)}`);
+  console.log(`${(runs / seconds).toFixed(1)} seeds/s`);
+  console.log(`${runs - failures.length} passed, ${failures.length} failed`);
+}
+
+function modeFrom(text: string | undefined): Mode | undefined {
+  if (text === undefined || text === 'safety' || text === 'liveness') return text;
+  throw new Error(`--mode is safety or liveness, not ${text}`);
+}
+
+function onlyFrom(text: string | undefined): number[] | undefined {
+  if (text === undefined) return undefined;
+  return text === 'none' ? [] : text.split(',').map(Number);
+}

@@ -1,0 +1,324 @@
+/**
+ * What is going to happen in a run, drawn from its seed before it begins: the cluster, the objects,
+ * what clients ask for, and the faults. A fault names its victim by number or by office, so that
+ * the list can be cut down and the rest still means the same.
+ */
+import { Chance } from '../raft/chance.ts';
+import type { UfsWeather } from './sim-ufs.ts';
+
+export type Mode = 'safety' | 'liveness';
+
+/** A peer by its number, or whoever leads at that moment. */
+export type Victim = number | 'leader';
+
+export type FaultAction =
+  | { readonly kind: 'kill' | 'powerCut'; readonly victim: Victim; readonly forMs: number }
+  /** Ends the process after so many operations more. */
+  | {
+      readonly kind: 'fuse';
+      readonly victim: Victim;
+      readonly operations: number;
+      readonly forMs: number;
+    }
+  | { readonly kind: 'killAll'; readonly isPowerCut: boolean; readonly forMs: number }
+  | { readonly kind: 'pause'; readonly victim: Victim; readonly forMs: number }
+  | { readonly kind: 'wallJump'; readonly victim: Victim; readonly byMs: number }
+  | { readonly kind: 'isolate'; readonly victim: Victim; readonly forMs: number }
+  | { readonly kind: 'split'; readonly group: readonly number[]; readonly forMs: number }
+  /** Directions that carry nothing: one way between two peers, or both ways of some pairs. */
+  | {
+      readonly kind: 'oneWay' | 'mesh';
+      readonly directions: readonly (readonly [number, number])[];
+      readonly forMs: number;
+    }
+  | {
+      readonly kind: 'slowLink';
+      readonly victim: Victim;
+      readonly byMs: number;
+      readonly forMs: number;
+    }
+  | {
+      readonly kind: 'badNetwork';
+      readonly latencyMs: number;
+      readonly resent: number;
+      readonly forMs: number;
+    }
+  | {
+      readonly kind: 'hostileNetwork';
+      readonly lost: number;
+      readonly doubled: number;
+      readonly forMs: number;
+    }
+  | { readonly kind: 'rot'; readonly victim: Victim; readonly count: number }
+  | {
+      readonly kind: 'slowDisk';
+      readonly victim: Victim;
+      readonly syncMs: number;
+      readonly forMs: number;
+    }
+  | { readonly kind: 'fullDisk'; readonly victim: Victim; readonly forMs: number }
+  | { readonly kind: 'badUfs'; readonly weather: Partial<UfsWeather>; readonly forMs: number }
+  | { readonly kind: 'deadUfs'; readonly forMs: number }
+  | {
+      readonly kind: 'change' | 'create' | 'remove';
+      readonly root: number;
+      readonly file: number;
+      readonly sizeBytes: number;
+    }
+  /** The process ends, and what its cache directory held is gone when it starts again. */
+  | { readonly kind: 'wipeCache'; readonly victim: Victim; readonly forMs: number }
+  | { readonly kind: 'transfer'; readonly to: number }
+  | { readonly kind: 'drain'; readonly victim: Victim }
+  | { readonly kind: 'addPeer' };
+
+export type Fault = FaultAction & { readonly atMs: number };
+
+export type ClientAction =
+  | {
+      readonly kind: 'submit';
+      readonly root: number;
+      readonly replicaCount: number;
+      readonly verify: boolean;
+      readonly segmented: boolean;
+      readonly reload: boolean;
+      readonly filter: boolean;
+    }
+  | { readonly kind: 'stop' | 'retry' | 'status'; readonly root: number }
+  | {
+      readonly kind: 'read';
+      readonly root: number;
+      readonly file: number;
+      readonly isPart: boolean;
+    };
+
+export type ClientStep = ClientAction & { readonly atMs: number; readonly peer: number };
+
+export interface PlannedFile {
+  readonly root: number;
+  readonly file: number;
+  readonly sizeBytes: number;
+}
+
+export interface Plan {
+  readonly mode: Mode;
+  readonly peerCount: number;
+  readonly electionTicks: number;
+  readonly regionCount: number;
+  readonly stormMs: number;
+  /** Of the under store, at most, as long as nothing is wrong with it. */
+  readonly ufsLatencyMs: number;
+  readonly files: readonly PlannedFile[];
+  readonly steps: readonly ClientStep[];
+  readonly faults: readonly Fault[];
+}
+
+const START_MS = 4000;
+const FAULT_KIND_COUNT = 25;
+const FAVOURED_WEIGHT = 15;
+/** So few regions do not hold what is loaded. */
+export const SMALL_REGION_COUNT = 2;
+
+export function planOf(seed: number, mode: Mode): Plan {
+  return new Planner(seed, mode).plan();
+}
+
+class Planner {
+  readonly #chance: Chance;
+  readonly #faultChance: Chance;
+  readonly #mode: Mode;
+  readonly #isCalm: boolean;
+  readonly #peerCount: number;
+  readonly #rootCount: number;
+  readonly #stormMs: number;
+  /** Kinds of faults that this run has more of: what comes once seldom meets itself. */
+  readonly #favoured: ReadonlySet<number>;
+
+  constructor(seed: number, mode: Mode) {
+    this.#chance = new Chance(seed, 1);
+    this.#faultChance = new Chance(seed, 2);
+    this.#mode = mode;
+    // What costs nothing without faults shows only where there are none.
+    this.#isCalm = seed % 12 === 0;
+    this.#peerCount = this.#chance.pick([1, 2, 3, 3, 3, 3, 4, 5]) ?? 3;
+    this.#rootCount = this.#chance.whole(1, 2);
+    this.#stormMs = this.#chance.whole(7, 12) * 1000;
+    this.#favoured = new Set([1, 2, 3].map(() => this.#faultChance.whole(0, FAULT_KIND_COUNT - 1)));
+  }
+
+  plan(): Plan {
+    const chance = this.#chance;
+    const isSmallCache = !this.#isCalm && chance.hit(0.12);
+    const files = this.#files(isSmallCache ? 40 : chance.whole(4, 24));
+    return {
+      mode: this.#mode,
+      peerCount: this.#peerCount,
+      electionTicks: chance.whole(8, 12),
+      regionCount: isSmallCache ? SMALL_REGION_COUNT : 6,
+      stormMs: this.#stormMs,
+      ufsLatencyMs: chance.pick([20, 300, 1000]) ?? 300,
+      files,
+      steps: this.#steps(files),
+      faults: this.#isCalm ? [] : this.#faults(files),
+    };
+  }
+
+  #files(count: number): PlannedFile[] {
+    const chance = this.#chance;
+    const files: PlannedFile[] = [];
+    for (let root = 0; root < this.#rootCount; root++) {
+      for (let file = 0; file < Math.max(1, count / (root + 1)); file++) {
+        files.push({ root, file, sizeBytes: this.#size(chance) });
+      }
+    }
+    return files;
+  }
+
+  #size(chance: Chance): number {
+    if (chance.hit(0.15)) return chance.whole(0, 2);
+    if (chance.hit(0.2)) return 1024 * chance.whole(1, 3) + chance.whole(-1, 1);
+    return chance.whole(1, 4500);
+  }
+
+  #steps(files: readonly PlannedFile[]): ClientStep[] {
+    const chance = this.#chance;
+    const steps: ClientStep[] = [];
+    const push = (atMs: number, action: ClientAction): void => {
+      steps.push({ ...action, atMs, peer: chance.whole(0, this.#peerCount - 1) });
+    };
+    for (let root = 0; root < this.#rootCount; root++) {
+      const submit = {
+        kind: 'submit',
+        root,
+        replicaCount: chance.whole(1, Math.min(3, this.#peerCount)),
+        verify: chance.hit(0.15),
+        segmented: chance.hit(0.8),
+        reload: chance.hit(0.1),
+        filter: chance.hit(0.2),
+      } as const;
+      const firstMs = START_MS + chance.between(0, root === 0 ? 600 : 3000);
+      push(firstMs, submit);
+      if (!this.#isCalm && chance.hit(0.35)) {
+        const stopMs = firstMs + chance.between(50, 3000);
+        push(stopMs, { kind: 'stop', root });
+        if (chance.hit(0.7)) push(stopMs + chance.between(100, 4000), submit);
+      }
+      if (chance.hit(0.3))
+        push(firstMs + chance.between(500, 6000), { ...submit, reload: chance.hit(0.3) });
+      if (chance.hit(0.4)) push(firstMs + chance.between(1000, 7000), { kind: 'retry', root });
+    }
+    const endMs = START_MS + this.#stormMs;
+    for (let count = chance.whole(3, 12); count > 0; count--) {
+      const { root, file } = chance.pick(files) ?? { root: 0, file: 0 };
+      const atMs = chance.between(START_MS + 500, endMs);
+      if (chance.hit(0.25)) push(atMs, { kind: 'status', root });
+      else push(atMs, { kind: 'read', root, file, isPart: chance.hit(0.5) });
+    }
+    return steps.sort((a, b) => a.atMs - b.atMs);
+  }
+
+  #faults(files: readonly PlannedFile[]): Fault[] {
+    const chance = this.#faultChance;
+    const faults: Fault[] = [];
+    const count = chance.whole(1, 9);
+    for (let drawn = 0; drawn < count; drawn++) {
+      // Most of them while the first loads run.
+      const spanMs = chance.hit(0.6) ? Math.min(4000, this.#stormMs) : this.#stormMs;
+      const atMs = chance.between(START_MS + 100, START_MS + spanMs);
+      faults.push({ ...this.#draw(files), atMs });
+    }
+    return faults.sort((a, b) => a.atMs - b.atMs);
+  }
+
+  #draw(files: readonly PlannedFile[]): FaultAction {
+    const chance = this.#faultChance;
+    const peers = Array.from({ length: this.#peerCount }, (_, index) => index);
+    const victim: Victim = chance.hit(0.4) ? 'leader' : (chance.pick(peers) ?? 0);
+    const someOf = <Item>(items: readonly Item[]): Item[] =>
+      chance.shuffled(items).slice(0, chance.whole(1, Math.max(1, items.length - 1)));
+    const forMs = chance.hit(0.7) ? chance.between(200, 3000) : chance.between(3000, 12_000);
+    const pairs = peers.flatMap((a) => peers.filter((b) => b !== a).map((b) => [a, b] as const));
+    const object = (): { root: number; file: number; sizeBytes: number } => {
+      const { root, file } = chance.pick(files) ?? { root: 0, file: 0 };
+      return { root, file, sizeBytes: this.#size(chance) };
+    };
+    const share = (): number => (chance.hit(0.5) ? 0 : chance.between(0.02, 0.4));
+    const draws: readonly (readonly [number, () => FaultAction])[] = [
+      [6, () => ({ kind: 'kill', victim, forMs })],
+      [6, () => ({ kind: 'powerCut', victim, forMs })],
+      [9, () => ({ kind: 'fuse', victim, operations: chance.whole(1, 120), forMs })],
+      [2, () => ({ kind: 'killAll', isPowerCut: chance.hit(0.5), forMs: Math.min(forMs, 3000) })],
+      [
+        9,
+        () => ({
+          kind: 'pause',
+          victim: chance.hit(0.5) ? 'leader' : victim,
+          forMs: chance.pick([500, 1800, 2200, 6000]) ?? 500,
+        }),
+      ],
+      [4, () => ({ kind: 'wipeCache', victim, forMs: Math.min(forMs, 2000) })],
+      [2, () => ({ kind: 'wallJump', victim, byMs: chance.between(-4e11, 4e11) })],
+      [6, () => ({ kind: 'isolate', victim, forMs })],
+      [3, () => ({ kind: 'split', group: someOf(peers), forMs })],
+      [4, () => ({ kind: 'oneWay', directions: someOf(pairs).slice(0, 3), forMs })],
+      [3, () => ({ kind: 'mesh', directions: withReverse(someOf(pairs).slice(0, 2)), forMs })],
+      [3, () => ({ kind: 'slowLink', victim, byMs: chance.between(50, 1500), forMs })],
+      [
+        4,
+        () => ({
+          kind: 'badNetwork',
+          latencyMs: chance.between(5, 300),
+          resent: chance.between(0, 0.3),
+          forMs,
+        }),
+      ],
+      [
+        this.#mode === 'safety' ? 4 : 0,
+        () => ({
+          kind: 'hostileNetwork',
+          lost: chance.between(0, 0.2),
+          doubled: chance.between(0, 0.2),
+          forMs,
+        }),
+      ],
+      [5, () => ({ kind: 'rot', victim, count: chance.whole(1, 30) })],
+      [2, () => ({ kind: 'slowDisk', victim, syncMs: chance.between(20, 600), forMs })],
+      [2, () => ({ kind: 'fullDisk', victim, forMs })],
+      [
+        8,
+        () => ({
+          kind: 'badUfs',
+          weather: {
+            unavailable: share(),
+            throttled: share(),
+            reset: share(),
+            short: share(),
+            corrupt: share(),
+            stalled: share() / 4,
+            stale: share(),
+            latencyMaxMs: chance.between(5, 200),
+          },
+          forMs,
+        }),
+      ],
+      [2, () => ({ kind: 'deadUfs', forMs })],
+      [8, () => ({ kind: 'change', ...object() })],
+      [2, () => ({ kind: 'create', ...object(), file: chance.whole(50, 99) })],
+      [3, () => ({ kind: 'remove', ...object() })],
+      [2, () => ({ kind: 'transfer', to: chance.pick(peers) ?? 0 })],
+      [2, () => ({ kind: 'drain', victim })],
+      [2, () => ({ kind: 'addPeer' })],
+    ];
+    const weightOf = ([weight]: (typeof draws)[number], at: number): number =>
+      weight > 0 && this.#favoured.has(at) ? weight + FAVOURED_WEIGHT : weight;
+    let left = chance.between(
+      0,
+      draws.reduce((sum, draw, at) => sum + weightOf(draw, at), 0),
+    );
+    const drawn = draws.find((draw, at) => (left -= weightOf(draw, at)) < 0);
+    return (drawn ?? draws[0]!)[1]();
+  }
+}
+
+function withReverse(pairs: readonly (readonly [number, number])[]): (readonly [number, number])[] {
+  return pairs.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]);
+}

@@ -1,0 +1,141 @@
+/**
+ * Known ways to get a load wrong, planted from outside by replacing a method of a part. The
+ * simulator has to find each of them.
+ */
+import { SegmentTable } from '../../../src/cache/segment-table.ts';
+import { RegionFiles } from '../../../src/cache/io/region-files.ts';
+import { SegmentLoader } from '../../../src/data/segment-loader.ts';
+import { Executor } from '../../../src/job/executor.ts';
+import { FileWindow } from '../../../src/job/file-run.ts';
+import { InventoryRound } from '../../../src/job/inventory-round.ts';
+import { Proposer } from '../../../src/node/proposer.ts';
+import { Repairer } from '../../../src/repair/repairer.ts';
+import type { Mode } from './plan.ts';
+import type { PlantedBug } from './world.ts';
+
+export interface HuntedBug extends PlantedBug {
+  readonly mode: Mode;
+  /** The promise whose check has to find it. */
+  readonly breaks: string;
+}
+
+/** Puts `change` in place of a method until the returned function is called. */
+function replaced<Part extends object, Name extends keyof Part>(
+  part: Part,
+  name: Name,
+  change: (original: Part[Name]) => Part[Name],
+): () => () => void {
+  return () => {
+    const original = part[name];
+    part[name] = change(original);
+    return () => {
+      part[name] = original;
+    };
+  };
+}
+
+export const PLANTED_BUGS: readonly HuntedBug[] = [
+  {
+    name: 'verdict whatever the inventories say',
+    mode: 'safety',
+    breaks: 'S3',
+    plant: replaced(InventoryRound.prototype, 'mismatch', (original) => {
+      return function (this: InventoryRound, peer, inventory) {
+        const expected = original.call(this, peer, inventory);
+        if (!expected) return undefined;
+        return original.call(this, peer, { ...inventory, ...expected });
+      };
+    }),
+  },
+  {
+    name: 'acknowledged before it is stored',
+    mode: 'liveness',
+    breaks: 'L1',
+    plant: replaced(SegmentLoader.prototype, 'load', (original) => {
+      return function (this: SegmentLoader, request, signal) {
+        const loading = original.call(this, request, signal);
+        if (request.job === undefined) return loading;
+        loading.catch(() => undefined);
+        const { key, lengthBytes, job } = request;
+        const segment = { key, lengthBytes, crc32c: 1, loadedBy: job };
+        return Promise.resolve({ segment, filled: true, own: true });
+      };
+    }),
+  },
+  {
+    name: 'index record not synced',
+    mode: 'safety',
+    breaks: 'S7',
+    plant: replaced(RegionFiles.prototype, 'appendRecords', () => {
+      return async function (this: RegionFiles, region, bytes) {
+        await this.useSidecar(region, (file) => file.write(bytes, region.recordTail));
+        region.recordTail += bytes.length;
+      };
+    }),
+  },
+  {
+    name: 'accepted before it is committed',
+    mode: 'safety',
+    breaks: 'S4',
+    plant: replaced(Proposer.prototype, 'commit', (original) => {
+      return function (this: Proposer, command, deadlineMs) {
+        const committing = original.call(this, command, deadlineMs);
+        if (command.kind !== 'job.submit') return committing;
+        committing.catch(() => undefined);
+        return Promise.resolve({ jobId: command.jobId, outcome: 'created' });
+      };
+    }),
+  },
+  {
+    name: 'orders of an old term are taken',
+    mode: 'safety',
+    breaks: 'S4',
+    plant: replaced(Executor.prototype, 'accept', (original) => {
+      return function (this: Executor, from, batch) {
+        try {
+          return original.call(this, from, batch);
+        } catch {
+          return { windowTasks: 8, windowBytes: 64 * 1024 };
+        }
+      };
+    }),
+  },
+  { name: 'a read that ignores the version', mode: 'safety', breaks: 'S1', ignoresVersions: true },
+  {
+    name: 'a file counted twice',
+    mode: 'safety',
+    breaks: 'S3',
+    plant: replaced(FileWindow.prototype, 'addFiltered', (original) => {
+      return function (this: FileWindow, object) {
+        original.call(this, object);
+        original.call(this, object);
+      };
+    }),
+  },
+  {
+    name: 'leases that keep nothing',
+    mode: 'liveness',
+    breaks: 'L1',
+    plant: replaced(SegmentTable.prototype, 'lease', () => () => undefined),
+  },
+  {
+    name: 'ended runs go on',
+    mode: 'safety',
+    breaks: 'S6',
+    plant: () => {
+      const undo = [
+        replaced(Executor.prototype, 'sweep', () => () => undefined)(),
+        replaced(Executor.prototype, 'cancel', () => () => undefined)(),
+      ];
+      return () => {
+        for (const each of undo) each();
+      };
+    },
+  },
+  {
+    name: 'nothing is repaired',
+    mode: 'liveness',
+    breaks: 'L1',
+    plant: replaced(Repairer.prototype, 'request', () => () => undefined),
+  },
+];
