@@ -220,7 +220,8 @@ export class Assigner {
   /** `task.owner` holds the unit now. */
   addHolder(task: TaskRun): void {
     const { unit, owner } = task;
-    unit.holders.add(owner);
+    // Why: who has left the ring is reached by nobody's order; waiting for it as a source has no end.
+    if (this.#placement.isOnRing(owner)) unit.holders.add(owner);
     const again = unit.tasks.get(owner);
     if (again) this.#dropUnsent(again);
     this.#advance(unit);

@@ -597,3 +597,18 @@ test('job run: copies are sent before the fetches that wait for the same owner',
   t.true(firstCopy <= RUN_LIMITS.windowTasks + 1, `the first copy was order ${firstCopy}`);
   t.true(lastFetch > firstCopy);
 });
+
+test('job run: an owner that answers after it left the ring is not waited for', async (t) => {
+  const world = new RunWorld({ peers: 3, spec: { replicaCount: 1 } });
+  world.order = () => ['p1', 'p2', 'p3'].map((name) => peerId(name));
+  world.delayMs = (what) => (what === 'result' ? 100 : 1);
+  world.put('a', 250);
+  world.lead();
+  await world.advance(50);
+  world.setReachable('p2', false);
+  world.setOnRing('p1', false);
+  await world.advance(200);
+  world.setReachable('p2', true);
+  t.true(await world.finish(60_000));
+  t.is(world.verdict?.state, 'SUCCEEDED');
+});

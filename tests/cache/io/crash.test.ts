@@ -117,7 +117,7 @@ test('file store: what was found after a kill outlives the power cut that follow
   const restarted = await openSmallStore('/cache', { disk });
   t.truthy(await restarted.lookup(keyOf(1)), 'the record was written, though not synced');
   // Nothing survives that was not synced.
-  const afterPowerCut = disk.crash({ next: () => 0.75 });
+  const afterPowerCut = disk.crash({ next: () => 0.25 });
   const last = await openSmallStore('/cache', { disk: afterPowerCut });
   t.deepEqual(await loadBytes(last, keyOf(1)), bytes);
   await last.close();

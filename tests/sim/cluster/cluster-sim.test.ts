@@ -3,7 +3,7 @@ import test from 'ava';
 import { runSeed } from './run-seed.ts';
 import { runRange } from './seed-runs.ts';
 
-const SEEDS_PER_TEST = 15;
+const SEEDS_PER_TEST = 12;
 const TEST_COUNT = 4;
 
 for (let part = 0; part < TEST_COUNT; part++) {

@@ -139,11 +139,16 @@ export class Ending {
     const sinceMs = world.history.runs.get(job.id)?.at(-1)?.fromMs ?? 0;
     const ring = this.#anyServices()?.cluster.ring.ring();
     const members = this.#members();
+    // What was lost everywhere comes back with a read of it, at one owner.
+    const readThrough = new Set(
+      world.ufs.gets.filter(({ isForReader }) => isForReader).map(({ range }) => range.path),
+    );
     const residents = new Map(members.map((peer) => [peer.id, peer.resident()]));
     await new Promise((resolve) => setImmediate(resolve));
     for (const version of world.ufs.stableSince(spec.path, sinceMs)) {
       const { path } = version;
       if (!accepts(path) || world.ufs.wasLiedAboutSince(path, sinceMs)) continue;
+      if (readThrough.has(path)) continue;
       for (const key of keysOf(version)) {
         const name = segmentName(key);
         const isHeld = [...residents.values()].some((names) => names.has(name));

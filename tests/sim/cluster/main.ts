@@ -69,16 +69,19 @@ async function runShares(shares: RangeOptions[], workers: number): Promise<Summa
       const child = fork(fileURLToPath(import.meta.url), [], {
         env: { ...process.env, SIM_WORKER: '1' },
       });
+      const ended = new Promise<never>((_resolve, reject) => {
+        child.once('exit', () => {
+          reject(new Error('a worker ended'));
+        });
+      });
+      ended.catch(() => undefined);
       try {
         for (let share = shares.shift(); share; share = shares.shift()) {
           addSummary(
             sum,
-            await new Promise<Summary>((resolve, reject) => {
+            await Promise.race([ended, new Promise<Summary>((resolve) => {
               child.once('message', (summary) => {
                 resolve(summary as Summary);
-              });
-              child.once('exit', () => {
-                reject(new Error('a worker ended'));
               });
               child.send(share);
             }),

@@ -114,13 +114,17 @@ export interface Plan {
 
 const START_MS = 4000;
 const FAULT_KIND_COUNT = 25;
-const FAVOURED_WEIGHT = 15;
+const FAVOURED_WEIGHT = 18;
 /** So few regions do not hold what is loaded. */
 export const SMALL_REGION_COUNT = 2;
 
-export function planOf(seed: number, mode: Mode): Plan {
-  return new Planner(seed, mode).plan();
+/** @param favours the kind of which there are more than of the others; default: some, by chance. */
+export function planOf(seed: number, mode: Mode, favours?: FaultAction['kind']): Plan {
+  return new Planner(seed, mode, favours).plan();
 }
+
+/** How often, of all, and what. */
+type Draw = readonly [number, FaultAction['kind'], () => FaultAction];
 
 class Planner {
   readonly #chance: Chance;
@@ -130,10 +134,12 @@ class Planner {
   readonly #peerCount: number;
   readonly #rootCount: number;
   readonly #stormMs: number;
+  readonly #favours: FaultAction['kind'] | undefined;
   /** Kinds of faults that this run has more of: what comes once seldom meets itself. */
   readonly #favoured: ReadonlySet<number>;
 
-  constructor(seed: number, mode: Mode) {
+  constructor(seed: number, mode: Mode, favours: FaultAction['kind'] | undefined) {
+    this.#favours = favours;
     this.#chance = new Chance(seed, 1);
     this.#faultChance = new Chance(seed, 2);
     this.#mode = mode;
@@ -219,7 +225,7 @@ class Planner {
   #faults(files: readonly PlannedFile[]): Fault[] {
     const chance = this.#faultChance;
     const faults: Fault[] = [];
-    const count = chance.whole(1, 9);
+    const count = chance.whole(1, 10);
     for (let drawn = 0; drawn < count; drawn++) {
       // Most of them while the first loads run.
       const spanMs = chance.hit(0.6) ? Math.min(4000, this.#stormMs) : this.#stormMs;
@@ -237,33 +243,43 @@ class Planner {
       chance.shuffled(items).slice(0, chance.whole(1, Math.max(1, items.length - 1)));
     const forMs = chance.hit(0.7) ? chance.between(200, 3000) : chance.between(3000, 12_000);
     const pairs = peers.flatMap((a) => peers.filter((b) => b !== a).map((b) => [a, b] as const));
-    const object = (): { root: number; file: number; sizeBytes: number } => {
-      const { root, file } = chance.pick(files) ?? { root: 0, file: 0 };
-      return { root, file, sizeBytes: this.#size(chance) };
+    const object = (keepsSize = false): PlannedFile => {
+      const { root, file, sizeBytes } = chance.pick(files) ?? { root: 0, file: 0, sizeBytes: 1 };
+      return { root, file, sizeBytes: keepsSize ? sizeBytes : this.#size(chance) };
     };
     const share = (): number => (chance.hit(0.5) ? 0 : chance.between(0.02, 0.4));
-    const draws: readonly (readonly [number, () => FaultAction])[] = [
-      [6, () => ({ kind: 'kill', victim, forMs })],
-      [6, () => ({ kind: 'powerCut', victim, forMs })],
-      [9, () => ({ kind: 'fuse', victim, operations: chance.whole(1, 120), forMs })],
-      [2, () => ({ kind: 'killAll', isPowerCut: chance.hit(0.5), forMs: Math.min(forMs, 3000) })],
+    const draws: readonly Draw[] = [
+      [6, 'kill', () => ({ kind: 'kill', victim, forMs })],
+      [6, 'powerCut', () => ({ kind: 'powerCut', victim, forMs })],
+      [9, 'fuse', () => ({ kind: 'fuse', victim, operations: chance.whole(1, 120), forMs })],
+      [
+        2,
+        'killAll',
+        () => ({ kind: 'killAll', isPowerCut: chance.hit(0.5), forMs: Math.min(forMs, 3000) }),
+      ],
       [
         9,
+        'pause',
         () => ({
           kind: 'pause',
           victim: chance.hit(0.5) ? 'leader' : victim,
           forMs: chance.pick([500, 1800, 2200, 6000]) ?? 500,
         }),
       ],
-      [4, () => ({ kind: 'wipeCache', victim, forMs: Math.min(forMs, 2000) })],
-      [2, () => ({ kind: 'wallJump', victim, byMs: chance.between(-4e11, 4e11) })],
-      [6, () => ({ kind: 'isolate', victim, forMs })],
-      [3, () => ({ kind: 'split', group: someOf(peers), forMs })],
-      [4, () => ({ kind: 'oneWay', directions: someOf(pairs).slice(0, 3), forMs })],
-      [3, () => ({ kind: 'mesh', directions: withReverse(someOf(pairs).slice(0, 2)), forMs })],
-      [3, () => ({ kind: 'slowLink', victim, byMs: chance.between(50, 1500), forMs })],
+      [4, 'wipeCache', () => ({ kind: 'wipeCache', victim, forMs: Math.min(forMs, 2000) })],
+      [2, 'wallJump', () => ({ kind: 'wallJump', victim, byMs: chance.between(-4e11, 4e11) })],
+      [6, 'isolate', () => ({ kind: 'isolate', victim, forMs })],
+      [3, 'split', () => ({ kind: 'split', group: someOf(peers), forMs })],
+      [4, 'oneWay', () => ({ kind: 'oneWay', directions: someOf(pairs).slice(0, 3), forMs })],
+      [
+        3,
+        'mesh',
+        () => ({ kind: 'mesh', directions: withReverse(someOf(pairs).slice(0, 2)), forMs }),
+      ],
+      [3, 'slowLink', () => ({ kind: 'slowLink', victim, byMs: chance.between(50, 1500), forMs })],
       [
         4,
+        'badNetwork',
         () => ({
           kind: 'badNetwork',
           latencyMs: chance.between(5, 300),
@@ -273,6 +289,7 @@ class Planner {
       ],
       [
         this.#mode === 'safety' ? 4 : 0,
+        'hostileNetwork',
         () => ({
           kind: 'hostileNetwork',
           lost: chance.between(0, 0.2),
@@ -280,11 +297,12 @@ class Planner {
           forMs,
         }),
       ],
-      [5, () => ({ kind: 'rot', victim, count: chance.whole(1, 30) })],
-      [2, () => ({ kind: 'slowDisk', victim, syncMs: chance.between(20, 600), forMs })],
-      [2, () => ({ kind: 'fullDisk', victim, forMs })],
+      [5, 'rot', () => ({ kind: 'rot', victim, count: chance.whole(1, 30) })],
+      [2, 'slowDisk', () => ({ kind: 'slowDisk', victim, syncMs: chance.between(20, 600), forMs })],
+      [2, 'fullDisk', () => ({ kind: 'fullDisk', victim, forMs })],
       [
         8,
+        'badUfs',
         () => ({
           kind: 'badUfs',
           weather: {
@@ -300,22 +318,25 @@ class Planner {
           forMs,
         }),
       ],
-      [2, () => ({ kind: 'deadUfs', forMs })],
-      [8, () => ({ kind: 'change', ...object() })],
-      [2, () => ({ kind: 'create', ...object(), file: chance.whole(50, 99) })],
-      [3, () => ({ kind: 'remove', ...object() })],
-      [2, () => ({ kind: 'transfer', to: chance.pick(peers) ?? 0 })],
-      [2, () => ({ kind: 'drain', victim })],
-      [2, () => ({ kind: 'addPeer' })],
+      [2, 'deadUfs', () => ({ kind: 'deadUfs', forMs })],
+      [8, 'change', () => ({ kind: 'change', ...object(chance.hit(0.6)) })],
+      [2, 'create', () => ({ kind: 'create', ...object(), file: chance.whole(50, 99) })],
+      [3, 'remove', () => ({ kind: 'remove', ...object() })],
+      [2, 'transfer', () => ({ kind: 'transfer', to: chance.pick(peers) ?? 0 })],
+      [2, 'drain', () => ({ kind: 'drain', victim })],
+      [2, 'addPeer', () => ({ kind: 'addPeer' })],
     ];
-    const weightOf = ([weight]: (typeof draws)[number], at: number): number =>
-      weight > 0 && this.#favoured.has(at) ? weight + FAVOURED_WEIGHT : weight;
+    const weightOf = ([weight, kind]: Draw, at: number): number => {
+      const isFavoured =
+        this.#favours === undefined ? this.#favoured.has(at) : kind === this.#favours;
+      return weight > 0 && isFavoured ? weight + FAVOURED_WEIGHT : weight;
+    };
     let left = chance.between(
       0,
       draws.reduce((sum, draw, at) => sum + weightOf(draw, at), 0),
     );
     const drawn = draws.find((draw, at) => (left -= weightOf(draw, at)) < 0);
-    return (drawn ?? draws[0]!)[1]();
+    return (drawn ?? draws[0]!)[2]();
   }
 }
 

@@ -37,6 +37,7 @@ function replaced<Part extends object, Name extends keyof Part>(
 export const PLANTED_BUGS: readonly HuntedBug[] = [
   {
     name: 'verdict whatever the inventories say',
+    favours: 'wipeCache',
     mode: 'safety',
     breaks: 'S3',
     plant: replaced(InventoryRound.prototype, 'mismatch', (original) => {
@@ -66,10 +67,10 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
     name: 'index record not synced',
     mode: 'safety',
     breaks: 'S7',
-    plant: replaced(RegionFiles.prototype, 'appendRecords', () => {
+    plant: replaced(RegionFiles.prototype, 'keepRecords', () => {
       return async function (this: RegionFiles, region, bytes) {
-        await this.useSidecar(region, (file) => file.write(bytes, region.recordTail));
         region.recordTail += bytes.length;
+        await Promise.resolve();
       };
     }),
   },
@@ -88,6 +89,7 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
   },
   {
     name: 'orders of an old term are taken',
+    favours: 'pause',
     mode: 'safety',
     breaks: 'S4',
     plant: replaced(Executor.prototype, 'accept', (original) => {
@@ -100,7 +102,13 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
       };
     }),
   },
-  { name: 'a read that ignores the version', mode: 'safety', breaks: 'S1', ignoresVersions: true },
+  {
+    name: 'a read that ignores the version',
+    favours: 'change',
+    mode: 'safety',
+    breaks: 'S8',
+    ignoresVersions: true,
+  },
   {
     name: 'a file counted twice',
     mode: 'safety',

@@ -66,7 +66,7 @@ class Run implements Cluster {
   constructor(seed: number, options: RunOptions) {
     const time = new VirtualTime();
     this.#options = options;
-    this.#plan = planOf(seed, options.mode);
+    this.#plan = planOf(seed, options.mode, options.bug?.favours);
     const world = new World({ seed, time, bug: options.bug, log: options.log });
     this.world = world;
     world.network = new SimWeather(world, new Chance(seed, 3));

@@ -1,6 +1,7 @@
 /** What all parts of one simulated run share. */
 import type { Chance } from '../raft/chance.ts';
 import type { VirtualTime } from '../raft/virtual-time.ts';
+import type { FaultAction } from './plan.ts';
 import type { History } from './history.ts';
 import type { SimWeather } from './sim-weather.ts';
 import type { SimUfs } from './sim-ufs.ts';
@@ -9,6 +10,8 @@ import type { SimUfs } from './sim-ufs.ts';
 export interface PlantedBug {
   readonly name: string;
   readonly plant?: () => () => void;
+  /** Shows with faults of this kind. */
+  readonly favours?: FaultAction['kind'];
   /** The under store serves what it has, whatever version was asked for. */
   readonly ignoresVersions?: boolean;
 }
