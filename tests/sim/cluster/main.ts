@@ -77,15 +77,13 @@ async function runShares(shares: RangeOptions[], workers: number): Promise<Summa
       ended.catch(() => undefined);
       try {
         for (let share = shares.shift(); share; share = shares.shift()) {
-          addSummary(
-            sum,
-            await Promise.race([ended, new Promise<Summary>((resolve) => {
-              child.once('message', (summary) => {
-                resolve(summary as Summary);
-              });
-              child.send(share);
-            }),
-          );
+          const done = new Promise<Summary>((resolve) => {
+            child.once('message', (summary) => {
+              resolve(summary as Summary);
+            });
+          });
+          child.send(share);
+          addSummary(sum, await Promise.race([ended, done]));
         }
       } finally {
         child.removeAllListeners();

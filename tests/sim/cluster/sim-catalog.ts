@@ -1,5 +1,11 @@
 /** The file catalogue of a peer: what is written stays, from one life of the process to the next. */
-import type { FileCatalog, FileRecord } from '../../../src/cache/file-catalog.ts';
+import type { JobId } from '../../../src/base/ids.ts';
+import type {
+  FileCatalog,
+  FileRecord,
+  HeldRecord,
+  RecordInventory,
+} from '../../../src/cache/file-catalog.ts';
 import { MemoryFileCatalog } from '../../../src/cache/memory-file-catalog.ts';
 import type { Chance } from '../raft/chance.ts';
 import type { Life } from './life.ts';
@@ -25,6 +31,14 @@ export class SimCatalog implements FileCatalog {
 
   putAll(records: readonly FileRecord[]): Promise<void> {
     return this.#write(() => this.#durable.putAll(records));
+  }
+
+  hold(held: readonly HeldRecord[]): Promise<void> {
+    return this.#write(() => this.#durable.hold(held));
+  }
+
+  heldInventory(holder: JobId, root: string): Promise<RecordInventory> {
+    return this.#durable.heldInventory(holder, root);
   }
 
   delete(path: string): Promise<void> {

@@ -65,6 +65,7 @@ export interface SimPeerOptions {
 }
 
 const STALL_TIMEOUT_MS = 3000;
+const STOP_MAX_MS = 10_000;
 
 export class SimPeer {
   readonly id: PeerId;
@@ -216,7 +217,7 @@ export class SimPeer {
       config: config.config,
       limits: { run: config.run, owner: config.owner },
       failuresOf: () => ({ append: () => undefined }),
-      metrics: { loadFiles: () => undefined, raftElection: () => undefined },
+      metrics: { loadFiles: ignore, raftElection: ignore, batchRefused: ignore },
     });
     releaseGoneLeases(store, cluster.state.current);
     const { announcement, proposer, state, consensus } = cluster;
@@ -231,27 +232,35 @@ export class SimPeer {
         ...shared,
         coordinator,
         stores,
+        verifier: { verify: nothingToVerify },
         newJobId: () => world.history.newJobId(),
         activeMaxCount: config.config.load.maxActiveJobs,
         segmentMaxBytes: REGION_BYTES,
         failureListOf: (job) => job,
       }),
-      admin: new NodeClusterService({ ...shared, store, catalog }),
+      admin: new NodeClusterService({ ...shared, store, catalog, repairReport: repair.report }),
       reader: this.#reader(local, cluster, readLink),
     };
-    void Promise.race([consensus.failed, announcer.overtaken]).then((error) => {
-      this.#failed(life, error);
-    });
+    void Promise.race([consensus.failed, announcer.overtaken, cluster.twins.found]).then(
+      (error) => {
+        this.#failed(life, error);
+      },
+    );
     state.onChange(({ members }) => {
-      if (members.get(this.id)?.state === 'left') this.retire();
+      if (members.get(this.id)?.state === 'left') this.retire(closer);
     });
   }
 
   /** The cluster has removed this peer: its process ends. */
-  retire(): void {
+  retire(closer?: Closer): void {
     if (this.isRetired) return;
     this.isRetired = true;
-    this.#options.world.time.after(200, () => {
+    const { time } = this.#options.world;
+    // As a process does that is told to stop: in order, and at last anyhow.
+    void closer?.close().then(() => {
+      this.crash(false);
+    });
+    time.after(STOP_MAX_MS, () => {
       this.crash(false);
     });
   }
@@ -382,3 +391,8 @@ export function newIds(): () => JobId {
   let count = 0;
   return () => jobId(`job-${++count}`);
 }
+
+function ignore(): void {}
+
+/** Certificates are not asked for here. */
+async function* nothingToVerify(): AsyncGenerator<never> {}
