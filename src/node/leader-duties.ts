@@ -151,8 +151,20 @@ export class LeaderDuties {
     );
     for (const id of leavers) {
       logger.info('member drained', { member: id });
+      await this.#takeVote(id);
       await commit({ kind: 'member.remove', id, atMs: clock.wallMs() });
     }
+  }
+
+  /**
+   * Before a member is told to go: its process ends with that, and could not help any more to change
+   * the voters. Two that go together would take the quorum with them.
+   */
+  async #takeVote(id: PeerId): Promise<void> {
+    const { consensus, state } = this.#options;
+    const raftId = state().members.get(id)?.raftId;
+    if (raftId === undefined || !consensus.status().voters.includes(raftId)) return;
+    await consensus.changeMembership({ kind: 'demote', id: raftId }, CHANGE_DEADLINE_MS);
   }
 
   async #keepVoters(): Promise<void> {

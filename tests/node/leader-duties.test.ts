@@ -219,6 +219,26 @@ test('duties: a member that drains goes when all have been quiet twice', async (
   w.duties.stop();
 });
 
+test('duties: members that drained lose their votes one by one before they are told to go', async (t) => {
+  const w = world(stateOf(members({ b: { state: 'draining' }, c: { state: 'draining' } })));
+  w.alive = new Set(['b', 'c']);
+  w.consensus.current = { ...w.consensus.current, voters: ABC.map(numberOf) };
+  w.network.answer = () => IDLE;
+  const removedBefore: number[] = [];
+  w.consensus.onChange = () => {
+    removedBefore.push(w.committed.filter(({ kind }) => kind === 'member.remove').length);
+    return Promise.resolve();
+  };
+  w.duties.start();
+  await w.pass(1000);
+  t.deepEqual(w.consensus.changes.slice(0, 2), [
+    { kind: 'demote', id: numberOf('b') },
+    { kind: 'demote', id: numberOf('c') },
+  ]);
+  t.deepEqual(removedBefore.slice(0, 2), [0, 1]);
+  w.duties.stop();
+});
+
 for (const [what, report] of Object.entries({
   'has walked an earlier ring only': { ...IDLE, epoch: epoch(0) },
   'has not heard of what the leader has': { ...IDLE, appliedIndex: 9 },
