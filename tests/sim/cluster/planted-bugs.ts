@@ -7,7 +7,6 @@ import { RegionFiles } from '../../../src/cache/io/region-files.ts';
 import { SegmentLoader } from '../../../src/data/segment-loader.ts';
 import { Executor } from '../../../src/job/executor.ts';
 import { FileWindow } from '../../../src/job/file-run.ts';
-import { InventoryRound } from '../../../src/job/inventory-round.ts';
 import { Proposer } from '../../../src/node/proposer.ts';
 import { Repairer } from '../../../src/repair/repairer.ts';
 import type { Mode } from './plan.ts';
@@ -35,19 +34,6 @@ function replaced<Part extends object, Name extends keyof Part>(
 }
 
 export const PLANTED_BUGS: readonly HuntedBug[] = [
-  {
-    name: 'verdict whatever the inventories say',
-    favours: 'wipeCache',
-    mode: 'safety',
-    breaks: 'S3',
-    plant: replaced(InventoryRound.prototype, 'mismatch', (original) => {
-      return function (this: InventoryRound, peer, inventory) {
-        const expected = original.call(this, peer, inventory);
-        if (!expected) return undefined;
-        return original.call(this, peer, { ...inventory, ...expected });
-      };
-    }),
-  },
   {
     name: 'acknowledged before it is stored',
     mode: 'liveness',
