@@ -50,6 +50,12 @@ export const ERROR_TABLE = {
   ufs_throttled: t(503, 75, true, 'the under store asks us to slow down'),
   ufs_unavailable: t(502, 69, true, 'the under store did not answer usefully'),
   ufs_bad_response: t(502, 69, true, 'the under store answered something else than was asked'),
+  ufs_corrupt: t(
+    502,
+    69,
+    true,
+    'the bytes of an object do not match the checksum that its store has',
+  ),
   config_invalid: t(500, 78, false, 'the configuration is wrong'),
   data_dir_locked: t(500, 78, false, 'another process uses the data directory'),
   data_dir_foreign: t(500, 78, false, 'the data directory belongs to another cluster or version'),

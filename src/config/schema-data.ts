@@ -102,7 +102,7 @@ const MOUNT = z.strictObject({
     .exactOptional(),
   forcePathStyle: z.boolean().exactOptional(),
   credentials: CREDENTIALS.exactOptional(),
-  responseChecksums: z.enum(['verify', 'ignore']).exactOptional(),
+  responseChecksums: z.enum(['verify', 'thorough', 'ignore']).exactOptional(),
 });
 
 export const ufs = z.strictObject({

@@ -3,6 +3,7 @@
  * whatever executes it may live on another thread.
  */
 import type { RingloadError } from '../base/errors.ts';
+import type { CombinableSum } from '../base/crc-combine.ts';
 import type { Extent, SegmentChecksums, SegmentKey } from '../cache/segment-store.ts';
 import type { RangeRequest } from '../ufs/under-store.ts';
 
@@ -19,6 +20,8 @@ export type FillSource =
 export interface FillCommand {
   readonly source: FillSource;
   readonly extent: Extent;
+  /** A second checksum to compute while the bytes pass, beside CRC32C. */
+  readonly sum?: CombinableSum;
   /** Upper bound in bytes per second, shared by all fills with the same `bandwidthGroup`. */
   readonly bandwidthBps?: number;
   readonly bandwidthGroup?: string;
@@ -28,6 +31,10 @@ export interface FillResult extends SegmentChecksums {
   readonly lengthBytes: number;
   /** Bytes received from the source, retries included: what amplification counts. */
   readonly receivedBytes: number;
+  /** The second checksum that was asked for, in hex digits. */
+  readonly sum?: string;
+  /** The segment is a whole object and matched the checksum that its store sent with it. */
+  readonly isChecked?: boolean;
 }
 
 export interface DataPlane {

@@ -4,6 +4,7 @@
  *
  * Invariant: a segment is `loaded` only after its commit: complete, checked and durable.
  */
+import type { CombinableSum } from '../base/crc-combine.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { JobId } from '../base/ids.ts';
@@ -29,6 +30,8 @@ export interface LoadRequest {
   readonly reload?: boolean;
   /** Re-read and check what is resident before trusting it. */
   readonly deepVerify?: boolean;
+  /** A second checksum wanted of what is filled. */
+  readonly sum?: CombinableSum;
   readonly bandwidthBps?: number;
   readonly bandwidthGroup?: string;
   /** Told of every byte received for this request, also of fills that failed. */
@@ -41,6 +44,10 @@ export interface LoadOutcome {
   readonly filled: boolean;
   /** False: it shared the fill of another request. */
   readonly own: boolean;
+  /** The second checksum, of whichever kind the fill was asked for. */
+  readonly sum?: string;
+  /** The fill was a whole object and matched the checksum that its store sent with it. */
+  readonly isChecked?: boolean;
 }
 
 /** Told of every fill that ended, for metrics. */
@@ -127,8 +134,7 @@ export class SegmentLoader {
     for (const source of sourcesOf(request)) {
       if (source.kind === 'ufs' && request.waitForPeers && unreached) throw unreached;
       try {
-        const segment = await this.#fillFrom(source, request, signal);
-        return { segment, filled: true, own: true };
+        return await this.#fillFrom(source, request, signal);
       } catch (thrown) {
         failure = toRingloadError(thrown);
         if (isUnreached(failure)) unreached = failure;
@@ -143,7 +149,7 @@ export class SegmentLoader {
     source: FillSource,
     request: LoadRequest,
     signal: AbortSignal,
-  ): Promise<ResidentSegment> {
+  ): Promise<LoadOutcome> {
     const { key, lengthBytes, job } = request;
     const reservation = await this.#store.reserve(key, lengthBytes, job);
     let receivedBytes = 0;
@@ -154,6 +160,7 @@ export class SegmentLoader {
         {
           source,
           extent: reservation.extent,
+          ...(request.sum !== undefined && { sum: request.sum }),
           ...(request.bandwidthBps !== undefined && { bandwidthBps: request.bandwidthBps }),
           ...(request.bandwidthGroup !== undefined && { bandwidthGroup: request.bandwidthGroup }),
         },
@@ -164,11 +171,12 @@ export class SegmentLoader {
       await reservation.commit(filled);
       request.meter?.(source.kind, receivedBytes);
       this.#observe({ from: source.kind, receivedBytes });
+      const { crc32c, sum, isChecked } = filled;
+      const segment = { key, lengthBytes, crc32c, ...(job !== undefined && { loadedBy: job }) };
       return {
-        key,
-        lengthBytes,
-        crc32c: filled.crc32c,
-        ...(job !== undefined && { loadedBy: job }),
+        ...{ segment, filled: true, own: true },
+        ...(sum !== undefined && { sum }),
+        ...(isChecked === true && { isChecked }),
       };
     } catch (thrown) {
       reservation.abort();

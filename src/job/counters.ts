@@ -26,13 +26,24 @@ export function addCounters(target: MutableCounters, delta: JobCounters, sign: 1
 }
 
 /** Counters of work done, which every pass adds to; the others are counted anew by each pass. */
-const WORK_NAMES = ['taskCount', 'failedTaskCount', 'retriedTaskCount'] as const;
+const WORK_NAMES = [
+  'checkedFiles',
+  'uncheckedFiles',
+  'taskCount',
+  'failedTaskCount',
+  'retriedTaskCount',
+] as const;
 
 /** Zero, but for the work that `counters` tells of. */
 export function workOf(counters: JobCounters): MutableCounters {
-  const work = zeroCounters();
-  for (const name of WORK_NAMES) work[name] = counters[name];
-  return work;
+  return withWorkOf(zeroCounters(), counters);
+}
+
+/** `counters` with the work that `worked` tells of. */
+export function withWorkOf(counters: JobCounters, worked: JobCounters): MutableCounters {
+  const result = { ...counters };
+  for (const name of WORK_NAMES) result[name] = worked[name];
+  return result;
 }
 
 /** What one peer is expected to hold; adding is commutative, so order never matters. */

@@ -5,20 +5,22 @@
  * Fenced: an order of a lower term, or of a run that is known to have ended, is refused. What it
  * reports as stored is leased to the pass, so that nothing evicts it before the verdict.
  */
+import { formatSum } from '../base/crc-combine.ts';
 import { RingloadError, toRingloadError, toWireError } from '../base/errors.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { JobId, PeerId, Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { formatDigest, recordDigest, segmentDigest } from '../cache/digest.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
-import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
-import type { SegmentLoader } from '../data/segment-loader.ts';
+import type { LoadOutcome, SegmentLoader } from '../data/segment-loader.ts';
 import { UrgentFirst } from './fifo.ts';
 import {
   leaseOf,
   METADATA_ONLY_INDEX,
   type BatchAck,
+  type DiscardedFile,
   type InventoryReply,
   type InventoryRequest,
   type LeaderTransport,
@@ -151,6 +153,15 @@ export class Executor {
       const records = await catalog.heldInventory(leaseOf(request), request.path ?? '');
       return { inventory, records, generation };
     });
+  }
+
+  /** Forgets a file whose bytes are not those of its object. */
+  async discard({ path, version, sizeBytes, segmentSizeBytes }: DiscardedFile): Promise<void> {
+    const { store, catalog } = this.#options;
+    for (let index = 0; index * segmentSizeBytes < sizeBytes; index += 1) {
+      await store.drop({ path, version, segmentSizeBytes, index });
+    }
+    if ((await catalog.get(path))?.version === version) await catalog.delete(path);
   }
 
   /** Drops what is queued or running for that run of the job. */
@@ -304,10 +315,17 @@ export class Executor {
     const putRecord = async (): Promise<void> => {
       if (task.record) await this.#records.put(record, false, holder);
     };
-    const segment = await this.#load(order, batch, { task, key, putRecord }, signal);
+    const outcome = await this.#load(order, batch, { task, key, putRecord }, signal);
+    const { segment, sum, isChecked } = outcome;
     const ours = segment.loadedBy === batch.jobId;
     const digest = formatDigest(segmentDigest(key, segment.lengthBytes, segment.crc32c));
-    return { id: task.id, status: ours ? 'loaded' : 'resident', digest, ...told };
+    const wanted = batch.files[task.file]?.sum;
+    const known = wanted === 'crc32c' ? formatSum(wanted, BigInt(segment.crc32c)) : sum;
+    return {
+      ...{ id: task.id, status: ours ? 'loaded' : 'resident', digest, ...told },
+      ...(wanted !== undefined && known !== undefined && { sum: known }),
+      ...(isChecked === true && { isChecked }),
+    };
   }
 
   /**
@@ -319,9 +337,12 @@ export class Executor {
     batch: TaskBatch,
     wanted: { task: Task; key: SegmentKey; putRecord: () => Promise<void> },
     signal: AbortSignal,
-  ): Promise<ResidentSegment> {
+  ): Promise<LoadOutcome> {
     const { task, key, putRecord } = wanted;
     const { options } = batch;
+    const file = batch.files[task.file];
+    // Why only fetched ones: a copy from a peer has been compared by CRC32C, and costs twice.
+    const sum = file?.sum === 'crc32c' || task.sources.length > 0 ? undefined : file?.sum;
     const tally = this.#tallyOf(batch.jobId);
     const isPatient = task.attempt < options.patientAttemptCount;
     const peerEndpoints = task.sources.flatMap((peer) => this.#options.endpointOf(peer) ?? []);
@@ -329,12 +350,14 @@ export class Executor {
       // Why: a member that this peer has not heard of yet is about to become known.
       throw new RingloadError('peer_unreachable', 'no source of the copy is known here yet');
     }
+    if (file?.isRefetched === true) await this.#options.store.drop(key);
     for (let attempt = 0; attempt < 3; attempt += 1) {
       const outcome = await this.#options.loader.load(
         {
           key,
           lengthBytes: task.length,
-          fileSizeBytes: batch.files[task.file]?.sizeBytes ?? 0,
+          fileSizeBytes: file?.sizeBytes ?? 0,
+          ...(sum !== undefined && { sum }),
           peerEndpoints,
           allowUfs: true,
           waitForPeers: isPatient,
@@ -358,7 +381,7 @@ export class Executor {
       }
       await putRecord();
       signal.throwIfAborted();
-      if (this.#options.store.lease(key, leaseOf(order.pass))) return outcome.segment;
+      if (this.#options.store.lease(key, leaseOf(order.pass))) return outcome;
     }
     throw new RingloadError(
       'cache_io',

@@ -17,6 +17,7 @@ import {
 } from './counters.ts';
 import { Fifo } from './fifo.ts';
 import type { JobCounters } from './job-status.ts';
+import type { OriginCheck } from './origin-check.ts';
 
 export interface FileFailure {
   readonly code: ErrorCode;
@@ -40,6 +41,14 @@ export interface FileRun {
   failure?: FileFailure;
   /** Whether any of its segments was put there by this job. */
   loaded: boolean;
+  /** The under store was asked for a checksum of this version, and has answered. */
+  isChecksumTold: boolean;
+  /** Set when it told one of the whole file. */
+  check: OriginCheck | undefined;
+  /** Its one segment matched the checksum that came with it. */
+  isChecked: boolean;
+  /** It did not match once, and is loaded for the second time. */
+  isRefetched: boolean;
   /** What the file adds to the job's counters; final once settled. */
   counted: MutableCounters;
   /** What owners said they hold of it. */
@@ -60,6 +69,10 @@ export function openFile(object: UfsObject, unitCount: number): FileRun {
     settled: false,
     merged: false,
     loaded: false,
+    isChecksumTold: false,
+    check: undefined,
+    isChecked: false,
+    isRefetched: false,
     counted,
     held: new Map(),
   };

@@ -10,7 +10,7 @@ import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { jitter, type Random } from '../base/random.ts';
 import type { Command } from '../cluster/commands.ts';
-import type { UnderStore } from '../ufs/under-store.ts';
+import type { ObjectChecksum, UfsObject, UnderStore } from '../ufs/under-store.ts';
 import { JobRun } from './job-run.ts';
 import type { RunStart, RunView } from './run-contract.ts';
 import type { FailedFile } from './job-status.ts';
@@ -125,6 +125,12 @@ export class JobDriver {
       case 'stat':
         await this.#signals.run((signal) => this.#stat(effect.path, signal));
         return;
+      case 'ask-checksum':
+        await this.#signals.run((signal) => this.#askChecksum(effect.object, signal));
+        return;
+      case 'discard':
+        this.#options.owners.discard(effect.to, effect.file);
+        return;
       case 'send':
         await this.#send(effect.to, effect.batch);
         return;
@@ -189,6 +195,18 @@ export class JobDriver {
         await this.#rest(attempt, signal);
       }
     }
+  }
+
+  /** What the store cannot say it does not have: the load goes on without. */
+  async #askChecksum({ path, version }: UfsObject, signal: AbortSignal): Promise<void> {
+    let found: ObjectChecksum | undefined;
+    try {
+      found = await this.#options.store.checksum({ path, version }, signal);
+    } catch (thrown) {
+      const { code, message } = toRingloadError(thrown);
+      this.#options.logger.debug('no checksum of an object', { path, code, reason: message });
+    }
+    this.#dispatch({ kind: 'checksum', path, version, found });
   }
 
   async #send(to: PeerId, batch: TaskBatch): Promise<void> {

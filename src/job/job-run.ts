@@ -13,7 +13,7 @@ import type { PeerId } from '../base/ids.ts';
 import { invariant, unreachable } from '../base/invariant.ts';
 import type { JobCheckpoint, PeerTally } from '../cluster/job-record.ts';
 import { buildCheckpoint, finalCheckpoint } from './checkpoint.ts';
-import { countersFrom, InventorySum, updateTally, workOf } from './counters.ts';
+import { countersFrom, InventorySum, updateTally, workOf, withWorkOf } from './counters.ts';
 import { FileWindow } from './file-run.ts';
 import { IncidentLog } from './incident-log.ts';
 import { InventoryRound } from './inventory-round.ts';
@@ -82,9 +82,7 @@ export class JobRun implements RunView {
   get counters(): JobCounters {
     const { live } = this.#pass.window;
     if (!this.#lastPassCounters) return live;
-    const { taskCount, failedTaskCount, retriedTaskCount } = live;
-    const last = countersFrom(this.#lastPassCounters);
-    return { ...last, taskCount, failedTaskCount, retriedTaskCount };
+    return withWorkOf(countersFrom(this.#lastPassCounters), live);
   }
   get retryQueueLength(): number {
     return this.#pass.restingCount;
@@ -146,6 +144,9 @@ export class JobRun implements RunView {
         return;
       case 'stat':
         this.#pass.takeStat(event.path, event.found);
+        return;
+      case 'checksum':
+        this.#pass.takeChecksum(event);
         return;
       case 'batch-taken':
         this.#pass.batchTaken(event.to, event);

@@ -42,6 +42,10 @@ export interface JobCounters {
   readonly ufsBytes: number;
   /** Bytes copied between peers for this job. */
   readonly copiedBytes: number;
+  /** Files whose bytes, as they were fetched for this job, match the checksum of their object. */
+  readonly checkedFiles: number;
+  /** Files fetched for this job of which the under store gave no checksum that could be compared. */
+  readonly uncheckedFiles: number;
   readonly taskCount: number;
   readonly failedTaskCount: number;
   readonly retriedTaskCount: number;
@@ -61,6 +65,8 @@ export const ZERO_COUNTERS: JobCounters = {
   replicaFiles: 0,
   ufsBytes: 0,
   copiedBytes: 0,
+  checkedFiles: 0,
+  uncheckedFiles: 0,
   taskCount: 0,
   failedTaskCount: 0,
   retriedTaskCount: 0,

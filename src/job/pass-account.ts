@@ -11,13 +11,23 @@ import type { FileRun, FileWindow } from './file-run.ts';
 import type { TaskResult } from './protocol.ts';
 import type { TaskRun, Unit } from './unit.ts';
 
+export interface AccountOptions {
+  readonly segmentSizeBytes: number;
+  /** Files are compared with the checksums of their objects, and counted so. */
+  readonly countsChecks: boolean;
+  /** Asked when all of a file is stored; false: it is not over, what comes of it is decided. */
+  readonly isSound: (file: FileRun) => boolean;
+}
+
 export class PassAccount {
   readonly #window: FileWindow;
+  readonly #options: AccountOptions;
   /** Failed files that wait for the answers to their last tasks. */
   readonly #failing = new Set<FileRun>();
 
-  constructor(window: FileWindow) {
+  constructor(window: FileWindow, options: AccountOptions) {
     this.#window = window;
+    this.#options = options;
   }
 
   /** `task.owner` holds the unit; true when it had not said so before. */
@@ -30,8 +40,18 @@ export class PassAccount {
     if (result.recordDigest !== undefined) {
       this.#window.holdRecord(unit.file, owner, result.recordDigest);
     }
-    if (!unit.closed) this.#countStored(unit, result.status === 'loaded');
+    if (unit.closed) return true;
+    this.#countStored(unit, result.status === 'loaded');
+    this.#noteChecks(unit, result);
     return true;
+  }
+
+  #noteChecks(unit: Unit, { sum, isChecked }: TaskResult): void {
+    const { file, index, length } = unit;
+    if (isChecked === true && file.unitCount === 1) file.isChecked = true;
+    if (sum === undefined || unit.summed || !file.check) return;
+    unit.summed = true;
+    file.check.add(index * this.#options.segmentSizeBytes, length, sum);
   }
 
   #countStored(unit: Unit, loaded: boolean): void {
@@ -92,12 +112,17 @@ export class PassAccount {
   settleIfOver(file: FileRun): void {
     if (file.settled) return;
     if (file.failure ? file.inflightCount > 0 : file.settledCount < file.unitCount) return;
+    if (!file.failure && !this.#options.isSound(file)) return;
     file.settled = true;
     this.#failing.delete(file);
     this.#window.count(file, (counted) => {
       if (file.failure) counted.failedFiles = 1;
       else if (file.loaded) counted.loadedFiles = 1;
       else counted.skippedFiles = 1;
+      if (!this.#options.countsChecks || file.object.sizeBytes === 0) return;
+      if (file.failure || !file.loaded) return;
+      if (file.isChecked || file.check?.verdict() === 'match') counted.checkedFiles = 1;
+      else counted.uncheckedFiles = 1;
     });
   }
 

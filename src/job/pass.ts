@@ -8,12 +8,13 @@
 import type { WireError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Random } from '../base/random.ts';
-import type { ListPage, UfsObject } from '../ufs/under-store.ts';
+import type { ListPage, ObjectChecksum, UfsObject } from '../ufs/under-store.ts';
 import { Assigner } from './assigner.ts';
 import { FileRestarts } from './file-restarts.ts';
 import { openFile, type FileRun, type FileWindow } from './file-run.ts';
 import { Fifo } from './fifo.ts';
 import type { IncidentLog } from './incident-log.ts';
+import { OriginCheck } from './origin-check.ts';
 import { PassAccount } from './pass-account.ts';
 import type { Placement } from './placement.ts';
 import type { PassRef, TaskResult } from './protocol.ts';
@@ -51,6 +52,8 @@ export class Pass {
   readonly #account: PassAccount;
   readonly #restarts = new FileRestarts();
   readonly #toOpen = new Fifo<FileRun>();
+  /** Files whose checksum the under store is asked for, by path. */
+  readonly #asked = new Map<string, FileRun>();
   #placement: Placement;
   #listed: string | undefined;
   #listing = false;
@@ -62,7 +65,12 @@ export class Pass {
     const { replicaCount, segmented, batchSize } = spec;
     this.#options = options;
     this.#placement = placement;
-    this.#account = new PassAccount(options.window);
+    this.#account = new PassAccount(options.window, {
+      segmentSizeBytes: spec.segmentSizeBytes,
+      // Later passes find resident what the first one checked and counted.
+      countsChecks: options.ref.pass === 1 && !spec.metadataOnly,
+      isSound: (file) => this.#isSound(file),
+    });
     this.#listed = options.window.cursor;
     this.#listingDone = options.listingDone;
     this.#assigner = new Assigner({
@@ -172,10 +180,67 @@ export class Pass {
         this.#toOpen.shift();
         continue;
       }
+      if (this.#awaitsChecksum(file)) {
+        // It takes its place in line again when the answer is there.
+        this.#toOpen.shift();
+        continue;
+      }
       const unit = cutUnit(file, file.openedCount, segmentSizeBytes, metadataOnly);
       file.openedCount += 1;
       this.#assigner.open(unit);
     }
+  }
+
+  // --- checksums of the under store ---
+
+  /** Owners have to know which sum is wanted before they fetch: the store is asked first. */
+  #awaitsChecksum(file: FileRun): boolean {
+    const { object } = file;
+    const isWanted = object.mayHaveChecksum === true && file.unitCount > 1;
+    if (!isWanted || file.isChecksumTold || file.openedCount > 0) return false;
+    this.#asked.set(object.path, file);
+    this.#options.emit({ kind: 'ask-checksum', object });
+    return true;
+  }
+
+  takeChecksum(answer: { path: string; version: string; found: ObjectChecksum | undefined }): void {
+    const file = this.#asked.get(answer.path);
+    if (file?.object.version !== answer.version) return;
+    this.#asked.delete(answer.path);
+    file.isChecksumTold = true;
+    if (answer.found) file.check = new OriginCheck(answer.found, file.object.sizeBytes);
+    this.#toOpen.push(file);
+  }
+
+  /** All of the file is stored: false when it is not what the under store has. */
+  #isSound(file: FileRun): boolean {
+    const { check } = file;
+    if (check?.verdict() !== 'mismatch') return true;
+    // The answers to its last tasks are waited for: none may come after what follows.
+    if (file.inflightCount > 0) return false;
+    if (file.isRefetched) {
+      this.#discard(file);
+      const message = `${file.object.path} does not match its ${check.algorithm}, fetched twice`;
+      this.#failFile(file, { code: 'ufs_corrupt', message });
+    } else {
+      file.isRefetched = true;
+      check.reset();
+      // The owners drop what they have of it before they fetch it again.
+      file.held.clear();
+      this.#restart(file, file.object);
+    }
+    return false;
+  }
+
+  /** What owners hold of the file is not to be served, and does not count as held. */
+  #discard(file: FileRun): void {
+    const { path, version, sizeBytes } = file.object;
+    const { segmentSizeBytes } = this.#options.spec;
+    const discarded = { path, version, sizeBytes, segmentSizeBytes };
+    for (const to of file.held.keys()) {
+      this.#options.emit({ kind: 'discard', to, file: discarded });
+    }
+    file.held.clear();
   }
 
   // --- assignment and answers ---
@@ -227,6 +292,7 @@ export class Pass {
     if (action === 'restat') this.#restat(task, error);
     else if (action === 'fail-job') this.#options.failJob(error);
     else if (action === 'fail-file') this.#failTask(task, error);
+    else if (action === 'refetch') this.#refetchTask(task, error);
     else if (action === 'wait') this.#waitForStore(task, error);
     else this.#retryTask(task, error, action === 'elsewhere');
   }
@@ -257,6 +323,13 @@ export class Pass {
     }
     this.#noteRetry(task, error);
     this.#assigner.waitForStore(unit, this.#nowMs);
+  }
+
+  /** Bytes that do not match their checksum may have been spoilt on the way, but not twice. */
+  #refetchTask(task: TaskRun, error: WireError): void {
+    if (task.unit.refetched) this.#failTask(task, error);
+    else this.#retryTask(task, error, false);
+    task.unit.refetched = true;
   }
 
   #noteRetry(task: TaskRun, error: WireError): void {
@@ -320,6 +393,11 @@ export class Pass {
 
   /** Everything of the old version is over: the file begins again as the new one. */
   #restart(file: FileRun, found: UfsObject): void {
+    if (found.version !== file.object.version) {
+      file.isChecksumTold = false;
+      file.check = undefined;
+      file.isRefetched = false;
+    }
     this.#account.restart(file, found, this.#unitCountOf(found));
     this.#toOpen.push(file);
   }

@@ -4,6 +4,7 @@
  *
  * Every order carries (job, run, term, epoch): an owner refuses what is older than what it knows.
  */
+import type { CombinableSum } from '../base/crc-combine.ts';
 import type { WireError } from '../base/errors.ts';
 import type { Epoch, JobId, PeerId, Term } from '../base/ids.ts';
 import type { RecordInventory } from '../cache/file-catalog.ts';
@@ -19,6 +20,10 @@ export interface TaskFile {
   readonly version: string;
   readonly sizeBytes: number;
   readonly mtimeMs: number;
+  /** The checksum that the under store has of the whole file: wanted of each segment, too. */
+  readonly sum?: CombinableSum;
+  /** What is resident is not to be trusted: it did not match that checksum. */
+  readonly isRefetched?: boolean;
 }
 
 export interface Task {
@@ -86,6 +91,10 @@ export interface TaskResult {
   readonly digest?: string;
   /** Identity of the file's record, where the task stored one; 16 hex digits. */
   readonly recordDigest?: string;
+  /** The segment's checksum of the kind that {@link TaskFile.sum} names, where it was computed. */
+  readonly sum?: string;
+  /** The segment is all of the file and matched the checksum that its store sent with it. */
+  readonly isChecked?: boolean;
   readonly error?: WireError;
 }
 
@@ -109,11 +118,21 @@ export interface InventoryReply {
   readonly generation: number;
 }
 
+/** A version of a file that is not to be served. */
+export interface DiscardedFile {
+  readonly path: string;
+  readonly version: string;
+  readonly sizeBytes: number;
+  readonly segmentSizeBytes: number;
+}
+
 /** How the leader reaches owners; the node implements it over peer links. */
 export interface OwnerTransport {
   /** @throws peer_unreachable, deadline_exceeded, stale_term, overloaded, … */
   sendBatch(to: PeerId, batch: TaskBatch): Promise<BatchAck>;
   inventory(to: PeerId, request: InventoryRequest): Promise<InventoryReply>;
+  /** Best effort: forget what does not match the checksum of its object. */
+  discard(to: PeerId, file: DiscardedFile): void;
   /** Best effort: drop what is queued for that run of the job. */
   cancel(to: PeerId, pass: PassRef): void;
 }

@@ -3,9 +3,11 @@ import type { WireError } from '../base/errors.ts';
 
 /**
  * `retry`: the same work again, later. `elsewhere`: let another owner fetch it first. `wait`:
- * the under store is busy, ask it again later. `restat`: the object may be another version now. `fail-file`, `fail-job`: no retry can help.
+ * the under store is busy, ask it again later. `restat`: the object may be another version now.
+ * `refetch`: once more, and not again. `fail-file`, `fail-job`: no retry can help.
  */
-export type FailureClass = 'retry' | 'elsewhere' | 'wait' | 'restat' | 'fail-file' | 'fail-job';
+export type FailureClass =
+  'retry' | 'elsewhere' | 'wait' | 'restat' | 'refetch' | 'fail-file' | 'fail-job';
 
 export function classify(error: WireError): FailureClass {
   switch (error.code) {
@@ -15,6 +17,8 @@ export function classify(error: WireError): FailureClass {
       return 'restat';
     case 'ufs_not_found':
       return error.details?.['bucket'] === true ? 'fail-job' : 'restat';
+    case 'ufs_corrupt':
+      return 'refetch';
     case 'ufs_forbidden':
     case 'cache_full':
     case 'path_not_mounted':

@@ -2,10 +2,10 @@
 import type { WireError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { JobCheckpoint } from '../cluster/job-record.ts';
-import type { ListPage, UfsObject } from '../ufs/under-store.ts';
+import type { ListPage, ObjectChecksum, UfsObject } from '../ufs/under-store.ts';
 import type { FailedFile } from './job-status.ts';
 import type { Placement } from './placement.ts';
-import type { InventoryReply, ResultFrame, TaskBatch } from './protocol.ts';
+import type { DiscardedFile, InventoryReply, ResultFrame, TaskBatch } from './protocol.ts';
 
 export type RunEvent =
   /** The ring or the reachability of a peer changed. */
@@ -14,6 +14,13 @@ export type RunEvent =
   | { readonly kind: 'page'; readonly page: ListPage }
   | { readonly kind: 'list-failed'; readonly error: WireError }
   | { readonly kind: 'stat'; readonly path: string; readonly found: UfsObject | WireError }
+  /** Undefined: the under store has no checksum of it, or did not say. */
+  | {
+      readonly kind: 'checksum';
+      readonly path: string;
+      readonly version: string;
+      readonly found: ObjectChecksum | undefined;
+    }
   | {
       readonly kind: 'batch-taken';
       readonly to: PeerId;
@@ -35,6 +42,8 @@ export type RunEvent =
 export type RunEffect =
   | { readonly kind: 'list'; readonly after: string | undefined; readonly limit: number }
   | { readonly kind: 'stat'; readonly path: string }
+  | { readonly kind: 'ask-checksum'; readonly object: UfsObject }
+  | { readonly kind: 'discard'; readonly to: PeerId; readonly file: DiscardedFile }
   | { readonly kind: 'send'; readonly to: PeerId; readonly batch: TaskBatch }
   | { readonly kind: 'ask-inventory'; readonly to: PeerId }
   /** The newest state to survive a leader change. Answered by `checkpointed`. */

@@ -25,7 +25,12 @@ export function buildBatch(context: BatchContext, { tasks }: OwnerBatch): TaskBa
     const known = positions.get(file);
     if (known !== undefined) return known;
     const { path, version, sizeBytes, mtimeMs } = file.object;
-    const position = files.push({ path, version, sizeBytes, mtimeMs }) - 1;
+    const position =
+      files.push({
+        ...{ path, version, sizeBytes, mtimeMs },
+        ...(file.check && { sum: file.check.algorithm }),
+        ...(file.isRefetched && { isRefetched: true }),
+      }) - 1;
     positions.set(file, position);
     return position;
   };

@@ -27,6 +27,10 @@ export interface Unit {
   fetcherOffset: number;
   /** Settled or given up: tasks of it that still wait are dropped. */
   closed: boolean;
+  /** What was fetched of it did not match its checksum once. */
+  refetched: boolean;
+  /** Its checksum is in that of the file. */
+  summed: boolean;
   /** Its bytes are in the job's counters: a second fetch after a lost owner is not counted. */
   counted: boolean;
 }
@@ -60,6 +64,8 @@ export function openUnit(file: FileRun, index: number, length: number): Unit {
     dueMs: 0,
     fetcherOffset: 0,
     closed: false,
+    refetched: false,
+    summed: false,
     counted: false,
   };
 }

@@ -56,6 +56,7 @@ function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderSto
       moveRange: (request, mover, signal) =>
         time('read', async () => (await store.moveRange?.(request, mover, signal)) ?? false),
     }),
+    checksum: (object, signal) => time('stat', () => store.checksum(object, signal)),
     close: () => store.close(),
   };
 }

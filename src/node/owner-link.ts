@@ -5,6 +5,7 @@ import type { Coordinator } from '../job/coordinator.ts';
 import type { Executor } from '../job/executor.ts';
 import type {
   BatchAck,
+  DiscardedFile,
   InventoryReply,
   InventoryRequest,
   LeaderTransport,
@@ -19,6 +20,7 @@ const BATCH = 'task.batch';
 const RESULTS = 'task.results';
 const INVENTORY = 'task.inventory';
 const CANCEL = 'task.cancel';
+const DISCARD = 'task.discard';
 const DEADLINE_MS = 10_000;
 /** A peer may have to read the records of ten million files. */
 const INVENTORY_DEADLINE_MS = 600_000;
@@ -50,6 +52,9 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
         return null;
       }),
     );
+    this.#network.onMessage(DISCARD, (_from, payload) => {
+      executor.discard(payload as DiscardedFile).catch(() => undefined);
+    });
     this.#network.onMessage(CANCEL, (_from, payload) => {
       executor.cancel(payload as PassRef);
     });
@@ -64,6 +69,11 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
     if (to === this.#self) return this.#local(this.#executor).inventory(request);
     const answer = this.#network.request(to, INVENTORY, request, INVENTORY_DEADLINE_MS);
     return answer as Promise<InventoryReply>;
+  }
+
+  discard(to: PeerId, file: DiscardedFile): void {
+    if (to === this.#self) void this.#executor?.discard(file).catch(() => undefined);
+    else this.#network.send(to, DISCARD, file);
   }
 
   cancel(to: PeerId, pass: PassRef): void {

@@ -19,6 +19,16 @@ export interface SampleReply {
 export interface Bucket {
   readonly name: string;
   readonly objects: ObjectSource;
+  /** Checksums of whole objects that the store keeps, by header, as S3 would; absent: none. */
+  readonly checksums?: ((object: VirtualObject) => ObjectChecksums | undefined) | undefined;
+}
+
+export interface ObjectChecksums {
+  /** `crc32`, `crc32c`, `crc64nvme`, … */
+  readonly algorithm: string;
+  /** In base64. */
+  readonly value: string;
+  readonly type: 'FULL_OBJECT' | 'COMPOSITE';
 }
 
 const PAGE_MAX_KEYS = 1_000;
@@ -40,7 +50,7 @@ export function answer(request: SampleRequest, bucket: Bucket): SampleReply {
     case 'get':
     case 'head': {
       const object = bucket.objects.find(request.key);
-      if (object) return answerObject(request, object);
+      if (object) return answerObject(request, object, bucket.checksums?.(object));
       return errorReply(request, 404, 'NoSuchKey', 'The specified key does not exist.');
     }
   }
@@ -73,7 +83,11 @@ function xmlReply(status: number, xml: string): SampleReply {
   return { status, headers, body: [body] };
 }
 
-function answerObject(request: SampleRequest, object: VirtualObject): SampleReply {
+function answerObject(
+  request: SampleRequest,
+  object: VirtualObject,
+  checksums: ObjectChecksums | undefined,
+): SampleReply {
   const identity = {
     etag: `"${etagOf(object)}"`,
     'last-modified': new Date(object.mtimeMs).toUTCString(),
@@ -96,6 +110,11 @@ function answerObject(request: SampleRequest, object: VirtualObject): SampleRepl
   const headers: Record<string, string> = { ...identity, 'content-length': String(length) };
   if (range) {
     headers['content-range'] = `bytes ${offset}-${offset + length - 1}/${object.sizeBytes}`;
+  }
+  // As S3 does: for whole objects, and only where it is asked for.
+  if (!range && checksums && request.headers['x-amz-checksum-mode'] === 'ENABLED') {
+    headers[`x-amz-checksum-${checksums.algorithm}`] = checksums.value;
+    headers['x-amz-checksum-type'] = checksums.type;
   }
   const isHead = request.method === 'HEAD';
   const body = isHead ? [] : virtualBytes(object.key, object.version, offset, length);
@@ -171,7 +190,11 @@ function list(request: SampleRequest, bucket: Bucket): SampleReply {
     delimiter: query.get('delimiter') ?? '',
     limit: Math.min(Number(maxKeys), PAGE_MAX_KEYS),
     isUrlEncoded: query.get('encoding-type') === 'url',
-    contents: page.objects.map((object) => ({ ...object, etag: etagOf(object) })),
+    contents: page.objects.map((object) => ({
+      ...object,
+      etag: etagOf(object),
+      checksums: bucket.checksums?.(object),
+    })),
     commonPrefixes: page.commonPrefixes,
     echoed: query.has(startName) ? { [echoedName]: start } : {},
     next: apiVersion === 2 && last !== undefined ? Buffer.from(last).toString('base64url') : last,

@@ -11,6 +11,7 @@ export interface ListingDocument {
     readonly sizeBytes: number;
     readonly etag: string;
     readonly mtimeMs: number;
+    readonly checksums?: { readonly algorithm: string; readonly type: string } | undefined;
   }[];
   readonly commonPrefixes: readonly string[];
   /** Request fields that are echoed, such as StartAfter. */
@@ -61,12 +62,18 @@ export function listingXml(listing: ListingDocument): string {
             : element('NextMarker', text(next)),
         ]),
   ];
-  const objects = contents.map(({ key, sizeBytes, etag, mtimeMs }) => {
+  const objects = contents.map(({ key, sizeBytes, etag, mtimeMs, checksums }) => {
     const parts = [
       element('Key', text(key)),
       element('LastModified', new Date(mtimeMs).toISOString()),
       element('ETag', `"${etag}"`),
       element('Size', String(sizeBytes)),
+      ...(checksums
+        ? [
+            element('ChecksumAlgorithm', checksums.algorithm.toUpperCase()),
+            element('ChecksumType', checksums.type),
+          ]
+        : []),
       '<StorageClass>STANDARD</StorageClass>',
     ];
     return `<Contents>${parts.join('')}</Contents>`;

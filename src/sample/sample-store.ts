@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
 
 import { RingloadError } from '../base/errors.ts';
 import type { ObjectSource } from './object-set.ts';
-import { answer, errorReply, type SampleReply } from './s3-answer.ts';
+import { answer, errorReply, type SampleReply, type Bucket } from './s3-answer.ts';
 import { readRequest, type SampleRequest } from './s3-request.ts';
 
 export interface SampleStoreOptions {
@@ -25,6 +25,8 @@ export interface SampleStoreOptions {
   /** Upper bound of all answers together; absent means as fast as it goes. */
   readonly bytesPerSecond?: number;
   readonly intercept?: Interceptor;
+  /** Checksums that the store keeps of its objects. Default none. */
+  readonly checksums?: Bucket['checksums'];
 }
 
 /**
@@ -165,7 +167,8 @@ class SampleServer implements SampleStore {
       const anonymous = { method: incoming.method ?? 'GET', key: '' };
       return errorReply(anonymous, 400, 'InvalidURI', 'Could not parse the specified URI.');
     }
-    const bucket = { name: this.bucket, objects: this.#options.objects };
+    const { objects, checksums } = this.#options;
+    const bucket = { name: this.bucket, objects, checksums };
     const proceed = (altered = request): SampleReply => answer(altered, bucket);
     return this.#options.intercept
       ? this.#options.intercept(request, proceed, gone)

@@ -8,7 +8,14 @@ import { RingloadError } from '../base/errors.ts';
 import { throwIfCancelled } from './cancel.ts';
 import { checkRange } from './check-range.ts';
 import { comparePaths, isAtOrBelow } from './path.ts';
-import type { ListPage, ListRequest, RangeRequest, UfsObject, UnderStore } from './under-store.ts';
+import type {
+  ListPage,
+  ListRequest,
+  ObjectChecksum,
+  RangeRequest,
+  UfsObject,
+  UnderStore,
+} from './under-store.ts';
 
 interface StoredObject extends UfsObject {
   readonly bytes: Uint8Array;
@@ -98,6 +105,20 @@ export class MemoryUnderStore implements UnderStore {
       this.#readBytes += chunk.length;
       yield chunk;
     }
+  }
+
+  /** What `checksum` tells, by path; tests set it. */
+  readonly checksums = new Map<string, ObjectChecksum>();
+
+  async checksum(
+    { path, version }: Pick<UfsObject, 'path' | 'version'>,
+    signal: AbortSignal,
+  ): Promise<ObjectChecksum | undefined> {
+    await this.#called({ operation: 'stat', path }, signal);
+    if (this.#find(path).version !== version) {
+      throw new RingloadError('ufs_changed', `${path} is not version ${version} any more`);
+    }
+    return this.checksums.get(path);
   }
 
   close(): Promise<void> {

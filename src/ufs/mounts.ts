@@ -73,10 +73,12 @@ export interface MountConfig {
   readonly forcePathStyle?: boolean;
   readonly credentials?: CredentialSource;
   /**
-   * `verify` (default): checksums that the store sends with whole objects are checked. `ignore`:
-   * for stores that send composite multipart checksums as if they covered the object.
+   * `verify` (default): checksums of whole objects that the store sends, or that its listing says
+   * it has, are checked. `thorough`: every object of several segments is asked for its checksum,
+   * and single-part ETags are checked as the MD5 that they are, which costs 1.4 s of CPU per GB.
+   * `ignore`: for stores that send composite multipart checksums as if they covered the object.
    */
-  readonly responseChecksums?: 'verify' | 'ignore';
+  readonly responseChecksums?: 'verify' | 'thorough' | 'ignore';
   readonly limits?: Partial<UfsLimits>;
 }
 

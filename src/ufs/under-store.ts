@@ -5,6 +5,8 @@
  * byte: never percent-encoded, never normalised. Order is the order of the key's UTF-8 bytes.
  */
 
+import type { CombinableSum } from '../base/crc-combine.ts';
+
 /** One object of an under store under one version. */
 export interface UfsObject {
   readonly path: string;
@@ -13,6 +15,15 @@ export interface UfsObject {
   readonly version: string;
   /** Milliseconds since 1970; 0 where unknown. */
   readonly mtimeMs: number;
+  /** The store may tell a checksum of the whole object: {@link UnderStore.checksum} is worth it. */
+  readonly mayHaveChecksum?: boolean;
+}
+
+/** A checksum of a whole object that can be put together from those of its parts. */
+export interface ObjectChecksum {
+  readonly algorithm: CombinableSum;
+  /** 8 or 16 lower-case hex digits. */
+  readonly value: string;
 }
 
 export interface ListRequest {
@@ -41,6 +52,8 @@ export interface RangeRequest {
   readonly offset: number;
   /** 1 or more; `offset + length` never exceeds `sizeBytes`. */
   readonly length: number;
+  /** Called when what was read is all of the object and matched the checksum that came with it. */
+  readonly onChecked?: () => void;
 }
 
 export interface UnderStore {
@@ -60,6 +73,14 @@ export interface UnderStore {
    * Absent: a store whose ranges can only be read.
    */
   moveRange?(request: RangeRequest, mover: RangeMover, signal: AbortSignal): Promise<boolean>;
+  /**
+   * The checksum that the store keeps of all of that version; undefined when it has none that can
+   * be used. @throws as `stat`, and ufs_changed
+   */
+  checksum(
+    object: Pick<UfsObject, 'path' | 'version'>,
+    signal: AbortSignal,
+  ): Promise<ObjectChecksum | undefined>;
   close(): Promise<void>;
 }
 
@@ -98,8 +119,8 @@ export interface AnswerHead {
 
 /** What became of one answer. */
 export type MoveOutcome =
-  /** Its body is where it belongs, with that CRC-32 if the head had `x-amz-checksum-crc32`. */
-  | { readonly kind: 'moved'; readonly head: AnswerHead; readonly crc32?: number }
+  /** Its body is where it belongs, with its sum of the kind that the head had, if it had one. */
+  | { readonly kind: 'moved'; readonly head: AnswerHead; readonly sum?: ObjectChecksum }
   /** It is no answer that brings the range: an error, or another length. */
   | { readonly kind: 'answered'; readonly head: AnswerHead; readonly body: string }
   /** The connection failed; what came before stays, up to `keptBytes` of the whole range. */

@@ -8,8 +8,10 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { SeededRandom, type Random } from '../../src/base/random.ts';
-import { bytesOf, ObjectSet, sha256Of } from '../../src/sample/object-set.ts';
-import { errorReply, type SampleReply } from '../../src/sample/s3-answer.ts';
+import type { CombinableSum } from '../../src/base/crc-combine.ts';
+import { ExtraSum } from '../../src/data/io/extra-sum.ts';
+import { bytesOf, ObjectSet, sha256Of, type VirtualObject } from '../../src/sample/object-set.ts';
+import { errorReply, type ObjectChecksums, type SampleReply } from '../../src/sample/s3-answer.ts';
 import type { SampleOperation, SampleRequest } from '../../src/sample/s3-request.ts';
 import {
   ConnectionCut,
@@ -89,6 +91,14 @@ export class FaultyOrigin implements AsyncDisposable {
   readonly requests: ReceivedRequest[] = [];
   /** As some servers do: a listing starts at its token or at the beginning. */
   ignoresStartAfter = false;
+  /** Checksums of whole objects that it keeps and tells, true ones unless `spoilt` names the key. */
+  checksums:
+    | {
+        readonly algorithm: CombinableSum;
+        readonly type?: ObjectChecksums['type'];
+        readonly spoilt?: string;
+      }
+    | undefined;
   /** Most keys of one page, as a server may decide: makes long listings of few objects. */
   pageMaxKeys: number | undefined;
   readonly #running = new Map<string, number>();
@@ -106,6 +116,7 @@ export class FaultyOrigin implements AsyncDisposable {
       bucket: FaultyOrigin.BUCKET,
       objects,
       intercept: origin.#intercept,
+      checksums: (object) => origin.#checksumsOf(object),
     });
     return origin;
   }
@@ -167,6 +178,17 @@ export class FaultyOrigin implements AsyncDisposable {
     const object = this.objects.find(key);
     if (!object) throw new Error(`the origin has no object ${key}`);
     return object;
+  }
+
+  #checksumsOf(object: VirtualObject): ObjectChecksums | undefined {
+    if (!this.checksums) return undefined;
+    const { algorithm, type = 'FULL_OBJECT', spoilt } = this.checksums;
+    const sum = new ExtraSum(algorithm);
+    sum.update(bytesOf(object));
+    const bytes = Buffer.from(sum.result(), 'hex');
+    if (object.key === spoilt) bytes[0] = (bytes[0] ?? 0) ^ 1;
+    const suffix = type === 'COMPOSITE' ? '-3' : '';
+    return { algorithm, type, value: bytes.toString('base64') + suffix };
   }
 
   readonly #intercept: Interceptor = async (incoming, answer, gone) => {

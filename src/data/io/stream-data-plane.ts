@@ -18,9 +18,16 @@ import type { Clock } from '../../base/clock.ts';
 import { partReceived } from '../fill-steps.ts';
 import type { PeerSegments } from '../peer-segments.ts';
 import { Checksummer } from './checksummer.ts';
+import { ExtraSum } from './extra-sum.ts';
 
 const WRITE_BUFFER_BYTES = 1024 * 1024;
 const POOLED_BUFFER_MAX_COUNT = 64;
+
+interface Progress {
+  receivedBytes: number;
+  isChecked: boolean;
+  readonly sum: ExtraSum | undefined;
+}
 
 interface OpenSource {
   readonly body: AsyncIterable<Uint8Array>;
@@ -50,9 +57,13 @@ export class StreamDataPlane implements DataPlane {
   async fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
     const { lengthBytes } = command.extent;
     const checksummer = new Checksummer(lengthBytes);
-    const progress = { receivedBytes: 0 };
+    const progress: Progress = {
+      receivedBytes: 0,
+      isChecked: false,
+      sum: command.sum === undefined ? undefined : new ExtraSum(command.sum),
+    };
     try {
-      const source = await this.#open(command.source, signal);
+      const source = await this.#open(command.source, progress, signal);
       await this.#receive(command, source.body, checksummer, progress, signal);
       const checksums = checksummer.result();
       if (source.crc32c !== undefined && source.crc32c !== checksums.crc32c) {
@@ -61,7 +72,11 @@ export class StreamDataPlane implements DataPlane {
           'a peer sent a segment that does not match its checksum',
         );
       }
-      return { ...checksums, lengthBytes, receivedBytes: progress.receivedBytes };
+      const { receivedBytes, sum, isChecked } = progress;
+      return {
+        ...{ ...checksums, lengthBytes, receivedBytes, isChecked },
+        ...(sum && { sum: sum.result() }),
+      };
     } catch (thrown) {
       const error = signal.aborted ? cancelled(signal, thrown) : toRingloadError(thrown);
       const details = { ...error.details, receivedBytes: progress.receivedBytes };
@@ -74,9 +89,12 @@ export class StreamDataPlane implements DataPlane {
     return Promise.resolve();
   }
 
-  async #open(source: FillSource, signal: AbortSignal): Promise<OpenSource> {
+  async #open(source: FillSource, progress: Progress, signal: AbortSignal): Promise<OpenSource> {
     if (source.kind === 'ufs') {
-      const { range } = source;
+      const onChecked = (): void => {
+        progress.isChecked = true;
+      };
+      const range = { ...source.range, onChecked };
       return { body: this.#stores.storeOf(range.path).readRange(range, signal) };
     }
     const { endpoint, key, lengthBytes } = source;
@@ -94,7 +112,7 @@ export class StreamDataPlane implements DataPlane {
     command: FillCommand,
     body: AsyncIterable<Uint8Array>,
     checksummer: Checksummer,
-    progress: { receivedBytes: number },
+    progress: Progress,
     signal: AbortSignal,
   ): Promise<void> {
     const { extent } = command;
@@ -108,6 +126,7 @@ export class StreamDataPlane implements DataPlane {
       await writing;
       const bytes = full.subarray(0, used);
       checksummer.update(bytes);
+      progress.sum?.update(bytes);
       writing = this.#writer.write(extent, written, bytes).finally(() => {
         this.#giveBack(full);
       });

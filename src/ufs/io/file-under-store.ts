@@ -97,6 +97,11 @@ export class FileUnderStore implements UnderStore {
     }
   }
 
+  /** File systems keep no checksums. */
+  checksum(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   close(): Promise<void> {
     this.#closing.abort(new RingloadError('cancelled', 'the under store is closed'));
     this.#walks.clear();

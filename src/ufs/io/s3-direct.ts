@@ -7,6 +7,7 @@
  * dual-stack endpoints, other partitions, checksums that lanes do not compute) is left to it.
  */
 import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3';
+import type { CombinableSum } from '../../base/crc-combine.ts';
 import { RingloadError } from '../../base/errors.ts';
 import type { MountConfig, UfsLimits } from '../mounts.ts';
 import { parsePath } from '../path.ts';
@@ -17,12 +18,14 @@ import type {
   DirectEndpoint,
   DirectRequest,
   MoveOutcome,
+  ObjectChecksum,
   RangeMover,
   RangeRequest,
 } from '../under-store.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
 import { AddressBook } from './address-book.ts';
 import { checkHead } from './s3-body.ts';
+import { objectChecksumOf } from './s3-checksum.ts';
 import { endpointOf } from './s3-endpoint.ts';
 import { conditionHeader } from './s3-version.ts';
 import { encodeKey, Sigv4Signer } from './sigv4.ts';
@@ -92,7 +95,7 @@ export class S3Direct {
   }
 
   #checkBody(
-    { head, crc32 }: Extract<MoveOutcome, { kind: 'moved' }>,
+    { head, sum }: Extract<MoveOutcome, { kind: 'moved' }>,
     request: RangeRequest,
     start: number,
     mover: RangeMover,
@@ -100,16 +103,24 @@ export class S3Direct {
     const isWhole = start === 0 && request.length === request.sizeBytes;
     const { headers } = head;
     if (!isWhole || this.#parts.mount.responseChecksums === 'ignore') return true;
-    if (headers['x-amz-checksum-type'] === 'COMPOSITE') return true;
-    const given = headers['x-amz-checksum-crc32c'] ?? headers['x-amz-checksum-crc32'];
-    if (given === undefined) {
+    const given = objectChecksumOf({
+      ChecksumCRC32C: headers['x-amz-checksum-crc32c'],
+      ChecksumCRC32: headers['x-amz-checksum-crc32'],
+      ChecksumCRC64NVME: headers['x-amz-checksum-crc64nvme'],
+      ChecksumType: headers['x-amz-checksum-type'],
+    });
+    if (!given) {
+      if (headers['x-amz-checksum-type'] === 'COMPOSITE') return true;
       return !('x-amz-checksum-sha256' in headers || 'x-amz-checksum-sha1' in headers);
     }
-    const algorithm = 'x-amz-checksum-crc32c' in headers ? 'crc32c' : 'crc32';
-    const computed = algorithm === 'crc32c' ? mover.crc32c() : crc32;
-    if (given.includes('-') || computed === undefined || given === base64Of(computed)) return true;
-    const message = `the body of ${request.path} does not match its ${algorithm}`;
-    throw new RingloadError('ufs_bad_response', message);
+    const { algorithm, value } = given;
+    const own = algorithm === 'crc32c' ? hexOf(mover.crc32c()) : sumOf(sum, algorithm);
+    if (own === undefined) return true;
+    if (own !== value) {
+      throw new RingloadError('ufs_corrupt', `${request.path} does not match its ${algorithm}`);
+    }
+    request.onChecked?.();
+    return true;
   }
 
   async #prepare(
@@ -126,7 +137,9 @@ export class S3Direct {
     const from = request.offset + start;
     const end = request.offset + request.length;
     const isWhole = from === 0 && end === request.sizeBytes;
-    const wantsChecksum = isWhole && this.#parts.mount.responseChecksums !== 'ignore';
+    const { responseChecksums } = this.#parts.mount;
+    if (isWhole && responseChecksums === 'thorough' && isMd5(request.version)) return undefined;
+    const wantsChecksum = isWhole && responseChecksums !== 'ignore';
     const amzHeaders = wantsChecksum ? { 'x-amz-checksum-mode': 'ENABLED' } : {};
     const headers: Record<string, string> = {
       ...(await this.#identify(client, { host: url.host, path, region, amzHeaders })),
@@ -201,8 +214,15 @@ function isOurs(thrown: unknown): boolean {
   return thrown instanceof RingloadError && !thrown.code.startsWith('ufs_');
 }
 
-function base64Of(crc: number): string {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(crc);
-  return bytes.toString('base64');
+function hexOf(crc: number): string {
+  return crc.toString(16).padStart(8, '0');
+}
+
+function sumOf(sum: ObjectChecksum | undefined, algorithm: CombinableSum): string | undefined {
+  return sum?.algorithm === algorithm ? sum.value : undefined;
+}
+
+/** An ETag that is the MD5 of the object, as those of single parts are. */
+function isMd5(version: string): boolean {
+  return /^[0-9a-f]{32}$/.test(version);
 }

@@ -7,11 +7,13 @@
  * prefix; a store that orders otherwise would make a cursor lose keys and is refused.
  */
 import {
+  type _Object,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3';
 
+import { COMBINABLE_SUMS } from '../../base/crc-combine.ts';
 import { RingloadError } from '../../base/errors.ts';
 import { comparePaths } from '../path.ts';
 import type { UfsObject } from '../under-store.ts';
@@ -99,6 +101,7 @@ function readPage(output: ListObjectsV2CommandOutput, range: KeyRange): KeyPage 
       sizeBytes,
       version: versionFrom(content.ETag, content.LastModified),
       mtimeMs: content.LastModified?.getTime() ?? 0,
+      ...(isChecked(content) && { mayHaveChecksum: true }),
     });
     previous = key;
   }
@@ -107,6 +110,14 @@ function readPage(output: ListObjectsV2CommandOutput, range: KeyRange): KeyPage 
     objects: isCut ? objects.slice(0, range.limit) : objects,
     done: !output.IsTruncated && !isCut,
   };
+}
+
+/** Whether the store has a checksum of the whole object that can be combined from those of parts. */
+function isChecked({ ChecksumAlgorithm, ChecksumType }: _Object): boolean {
+  if (ChecksumType === 'COMPOSITE') return false;
+  return (ChecksumAlgorithm ?? []).some((name) =>
+    COMBINABLE_SUMS.some((known) => known.toUpperCase() === name),
+  );
 }
 
 /** EncodingType `url` as servers mean it: form encoding, where a blank is `+` or `%20`. */

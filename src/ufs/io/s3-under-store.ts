@@ -27,13 +27,14 @@ import type {
   ListPage,
   ListRequest,
   RangeMover,
+  ObjectChecksum,
   RangeRequest,
   UfsObject,
   UnderStore,
 } from '../under-store.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
 import { checkHead, watchBody } from './s3-body.ts';
-import { verifierOf, type ChecksumVerifier } from './s3-checksum.ts';
+import { objectChecksumOf, verifierOf, type ChecksumVerifier } from './s3-checksum.ts';
 import { createS3Client, createSockets, type S3Sockets } from './s3-client.ts';
 import { S3Direct } from './s3-direct.ts';
 import { classifyS3Failure } from './s3-errors.ts';
@@ -91,7 +92,7 @@ export class S3UnderStore implements UnderStore {
     const list = (range: Omit<KeyRange, 'bucket'>): Promise<KeyPage> =>
       this.#document(`list ${root}`, signal, (client, bounded) =>
         listKeys(client, { bucket, ...range }, bounded),
-      );
+      ).then((page) => this.#withHints(page));
 
     const objects: UfsObject[] = [];
     if (key !== '' && (afterKey === undefined || comparePaths(afterKey, key) < 0)) {
@@ -127,6 +128,22 @@ export class S3UnderStore implements UnderStore {
     }
     const version = versionFrom(ETag, LastModified);
     return { path, sizeBytes, version, mtimeMs: LastModified?.getTime() ?? 0 };
+  }
+
+  async checksum(
+    { path, version }: Pick<UfsObject, 'path' | 'version'>,
+    signal: AbortSignal,
+  ): Promise<ObjectChecksum | undefined> {
+    if (this.#mount.responseChecksums === 'ignore') return undefined;
+    const target = { ...targetOf(path), ...conditionOf(version) };
+    const output = await this.#document(`checksum of ${path}`, signal, (client, bounded) =>
+      client
+        .send(new HeadObjectCommand({ ...target, ChecksumMode: 'ENABLED' }), {
+          abortSignal: bounded,
+        })
+        .catch((thrown: unknown) => explainHead(client, target, thrown, bounded)),
+    );
+    return objectChecksumOf(output);
   }
 
   async *readRange(request: RangeRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -224,8 +241,7 @@ export class S3UnderStore implements UnderStore {
         throw thrown;
       }
       if (start === 0 && request.length === request.sizeBytes) {
-        progress.verifier =
-          this.#mount.responseChecksums === 'ignore' ? undefined : verifierOf(output);
+        progress.verifier = this.#verifierOf(output);
       }
       const chunks = watchBody(body, {
         clock,
@@ -248,8 +264,9 @@ export class S3UnderStore implements UnderStore {
       }
       if (!last) throw cutBody(progress);
       if (progress.verifier?.matches() === false) {
-        throw badBody(progress, `does not match its ${progress.verifier.algorithm}`);
+        throw corruptBody(progress, progress.verifier.algorithm);
       }
+      if (progress.verifier) request.onChecked?.();
       yield last;
     } finally {
       scope.release();
@@ -259,6 +276,18 @@ export class S3UnderStore implements UnderStore {
   #retriesFor(lengthBytes: number): RetryLoop {
     const extraCount = Math.floor(lengthBytes / BYTES_PER_EXTRA_RETRY);
     return this.#retryLoop(this.#limits.retryMaxCount + extraCount);
+  }
+
+  /** Whom nothing tells of checksums may be asked for them all the same. */
+  #withHints(page: KeyPage): KeyPage {
+    if (this.#mount.responseChecksums !== 'thorough') return page;
+    return { ...page, objects: page.objects.map((o) => ({ ...o, mayHaveChecksum: true })) };
+  }
+
+  #verifierOf(output: GetObjectCommandOutput): ChecksumVerifier | undefined {
+    const { responseChecksums } = this.#mount;
+    if (responseChecksums === 'ignore') return undefined;
+    return verifierOf(output, { md5: responseChecksums === 'thorough' });
   }
 
   #retryLoop(retryMaxCount: number): RetryLoop {
@@ -345,6 +374,10 @@ function statusOf(thrown: unknown): number | undefined {
 
 function badBody({ request }: RangeProgress, finding: string): RingloadError {
   return new RingloadError('ufs_bad_response', `the body of ${request.path} ${finding}`);
+}
+
+function corruptBody({ request }: RangeProgress, algorithm: string): RingloadError {
+  return new RingloadError('ufs_corrupt', `${request.path} does not match its ${algorithm}`);
 }
 
 function cutBody({ request, receivedBytes }: RangeProgress): RingloadError {

@@ -362,6 +362,10 @@ export class SimCluster {
           this.#request(from, peerOf(to), (peer) => peer.executor.accept(from, copy(batch))),
         inventory: (to, pass) =>
           this.#request(from, peerOf(to), (peer) => peer.executor.inventory(pass)),
+        discard: (to, file) => {
+          const peer = peerOf(to);
+          if (!this.#isLost() && peer?.alive) void peer.executor.discard(file);
+        },
         cancel: (to, pass) => {
           const peer = peerOf(to);
           if (!this.#isLost() && peer?.alive) peer.executor.cancel(pass);

@@ -5,6 +5,8 @@
  * whether it is the right version and range is judged by who asked, before anything of it becomes
  * visible. Everything else ends the exchange.
  */
+import type { CombinableSum } from '../../../base/crc-combine.ts';
+import type { AnswerHead } from '../../../ufs/under-store.ts';
 import type { LaneOrder, LaneReport } from './lane-orders.ts';
 import type { RateGate } from './rate-gate.ts';
 import { HEAD_MAX_BYTES, headLength, parseHead, type ParsedHead } from './response-head.ts';
@@ -161,7 +163,8 @@ export class Exchange {
     this.#state = 'body';
     const { headers } = head;
     const isWhole = this.order.start === 0 && headers['content-range'] === undefined;
-    if (isWhole && headers['x-amz-checksum-crc32'] !== undefined) this.#sink.computeCrc32();
+    const algorithm = this.order.sum ?? (isWhole ? sumToCompute(headers) : undefined);
+    if (algorithm !== undefined && this.order.start === 0) this.#sink.computeSum(algorithm);
     const body = rest.subarray(0, missing);
     const hasMore = rest.length > missing;
     if (missing > 0 && body.length === 0) return undefined;
@@ -195,9 +198,9 @@ export class Exchange {
     if (!head) return;
     this.#end(async (facts) => {
       await this.#sink.finish();
-      const { crc32 } = this.#sink;
+      const { sum } = this.#sink;
       const blocks = this.#sink.blocks();
-      return { ...facts, kind: 'moved', head, blocks, ...(crc32 !== undefined && { crc32 }) };
+      return { ...facts, kind: 'moved', head, blocks, ...(sum && { sum }) };
     });
   }
 
@@ -237,4 +240,12 @@ export class Exchange {
       }),
     );
   }
+}
+
+/** Which sum the head gives to compare with, beside CRC32C, which is computed anyway. */
+function sumToCompute(headers: AnswerHead['headers']): CombinableSum | undefined {
+  if (headers['x-amz-checksum-type'] === 'COMPOSITE') return undefined;
+  if ('x-amz-checksum-crc32c' in headers) return undefined;
+  if ('x-amz-checksum-crc32' in headers) return 'crc32';
+  return 'x-amz-checksum-crc64nvme' in headers ? 'crc64nvme' : undefined;
 }

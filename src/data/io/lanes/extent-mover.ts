@@ -1,4 +1,5 @@
 /** Moves one range into one reserved extent, over as many answers as it takes. */
+import type { CombinableSum } from '../../../base/crc-combine.ts';
 import { RingloadError } from '../../../base/errors.ts';
 import { CHECKSUM_BLOCK_BYTES, type SegmentChecksums } from '../../../cache/segment-store.ts';
 import type {
@@ -13,6 +14,8 @@ import type { BlockRun, LaneOrder, LaneReport, LaneTarget } from './lane-orders.
 export interface MoverParts {
   readonly target: LaneTarget;
   readonly rate?: NonNullable<LaneOrder['rate']>;
+  /** A second checksum wanted of the range. */
+  readonly sum?: CombinableSum;
   readonly run: (order: Omit<LaneOrder, 'id'>, signal: AbortSignal) => Promise<LaneReport>;
   /** What a failed write means for the cache directory, as an error. */
   readonly writeFailed: (systemCode: string, message: string) => RingloadError;
@@ -22,6 +25,7 @@ export class ExtentMover implements RangeMover {
   readonly #parts: MoverParts;
   readonly #blocks: Uint32Array;
   #receivedBytes = 0;
+  #sum: string | undefined;
 
   constructor(parts: MoverParts) {
     this.#parts = parts;
@@ -39,8 +43,8 @@ export class ExtentMover implements RangeMover {
     watch: AnswerWatch,
     signal: AbortSignal,
   ): Promise<MoveOutcome> {
-    const { target, rate, run } = this.#parts;
-    const order = { request, start, watch, target, ...(rate && { rate }) };
+    const { target, rate, sum, run } = this.#parts;
+    const order = { request, start, watch, target, ...(rate && { rate }), ...(sum && { sum }) };
     const report = await run(order, signal);
     this.#receivedBytes += report.receivedBytes;
     switch (report.kind) {
@@ -51,6 +55,9 @@ export class ExtentMover implements RangeMover {
       case 'unwritten':
         throw this.#parts.writeFailed(report.systemCode, report.message);
       case 'moved':
+        this.#keep(report.blocks);
+        if (report.sum?.algorithm === sum) this.#sum = report.sum?.value;
+        return report;
       case 'broken':
         this.#keep(report.blocks);
         return report;
@@ -58,6 +65,11 @@ export class ExtentMover implements RangeMover {
       case 'unfit':
         return report;
     }
+  }
+
+  /** The second checksum that was wanted, in hex digits. */
+  get sum(): string | undefined {
+    return this.#sum;
   }
 
   crc32c(): number {

@@ -35,14 +35,22 @@ export class LaneDataPlane implements DataPlane {
 
   async fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
     const mover = this.#moverFor(command);
+    let isChecked = false;
+    const onChecked = (): void => {
+      isChecked = true;
+    };
     try {
-      if (!(await this.#move(command.source, mover, signal))) {
+      if (!(await this.#move(command.source, mover, onChecked, signal))) {
         const filled = await this.#options.streams.fill(command, signal);
         return { ...filled, receivedBytes: filled.receivedBytes + mover.receivedBytes };
       }
       const { lengthBytes } = command.extent;
       this.#options.placer.written(command.extent);
-      return { ...mover.checksums(), lengthBytes, receivedBytes: mover.receivedBytes };
+      const { receivedBytes, sum } = mover;
+      return {
+        ...{ ...mover.checksums(), lengthBytes, receivedBytes, isChecked },
+        ...(sum !== undefined && { sum }),
+      };
     } catch (thrown) {
       const error = toRingloadError(thrown);
       const receivedBytes = mover.receivedBytes + Number(error.details['receivedBytes'] ?? 0);
@@ -56,12 +64,13 @@ export class LaneDataPlane implements DataPlane {
     await this.#options.streams.close();
   }
 
-  #moverFor({ extent, bandwidthBps, bandwidthGroup }: FillCommand): ExtentMover {
+  #moverFor({ extent, sum, bandwidthBps, bandwidthGroup }: FillCommand): ExtentMover {
     const { threads, placer } = this.#options;
     return new ExtentMover({
       target: placer.place(extent),
       run: (order, signal) => threads.run(order, signal),
       writeFailed: (systemCode, message) => placer.writeFailed(extent, systemCode, message),
+      ...(sum !== undefined && { sum }),
       ...(bandwidthBps !== undefined && {
         rate: { group: bandwidthGroup ?? '', bytesPerSecond: bandwidthBps },
       }),
@@ -69,7 +78,12 @@ export class LaneDataPlane implements DataPlane {
   }
 
   /** False: this source has to be read as a stream. */
-  async #move(source: FillSource, mover: ExtentMover, signal: AbortSignal): Promise<boolean> {
+  async #move(
+    source: FillSource,
+    mover: ExtentMover,
+    onChecked: () => void,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const { stores, peers, onFallback } = this.#options;
     let isMoved: boolean;
     if (source.kind === 'peer') {
@@ -77,7 +91,7 @@ export class LaneDataPlane implements DataPlane {
     } else {
       const store = stores.storeOf(source.range.path);
       if (!store.moveRange) return false;
-      isMoved = await store.moveRange(source.range, mover, signal);
+      isMoved = await store.moveRange({ ...source.range, onChecked }, mover, signal);
     }
     if (!isMoved) onFallback(source.kind);
     return isMoved;

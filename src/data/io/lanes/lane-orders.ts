@@ -1,5 +1,11 @@
 /** What the main thread and a lane thread say to each other. Plain values: they are cloned. */
-import type { AnswerHead, AnswerWatch, DirectRequest } from '../../../ufs/under-store.ts';
+import type { CombinableSum } from '../../../base/crc-combine.ts';
+import type {
+  AnswerHead,
+  AnswerWatch,
+  DirectRequest,
+  ObjectChecksum,
+} from '../../../ufs/under-store.ts';
 
 /** Fetch one answer into a piece of a file. */
 export interface LaneOrder {
@@ -10,9 +16,11 @@ export interface LaneOrder {
   readonly target: LaneTarget;
   /** Bytes of the target that are there already, a multiple of the checksum block. */
   readonly start: number;
-  /** Upper bound in bytes per second, shared by all orders of the group on this thread. */
+  /** A second checksum wanted of the body, beside CRC32C. */
+  readonly sum?: CombinableSum;
   /** Tell when a part of the body has come, for failpoints. */
   readonly tellsMiddle?: boolean;
+  /** Upper bound in bytes per second, shared by all orders of the group on this thread. */
   readonly rate?: { readonly group: string; readonly bytesPerSecond: number };
 }
 
@@ -46,7 +54,7 @@ export type LaneReport =
       readonly kind: 'moved';
       readonly head: AnswerHead;
       readonly blocks: BlockRun;
-      readonly crc32?: number;
+      readonly sum?: ObjectChecksum;
     })
   | (Received & { readonly kind: 'answered'; readonly head: AnswerHead; readonly body: string })
   | (Received & {

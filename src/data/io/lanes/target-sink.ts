@@ -5,8 +5,10 @@
  * Two buffers at most: one is written while the other fills, and nothing more is received when both
  * are busy. Invariant: bytes are written in order, and `finish` or `stop` leaves no write behind.
  */
-import { crc32 } from 'node:zlib';
+import type { CombinableSum } from '../../../base/crc-combine.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
+import type { ObjectChecksum } from '../../../ufs/under-store.ts';
+import { ExtraSum } from '../extra-sum.ts';
 import { BlockChecksums } from './block-checksums.ts';
 import type { BlockRun, LaneTarget } from './lane-orders.ts';
 import { PAGE_BYTES, type PageBuffers } from './page-buffers.ts';
@@ -23,8 +25,8 @@ export class TargetSink {
   readonly #parts: SinkParts;
   readonly #checksums: BlockChecksums;
   readonly #isDirect: boolean;
-  /** CRC-32 of everything, where the store gave one to compare with. */
-  #crc32: number | undefined;
+  /** A second sum of everything, to be compared with what the store says. */
+  #sum: ExtraSum | undefined;
   /** Bytes of the target that came, and where in it the current buffer begins. */
   #position: number;
   #bufferStart: number;
@@ -53,13 +55,13 @@ export class TargetSink {
     return this.#position - this.#start;
   }
 
-  get crc32(): number | undefined {
-    return this.#crc32;
+  get sum(): ObjectChecksum | undefined {
+    return this.#sum && { algorithm: this.#sum.algorithm, value: this.#sum.result() };
   }
 
   /** Before the first byte of a whole target only. */
-  computeCrc32(): void {
-    this.#crc32 = 0;
+  computeSum(algorithm: CombinableSum): void {
+    this.#sum = new ExtraSum(algorithm);
   }
 
   /** Where the next bytes go: never empty before the sink is full. */
@@ -77,7 +79,7 @@ export class TargetSink {
   received(byteCount: number): Promise<void> | undefined {
     const bytes = this.room.subarray(0, byteCount);
     this.#checksums.update(bytes);
-    if (this.#crc32 !== undefined) this.#crc32 = crc32(bytes, this.#crc32);
+    this.#sum?.update(bytes);
     this.#position += byteCount;
     const used = this.#position - this.#bufferStart;
     return this.isFull || used === this.#current?.length ? this.#flush(used) : undefined;
@@ -109,7 +111,7 @@ export class TargetSink {
    */
   async stop(): Promise<number> {
     const whole = this.#position - (this.#position % CHECKSUM_BLOCK_BYTES);
-    const keptBytes = this.#crc32 === undefined ? Math.max(this.#start, whole) : this.#start;
+    const keptBytes = this.#sum ? this.#start : Math.max(this.#start, whole);
     if (keptBytes > this.#bufferStart && !this.isFull)
       void this.#flush(keptBytes - this.#bufferStart);
     await this.finish();
