@@ -53,6 +53,9 @@ function fields(status: JobStatus): [string, string][] {
       ['from peers', formatSize(counters.copiedBytes)],
     );
   }
+  if (counters.checkedFiles + counters.uncheckedFiles > 0) {
+    rows.push(['checksums', checksumsText(counters)]);
+  }
   rows.push(['tasks', tasksText(counters, status.retryQueueLength)]);
   const { certificate } = status;
   if (certificate) rows.push(['certificate', certificateText(certificate)]);
@@ -108,6 +111,12 @@ function averageBps({ counters, elapsedMs }: JobStatus): number | undefined {
 function ufsText({ counters, amplification }: JobStatus): string {
   const times = amplification === undefined ? '' : `, amplification ${amplification.toFixed(3)}`;
   return `${formatSize(counters.ufsBytes)}${times}`;
+}
+
+function checksumsText({ checkedFiles, uncheckedFiles }: JobCounters): string {
+  const matching = `${plural(checkedFiles, 'file matches', 'files match')} the object's checksum`;
+  if (uncheckedFiles === 0) return matching;
+  return `${matching}, of ${formatCount(uncheckedFiles)} the origin gave none to compare`;
 }
 
 function tasksText(counters: JobCounters, retryQueueLength: number): string {

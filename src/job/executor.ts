@@ -5,14 +5,14 @@
  * Fenced: an order of a lower term, or of a run that is known to have ended, is refused. What it
  * reports as stored is leased to the pass, so that nothing evicts it before the verdict.
  */
-import { formatSum } from '../base/crc-combine.ts';
+import { formatSum, type CombinableSum } from '../base/crc-combine.ts';
 import { RingloadError, toRingloadError, toWireError } from '../base/errors.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { JobId, PeerId, Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { formatDigest, recordDigest, segmentDigest } from '../cache/digest.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
-import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
 import type { LoadOutcome, SegmentLoader } from '../data/segment-loader.ts';
 import { UrgentFirst } from './fifo.ts';
@@ -58,6 +58,8 @@ export interface ExecutorOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits: ExecutorLimits;
+  /** A checksum of what is read, in hex digits. */
+  readonly sumOf: (algorithm: CombinableSum, chunks: AsyncIterable<Uint8Array>) => Promise<string>;
   /** Start generation of this process. */
   readonly generation: number;
   /** Told of every batch that comes from a deposed leader or for an ended run. */
@@ -320,12 +322,38 @@ export class Executor {
     const ours = segment.loadedBy === batch.jobId;
     const digest = formatDigest(segmentDigest(key, segment.lengthBytes, segment.crc32c));
     const wanted = batch.files[task.file]?.sum;
-    const known = wanted === 'crc32c' ? formatSum(wanted, BigInt(segment.crc32c)) : sum;
+    const known = sum ?? (await this.#knownSum(batch, task, segment));
     return {
       ...{ id: task.id, status: ours ? 'loaded' : 'resident', digest, ...told },
       ...(wanted !== undefined && known !== undefined && { sum: known }),
       ...(isChecked === true && { isChecked }),
     };
+  }
+
+  /**
+   * The checksum that is wanted of a resident segment. Only of what this job has brought in, and
+   * in its first pass, is it computed anew: then an answer that had it was lost.
+   */
+  async #knownSum(
+    batch: TaskBatch,
+    task: Task,
+    segment: ResidentSegment,
+  ): Promise<string | undefined> {
+    const wanted = batch.files[task.file]?.sum;
+    if (wanted === undefined) return undefined;
+    if (wanted === 'crc32c') return formatSum(wanted, BigInt(segment.crc32c));
+    const isOurs = segment.loadedBy === batch.jobId && task.sources.length === 0;
+    if (!isOurs || batch.pass > 1) return undefined;
+    const reader = await this.#options.store.open(segment.key);
+    if (!reader) return undefined;
+    try {
+      return await this.#options.sumOf(wanted, reader.read(0, reader.lengthBytes));
+    } catch {
+      // The segment is leased by now, so its task must not fail; the inventory misses it.
+      return undefined;
+    } finally {
+      reader.close();
+    }
   }
 
   /**

@@ -47,6 +47,8 @@ export interface FileRun {
   check: OriginCheck | undefined;
   /** Its one segment matched the checksum that came with it. */
   isChecked: boolean;
+  /** Owners that are told to forget it, and have not answered. */
+  discardCount: number;
   /** It did not match once, and is loaded for the second time. */
   isRefetched: boolean;
   /** What the file adds to the job's counters; final once settled. */
@@ -72,6 +74,7 @@ export function openFile(object: UfsObject, unitCount: number): FileRun {
     isChecksumTold: false,
     check: undefined,
     isChecked: false,
+    discardCount: 0,
     isRefetched: false,
     counted,
     held: new Map(),

@@ -15,7 +15,7 @@ import { JobRun } from './job-run.ts';
 import type { RunStart, RunView } from './run-contract.ts';
 import type { FailedFile } from './job-status.ts';
 import type { Placement } from './placement.ts';
-import type { OwnerTransport, ResultFrame, TaskBatch } from './protocol.ts';
+import type { DiscardedFile, OwnerTransport, ResultFrame, TaskBatch } from './protocol.ts';
 import { backoffMs } from './retry-policy.ts';
 import type { RunEffect, RunEvent } from './run-events.ts';
 import { TaskSignals } from './task-signals.ts';
@@ -129,7 +129,7 @@ export class JobDriver {
         await this.#signals.run((signal) => this.#askChecksum(effect.object, signal));
         return;
       case 'discard':
-        this.#options.owners.discard(effect.to, effect.file);
+        await this.#signals.run((signal) => this.#discard(effect.to, effect.file, signal));
         return;
       case 'send':
         await this.#send(effect.to, effect.batch);
@@ -195,6 +195,21 @@ export class JobDriver {
         await this.#rest(attempt, signal);
       }
     }
+  }
+
+  async #discard(to: PeerId, file: DiscardedFile, signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      try {
+        await this.#options.owners.discard(to, file);
+        break;
+      } catch (thrown) {
+        const { code, message } = toRingloadError(thrown);
+        this.#options.logger.warn('a file is not forgotten', { to, code, reason: message });
+        if (attempt >= LIST_ATTEMPT_MAX_COUNT) break;
+        await this.#rest(attempt, signal);
+      }
+    }
+    this.#dispatch({ kind: 'discarded', path: file.path });
   }
 
   /** What the store cannot say it does not have: the load goes on without. */

@@ -39,6 +39,8 @@ export class JobRun implements RunView {
   /** The comparison of inventories that is under way. */
   #round: InventoryRound | undefined;
   readonly #tallies: Map<PeerId, PeerTally>;
+  /** Objects found not to match their checksums in this run, by path and version. */
+  readonly #corrupt = new Set<string>();
   readonly #incidents = new IncidentLog();
   #checkpointPending = false;
   #checkpointedMs = -Infinity;
@@ -148,6 +150,9 @@ export class JobRun implements RunView {
       case 'checksum':
         this.#pass.takeChecksum(event);
         return;
+      case 'discarded':
+        this.#pass.takeDiscarded(event.path);
+        return;
       case 'batch-taken':
         this.#pass.batchTaken(event.to, event);
         return;
@@ -231,6 +236,7 @@ export class JobRun implements RunView {
       askPeersFirst:
         this.#passNumber > 1 || ref.run > 1 || this.#placement.epoch !== this.#passEpoch,
       incidents: this.#incidents,
+      corrupt: this.#corrupt,
       emit: (effect) => {
         this.#emit(effect);
       },

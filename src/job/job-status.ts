@@ -44,7 +44,8 @@ export interface JobCounters {
   readonly copiedBytes: number;
   /** Files whose bytes, as they were fetched for this job, match the checksum of their object. */
   readonly checkedFiles: number;
-  /** Files fetched for this job of which the under store gave no checksum that could be compared. */
+  /** Files fetched for this job of which the under store gave no checksum that could be compared;
+   * composite ones of multipart uploads cannot. */
   readonly uncheckedFiles: number;
   readonly taskCount: number;
   readonly failedTaskCount: number;

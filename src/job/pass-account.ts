@@ -111,7 +111,8 @@ export class PassAccount {
 
   settleIfOver(file: FileRun): void {
     if (file.settled) return;
-    if (file.failure ? file.inflightCount > 0 : file.settledCount < file.unitCount) return;
+    const isOut = file.inflightCount > 0 || file.discardCount > 0;
+    if (file.failure ? isOut : file.settledCount < file.unitCount) return;
     if (!file.failure && !this.#options.isSound(file)) return;
     file.settled = true;
     this.#failing.delete(file);

@@ -40,6 +40,8 @@ export interface PassOptions {
   readonly firstTaskId: number;
   /** A segment may lie where nobody would look for it now: ask peers before the under store. */
   readonly askPeersFirst: boolean;
+  /** Objects that earlier passes found not to match their checksums; added to. */
+  readonly corrupt: Set<string>;
   readonly incidents: IncidentLog;
   readonly emit: (effect: RunEffect) => void;
   /** The job cannot succeed, whatever becomes of other files. */
@@ -54,6 +56,8 @@ export class Pass {
   readonly #toOpen = new Fifo<FileRun>();
   /** Files whose checksum the under store is asked for, by path. */
   readonly #asked = new Map<string, FileRun>();
+  /** Files that owners are told to forget, by path. */
+  readonly #discarding = new Map<string, FileRun>();
   #placement: Placement;
   #listed: string | undefined;
   #listing = false;
@@ -163,7 +167,9 @@ export class Pass {
     }
     const file = openFile(object, this.#unitCountOf(object));
     this.window.add(file);
-    this.#toOpen.push(file);
+    // Why not once more: nobody can tell by now which copies, if any, were forgotten.
+    if (this.#options.corrupt.has(nameOf(object))) this.#failFile(file, corruptError(file));
+    else this.#toOpen.push(file);
   }
 
   #unitCountOf({ sizeBytes }: UfsObject): number {
@@ -219,9 +225,9 @@ export class Pass {
     // The answers to its last tasks are waited for: none may come after what follows.
     if (file.inflightCount > 0) return false;
     if (file.isRefetched) {
+      this.#options.corrupt.add(nameOf(file.object));
       this.#discard(file);
-      const message = `${file.object.path} does not match its ${check.algorithm}, fetched twice`;
-      this.#failFile(file, { code: 'ufs_corrupt', message });
+      this.#failFile(file, corruptError(file));
     } else {
       file.isRefetched = true;
       check.reset();
@@ -237,10 +243,21 @@ export class Pass {
     const { path, version, sizeBytes } = file.object;
     const { segmentSizeBytes } = this.#options.spec;
     const discarded = { path, version, sizeBytes, segmentSizeBytes };
+    file.discardCount = file.held.size;
+    this.#discarding.set(path, file);
     for (const to of file.held.keys()) {
       this.#options.emit({ kind: 'discard', to, file: discarded });
     }
     file.held.clear();
+  }
+
+  takeDiscarded(path: string): void {
+    const file = this.#discarding.get(path);
+    if (!file) return;
+    file.discardCount -= 1;
+    if (file.discardCount > 0) return;
+    this.#discarding.delete(path);
+    this.#account.settleIfOver(file);
   }
 
   // --- assignment and answers ---
@@ -404,6 +421,15 @@ export class Pass {
 }
 
 const NO_REASON: WireError = { code: 'internal', message: 'the owner gave no reason' };
+
+function nameOf({ path, version }: UfsObject): string {
+  return `${version}\0${path}`;
+}
+
+function corruptError({ object, check }: FileRun): WireError {
+  const sum = check?.algorithm ?? 'checksum';
+  return { code: 'ufs_corrupt', message: `${object.path} does not match its ${sum}` };
+}
 
 function isSameObject(a: UfsObject, b: UfsObject): boolean {
   return a.version === b.version && a.sizeBytes === b.sizeBytes;

@@ -131,8 +131,8 @@ export interface OwnerTransport {
   /** @throws peer_unreachable, deadline_exceeded, stale_term, overloaded, … */
   sendBatch(to: PeerId, batch: TaskBatch): Promise<BatchAck>;
   inventory(to: PeerId, request: InventoryRequest): Promise<InventoryReply>;
-  /** Best effort: forget what does not match the checksum of its object. */
-  discard(to: PeerId, file: DiscardedFile): void;
+  /** Forget what does not match the checksum of its object. */
+  discard(to: PeerId, file: DiscardedFile): Promise<void>;
   /** Best effort: drop what is queued for that run of the job. */
   cancel(to: PeerId, pass: PassRef): void;
 }

@@ -21,6 +21,8 @@ export type RunEvent =
       readonly version: string;
       readonly found: ObjectChecksum | undefined;
     }
+  /** The owner has forgotten the file, or cannot be told. */
+  | { readonly kind: 'discarded'; readonly path: string }
   | {
       readonly kind: 'batch-taken';
       readonly to: PeerId;

@@ -4,6 +4,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Command } from '../cluster/commands.ts';
 import { isActiveState } from '../cluster/job-record.ts';
 import type { RingloadConfig } from '../config/schema.ts';
+import { sumOf } from '../data/io/extra-sum.ts';
 import { Coordinator } from '../job/coordinator.ts';
 import { Executor, type ExecutorLimits } from '../job/executor.ts';
 import type { FailureSink } from '../job/job-driver.ts';
@@ -112,6 +113,7 @@ function openExecutor(
     generation: local.identity.generation,
     currentTerm: () => consensus.status().term,
     endpointOf,
+    sumOf,
     runOf: (jobId) => {
       const record = state.current.jobs.get(jobId);
       return record && { run: record.run, active: isActiveState(record.state) };

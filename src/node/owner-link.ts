@@ -52,8 +52,9 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
         return null;
       }),
     );
-    this.#network.onMessage(DISCARD, (_from, payload) => {
-      executor.discard(payload as DiscardedFile).catch(() => undefined);
+    this.#network.onRequest(DISCARD, async (_from, payload) => {
+      await executor.discard(payload as DiscardedFile);
+      return null;
     });
     this.#network.onMessage(CANCEL, (_from, payload) => {
       executor.cancel(payload as PassRef);
@@ -71,9 +72,9 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
     return answer as Promise<InventoryReply>;
   }
 
-  discard(to: PeerId, file: DiscardedFile): void {
-    if (to === this.#self) void this.#executor?.discard(file).catch(() => undefined);
-    else this.#network.send(to, DISCARD, file);
+  async discard(to: PeerId, file: DiscardedFile): Promise<void> {
+    if (to === this.#self) await this.#local(this.#executor).discard(file);
+    else await this.#network.request(to, DISCARD, file, DEADLINE_MS);
   }
 
   cancel(to: PeerId, pass: PassRef): void {

@@ -51,7 +51,7 @@ function open() {
           : Promise.resolve({ windowTasks: 8, windowBytes: 1000 });
       },
       inventory: () => Promise.reject(new RingloadError('peer_unreachable', 'away')),
-      discard: () => undefined,
+      discard: () => Promise.resolve(),
       cancel: (_to, pass) => void cancelled.push(pass),
     },
     commit: async (command) => {

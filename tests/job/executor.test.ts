@@ -4,6 +4,7 @@ import { RingloadError, type ErrorCode } from '../../src/base/errors.ts';
 import { epoch, jobId, peerId, term } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
+import { sumOf } from '../../src/data/io/extra-sum.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
 import { Executor, type ExecutorLimits } from '../../src/job/executor.ts';
 import {
@@ -55,6 +56,7 @@ function open(limits: Partial<ExecutorLimits> = {}, store = newStore()) {
     generation: 5,
     currentTerm: () => term(world.term),
     endpointOf: (peer) => (peer === peerId('unknown') ? undefined : `http://${peer}`),
+    sumOf,
     runOf: () => world.run,
   });
   const results = (): TaskResult[] => frames.flatMap((frame) => frame.results);

@@ -1,5 +1,7 @@
 import test from 'ava';
+import { carrySum, formatSum } from '../../src/base/crc-combine.ts';
 import { peerId } from '../../src/base/ids.ts';
+import type { ObjectChecksum } from '../../src/ufs/under-store.ts';
 import { RunWorld, RUN_LIMITS, type WorldOptions } from './support/run-world.ts';
 
 const P = ['p1', 'p2', 'p3'].map(peerId);
@@ -244,6 +246,78 @@ test('job run: the record of the new version takes the place of the old one', as
   t.is(world.verdict?.state, 'SUCCEEDED');
   t.is((await world.owner('p1').catalog.get('s3://b/d/a'))?.version, 'v2');
   t.is(world.run.pass, 1, 'no further pass was needed');
+});
+
+/** The checksum of an object whose three segments have these sums. */
+function wholeOf(sums: readonly number[]): ObjectChecksum {
+  const [first = 0, second = 0, third = 0] = sums;
+  let whole = carrySum('crc32c', BigInt(first), 150) ^ carrySum('crc32c', BigInt(second), 50);
+  whole ^= BigInt(third);
+  return { algorithm: 'crc32c', value: formatSum('crc32c', whole) };
+}
+
+function checkedWorld(): RunWorld {
+  const world = storyWorld({ spec: { replicaCount: 2 } });
+  world.put('a', 250);
+  world.put('b', 50);
+  const [first] = world.objects;
+  if (first) world.objects[0] = { ...first, mayHaveChecksum: true };
+  world.crcOf = (_path, index) => 11 + index;
+  return world;
+}
+
+test('job run: a file is compared with the checksum of its object, and counted', async (t) => {
+  const world = checkedWorld();
+  world.checksums.set('s3://b/d/a', wholeOf([11, 12, 13]));
+  world.lead();
+  t.true(await world.finish());
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.is(counter(world, 'checkedFiles'), 1);
+  t.is(counter(world, 'uncheckedFiles'), 1);
+  t.is(world.fetchCountOf('a'), 1);
+});
+
+test('job run: a file that does not match is fetched once more, by all owners', async (t) => {
+  const world = checkedWorld();
+  world.checksums.set('s3://b/d/a', wholeOf([11, 12, 13]));
+  let isSpoilt = true;
+  world.crcOf = (path, index) => {
+    const isMeant = path.endsWith('/a') && index === 1 && isSpoilt;
+    if (isMeant) isSpoilt = false;
+    return isMeant ? 99 : 11 + index;
+  };
+  world.lead();
+  t.true(await world.finish());
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.is(world.verdict?.checkpoint.pass, 1);
+  t.is(counter(world, 'checkedFiles'), 1);
+  t.is(counter(world, 'loadedBytes'), 300);
+  for (let index = 0; index < 3; index += 1) t.is(world.fetchCountOf('a', index), 2);
+});
+
+test('job run: a file that does not match twice fails, and is forgotten before the verdict', async (t) => {
+  const world = checkedWorld();
+  world.checksums.set('s3://b/d/a', wholeOf([11, 12, 99]));
+  world.lead();
+  t.true(await world.finish());
+  t.is(world.verdict?.failure?.code, 'partially_failed');
+  t.is(world.verdict?.checkpoint.failures[0]?.code, 'ufs_corrupt');
+  t.is(world.verdict?.checkpoint.pass, 1);
+  t.is(counter(world, 'loadedFiles'), 1);
+  t.is(counter(world, 'failedBytes'), 250);
+  for (const name of ['p1', 'p2']) {
+    t.deepEqual([...world.owner(name).segments.keys()], ['s3://b/d/b@v1#0']);
+    t.is(await world.owner(name).catalog.get('s3://b/d/a'), undefined);
+  }
+});
+
+test('job run: what a store cannot tell the checksum of is loaded without', async (t) => {
+  const world = checkedWorld();
+  world.lead();
+  t.true(await world.finish());
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.is(counter(world, 'checkedFiles'), 0);
+  t.is(counter(world, 'uncheckedFiles'), 2);
 });
 
 test('job run: an inventory of an earlier pass proves nothing about this one', async (t) => {

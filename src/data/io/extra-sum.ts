@@ -25,3 +25,12 @@ export class ExtraSum {
     return formatSum(this.algorithm, value);
   }
 }
+
+export async function sumOf(
+  algorithm: CombinableSum,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<string> {
+  const sum = new ExtraSum(algorithm);
+  for await (const chunk of chunks) sum.update(chunk);
+  return sum.result();
+}

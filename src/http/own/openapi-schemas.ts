@@ -158,7 +158,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     counts(
       ...['listedFiles', 'loadedFiles', 'skippedFiles', 'failedFiles', 'filteredFiles'],
       ...['listedBytes', 'loadedBytes', 'skippedBytes', 'failedBytes', 'replicaBytes'],
-      ...['replicaFiles', 'ufsBytes', 'copiedBytes'],
+      ...['replicaFiles', 'ufsBytes', 'copiedBytes', 'checkedFiles', 'uncheckedFiles'],
       ...['taskCount', 'failedTaskCount', 'retriedTaskCount'],
     ),
   ),

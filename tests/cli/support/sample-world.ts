@@ -126,6 +126,8 @@ function doneJob() {
       replicaFiles: 1980,
       ufsBytes: 62.5 * MIB,
       copiedBytes: 62.5 * MIB,
+      checkedFiles: 980,
+      uncheckedFiles: 10,
       taskCount: 3000,
     },
     peers: [

@@ -20,6 +20,7 @@ import type { Placement } from '../../../src/job/placement.ts';
 import {
   leaseOf,
   METADATA_ONLY_INDEX,
+  type DiscardedFile,
   type Task,
   type TaskBatch,
   type TaskFile,
@@ -27,7 +28,7 @@ import {
 } from '../../../src/job/protocol.ts';
 import type { RunEffect, RunEvent } from '../../../src/job/run-events.ts';
 import { JOB_DEFAULTS, type JobSpec } from '../../../src/job/spec.ts';
-import type { UfsObject } from '../../../src/ufs/under-store.ts';
+import type { ObjectChecksum, UfsObject } from '../../../src/ufs/under-store.ts';
 
 export const SEGMENT_BYTES = 100;
 
@@ -60,7 +61,7 @@ export interface ModelOwner {
   reachable: boolean;
   onRing: boolean;
   /** Segment name to the job that loaded it. */
-  readonly segments: Map<string, { digest: bigint; loadedBy: string }>;
+  readonly segments: Map<string, { digest: bigint; crc: number; loadedBy: string }>;
   readonly leases: Map<string, Map<string, bigint>>;
   readonly catalog: MemoryFileCatalog;
   tally: { -readonly [K in keyof TallyCounts]: TallyCounts[K] };
@@ -99,6 +100,10 @@ export class RunWorld {
   order: (path: string, index: number) => readonly PeerId[] = (path, index) =>
     this.#hashed(path, index);
   fate: (owner: ModelOwner, task: Task, path: string) => TaskFate = () => undefined;
+  /** What the under store tells of whole objects, by path; only those are asked for. */
+  readonly checksums = new Map<string, ObjectChecksum>();
+  /** CRC32C of what was fetched of a segment. */
+  crcOf: (path: string, index: number) => number = () => 7;
   delayMs: (what: 'batch' | 'task' | 'result' | 'list') => number = () => 1;
   listFault: () => WireError | undefined = () => undefined;
   /** A batch the leader hears nothing of; `taken`: it was accepted all the same. */
@@ -279,6 +284,20 @@ export class RunWorld {
           this.give({ kind: 'stat', path: effect.path, found });
         });
         return;
+      case 'ask-checksum': {
+        const { path, version } = effect.object;
+        this.#later(run, this.delayMs('list'), () => {
+          this.give({ kind: 'checksum', path, version, found: this.checksums.get(path) });
+        });
+        return;
+      }
+      case 'discard':
+        this.trace.push(`${effect.to}: discard ${effect.file.path.slice('s3://b/d/'.length)}`);
+        this.#later(run, this.delayMs('batch'), () => {
+          this.#discard(effect.to, effect.file);
+          this.give({ kind: 'discarded', path: effect.file.path });
+        });
+        return;
       case 'send':
         this.#send(run, effect.to, effect.batch);
         return;
@@ -368,6 +387,7 @@ export class RunWorld {
       return { id: task.id, status: 'loaded', ...this.#putRecord(owner, batch, file) };
     }
     const name = segmentName(file, task.index);
+    if (file.isRefetched === true) owner.segments.delete(name);
     for (let tries = 0; !owner.segments.has(name) && tries < 3; tries += 1) {
       const running = owner.fills.get(name);
       if (running) {
@@ -390,8 +410,19 @@ export class RunWorld {
     if (!leased) owner.leases.set(lease, (leased = new Map()));
     leased.set(name, segment.digest);
     const status = segment.loadedBy === batch.jobId ? 'loaded' : 'resident';
-    const told = task.record ? this.#putRecord(owner, batch, file) : {};
+    const told = {
+      ...(task.record && this.#putRecord(owner, batch, file)),
+      ...(file.sum !== undefined && { sum: segment.crc.toString(16).padStart(8, '0') }),
+    };
     return { id: task.id, status, digest: formatDigest(segment.digest), ...told };
+  }
+
+  #discard(to: PeerId, { path, version, sizeBytes }: DiscardedFile): void {
+    const owner = this.owners.get(to);
+    for (let index = 0; index * SEGMENT_BYTES < sizeBytes; index += 1) {
+      owner?.segments.delete(segmentName({ path, version }, index));
+    }
+    void owner?.catalog.delete(path);
   }
 
   #putRecord(owner: ModelOwner, batch: TaskBatch, file: TaskFile): { recordDigest: string } {
@@ -428,8 +459,9 @@ export class RunWorld {
     owner.tally.storedBytes += task.length;
     const { path, version } = file;
     const key = { path, version, segmentSizeBytes: SEGMENT_BYTES, index: task.index };
-    const digest = segmentDigest(key, task.length, 7);
-    owner.segments.set(name, { digest, loadedBy: batch.jobId });
+    const crc = source?.segments.get(name)?.crc ?? this.crcOf(path, task.index);
+    const digest = segmentDigest(key, task.length, crc);
+    owner.segments.set(name, { digest, crc, loadedBy: batch.jobId });
     return undefined;
   }
 

@@ -362,10 +362,8 @@ export class SimCluster {
           this.#request(from, peerOf(to), (peer) => peer.executor.accept(from, copy(batch))),
         inventory: (to, pass) =>
           this.#request(from, peerOf(to), (peer) => peer.executor.inventory(pass)),
-        discard: (to, file) => {
-          const peer = peerOf(to);
-          if (!this.#isLost() && peer?.alive) void peer.executor.discard(file);
-        },
+        discard: (to, file) =>
+          this.#request(from, peerOf(to), (peer) => peer.executor.discard(copy(file))),
         cancel: (to, pass) => {
           const peer = peerOf(to);
           if (!this.#isLost() && peer?.alive) peer.executor.cancel(pass);

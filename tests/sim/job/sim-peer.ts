@@ -13,6 +13,7 @@ import type { Command } from '../../../src/cluster/commands.ts';
 import { isActiveState } from '../../../src/cluster/job-record.ts';
 import type { DataPlane, FillCommand, FillResult } from '../../../src/data/data-plane.ts';
 import { Checksummer } from '../../../src/data/io/checksummer.ts';
+import { sumOf } from '../../../src/data/io/extra-sum.ts';
 import { SegmentLoader } from '../../../src/data/segment-loader.ts';
 import { Coordinator } from '../../../src/job/coordinator.ts';
 import { Executor, type ExecutorLimits } from '../../../src/job/executor.ts';
@@ -87,6 +88,7 @@ export class SimPeer {
       generation: this.generation,
       currentTerm: this.#options.term,
       endpointOf,
+      sumOf,
       runOf: (jobId) => {
         const record = this.seen.jobs.get(jobId);
         return record && { run: record.run, active: isActiveState(record.state) };

@@ -436,7 +436,7 @@ for (const way of WAYS) {
 }
 
 test.serial(
-  's3 read: a checksum that does not match is ufs_bad_response before the last byte',
+  's3 read: a checksum that does not match is ufs_corrupt before the last byte',
   async (t) => {
     await using fixture = await S3Fixture.open({ [KEY]: SIZE });
     const object = await fixture.stat(KEY);
@@ -449,7 +449,7 @@ test.serial(
       }
     })();
     const error = await failureOf(reading);
-    t.is(error.code, 'ufs_bad_response');
+    t.is(error.code, 'ufs_corrupt');
     t.regex(error.message, /crc32/);
     t.true(receivedBytes < SIZE);
   },
@@ -467,7 +467,7 @@ for (const [where, at] of [
       const object = await fixture.stat(KEY);
       const flip = { kind: 'flip', at } as const;
       fixture.origin.script({ operation: 'get', action: { ...flip, checksum: right.value } });
-      t.is((await failureOf(fixture.read(object))).code, 'ufs_bad_response');
+      t.is((await failureOf(fixture.read(object))).code, 'ufs_corrupt');
       // Without one nobody can tell: what was received is what is pinned from then on.
       fixture.origin.script({ operation: 'get', action: flip });
       const received = await fixture.read(object);
