@@ -149,6 +149,7 @@ export class SimUfs {
         return this.#now.stat(path, signal);
       },
       readRange: (range, signal) => this.#read(peer, life, range, signal),
+      checksum: () => Promise.resolve(undefined),
       close: () => Promise.resolve(),
     };
     return {
