@@ -56,3 +56,5 @@ if (ledger.failures.length > 0) {
   await rm(folder, { recursive: true });
 }
 console.log(`${ledger.passedCount} passed, ${ledger.failures.length} failed`);
+// Why: whatever a fault left open in this process must not keep the run from ending.
+process.exit();
