@@ -45,6 +45,8 @@ export interface StageOptions extends Omit<ClusterOptions, 'mounts'> {
   readonly moreMounts?: readonly string[];
   /** Further mounts as `--mount` takes them, given the origin's endpoint. */
   readonly mountsAt?: (endpoint: string) => readonly string[];
+  /** Where the origin listens. Default 127.0.0.1. */
+  readonly originHost?: string;
 }
 
 export interface FileSet {
@@ -65,8 +67,8 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(options: StageOptions = {}): Promise<Stage> {
-    const origin = await FaultyOrigin.start();
-    const { moreMounts = [], mountsAt = () => [], env = {}, ...rest } = options;
+    const { moreMounts = [], mountsAt = () => [], env = {}, originHost, ...rest } = options;
+    const origin = await FaultyOrigin.start(undefined, undefined, originHost);
     const mounts = [
       ...[FaultyOrigin.BUCKET, ...moreMounts].map(
         (bucket) => `s3://${bucket},endpoint=${origin.endpoint},credentials=anonymous`,

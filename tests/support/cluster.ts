@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import type { JobState, JobStatus } from '../../src/job/job-status.ts';
 import { freePort } from './free-port.ts';
 import { PeerFailpoints } from './peer-failpoints.ts';
-import { Peer } from './peer-process.ts';
+import { Peer, type PeerPlace } from './peer-process.ts';
 import type { SubmitRequest } from './peer-api.ts';
 import { ownerOfPort } from './socket-owner.ts';
 import { type Direction, type Faults, type ProxyConnection, TcpProxy } from './tcp-proxy.ts';
@@ -53,6 +53,8 @@ export interface ClusterOptions {
   readonly moreCacheDirs?: (index: number) => readonly string[];
   /** Put a fault proxy in front of every peer. Default false. */
   readonly proxied?: boolean;
+  /** Where the peers run, by index. Default: all on 127.0.0.1. */
+  readonly places?: readonly PeerPlace[];
   /** Let {@link Peer.failpoints} give orders. Default false. */
   readonly failpoints?: boolean;
   /** Told of every line that a peer prints, with the peer's index. */
@@ -120,6 +122,7 @@ export class Cluster implements AsyncDisposable {
     await mkdir(dataDir);
     const advertiseHost = this.#options.proxied ? `127.0.1.${index + 1}` : undefined;
     const failpoints = this.#options.failpoints && new PeerFailpoints(`${dataDir}.failpoints`);
+    const place = this.#options.places?.[index];
     const armed = failpoints && { RINGLOAD_FAILPOINTS: failpoints.setting };
     const settings = { ...FAST_TIMERS, ...armed, ...env, ...this.#options.envOf?.(index) };
     const peer = new Peer({
@@ -132,6 +135,7 @@ export class Cluster implements AsyncDisposable {
           onLine(index, line);
         },
       }),
+      ...(place && { place }),
       restPort: await freePort(),
       dataPort: await freePort(),
       ...(advertiseHost !== undefined && { advertiseHost }),

@@ -110,11 +110,17 @@ export class FaultyOrigin implements AsyncDisposable {
     this.#random = new SeededRandom(seed);
   }
 
-  static async start(objects = new ObjectSet(), seed = 1): Promise<FaultyOrigin> {
+  /** @param host address to listen on. Default 127.0.0.1. */
+  static async start(
+    objects = new ObjectSet(),
+    seed = 1,
+    host = '127.0.0.1',
+  ): Promise<FaultyOrigin> {
     const origin = new FaultyOrigin(objects, seed);
     origin.#store = await startSampleStore({
       bucket: FaultyOrigin.BUCKET,
       objects,
+      host,
       intercept: origin.#intercept,
       checksums: (object) => origin.#checksumsOf(object),
     });

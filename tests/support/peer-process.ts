@@ -5,6 +5,14 @@ import { PeerApi } from './peer-api.ts';
 import type { PeerFailpoints } from './peer-failpoints.ts';
 import { waitFor } from './wait-for.ts';
 
+/** Where a peer runs, when not on this host's loopback. */
+export interface PeerPlace {
+  /** Address that it listens on and is reached at. */
+  readonly host: string;
+  /** What its command begins with, such as `ip netns exec NAME`. */
+  readonly prefix: readonly string[];
+}
+
 export interface PeerOptions {
   /** 0 for the first peer of a cluster. */
   readonly index: number;
@@ -14,7 +22,8 @@ export interface PeerOptions {
   readonly failpoints?: PeerFailpoints;
   readonly restPort: number;
   readonly dataPort: number;
-  /** Told to the other peers in place of 127.0.0.1. */
+  readonly place?: PeerPlace;
+  /** Told to the other peers in place of the address it listens on. */
   readonly advertiseHost?: string;
   /** `host:port` of members; empty for the peer that founds the cluster. */
   readonly join: readonly string[];
@@ -40,7 +49,12 @@ export class Peer {
     this.#options = options;
     this.index = options.index;
     this.dataDir = options.dataDir;
-    this.api = new PeerApi(`http://127.0.0.1:${options.restPort}`);
+    this.api = new PeerApi(`http://${this.host}:${options.restPort}`);
+  }
+
+  /** Address that it listens on. */
+  get host(): string {
+    return this.#options.place?.host ?? '127.0.0.1';
   }
 
   get restUrl(): string {
@@ -57,7 +71,7 @@ export class Peer {
 
   /** `host:port` by which other peers reach this one. */
   get advertisedAddress(): string {
-    return `${this.#options.advertiseHost ?? '127.0.0.1'}:${this.#options.restPort}`;
+    return `${this.#options.advertiseHost ?? this.host}:${this.#options.restPort}`;
   }
 
   /** 0 before the first start. */
@@ -99,16 +113,19 @@ export class Peer {
   /** Starts the process; {@link waitReady} tells when it serves. */
   async start(): Promise<void> {
     if (this.running) throw new Error(`peer ${this.index} runs already`);
-    const { program, advertiseHost, join: members, mounts, args, env } = this.#options;
+    const { program, advertiseHost, join: members, mounts, args, env, place } = this.#options;
+    const [command, ...prefix] = [...(place?.prefix ?? []), process.execPath];
     this.#paused = false;
     this.#serves = false;
     this.#disturbanceCount++;
     if (this.#child) this.#formerLogs = `${this.logs()}\n--- started again ---\n`;
     this.#child = await Child.start({
-      command: process.execPath,
+      command,
       args: [
+        ...prefix,
         ...['--enable-source-maps', program, 'serve'],
         ...['--data-dir', this.dataDir],
+        ...(place ? ['--host', place.host] : []),
         ...['--rest-port', String(this.restPort), '--data-port', String(this.dataPort)],
         ...(advertiseHost === undefined ? [] : ['--advertise-host', advertiseHost]),
         ...members.flatMap((member) => ['--join', member]),
