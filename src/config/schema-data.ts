@@ -257,16 +257,4 @@ export const load = z.strictObject({
     min: MINUTE_MS,
     max: 366 * DAY_MS,
   }),
-  jobRetentionMaxCount: integer({
-    description: 'Most finished jobs that stay listed; the oldest go first.',
-    default: 1_000,
-    min: 1,
-    max: 100_000,
-  }),
-  progressHistoryMaxCount: integer({
-    description: 'Most progress events of a job that a client may ask for again.',
-    default: 1_000,
-    min: 1,
-    max: 100_000,
-  }),
 });
