@@ -69,8 +69,8 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'owner: what is acknowledged is not leased',
     breaks: 'S3',
     file: 'job/executor.ts',
-    find: 'if (this.#options.store.lease(key, leaseOf(order.pass))) return outcome.segment;',
-    replace: 'return outcome.segment;',
+    find: 'if (this.#options.store.lease(key, leaseOf(order.pass))) return outcome;',
+    replace: 'return outcome;',
     tests: ['job/executor.test.js', 'sim/job/job-sim.test.js'],
   },
   {
@@ -117,8 +117,8 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'leader: an inventory that differs is taken for equal',
     breaks: 'S3',
     file: 'job/inventory-round.ts',
-    find: 'if (segmentCount !== expected.segmentCount || digest !== expected.digest) return expected;',
-    replace: 'if (segmentCount !== expected.segmentCount) return expected;',
+    find: '      inventory.digest === expected.digest &&\n',
+    replace: '',
     tests: ['job/job-run.test.js', 'job/job-run.property.test.js'],
   },
   {
@@ -166,8 +166,8 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'cache: the identity of a segment leaves its version out',
     breaks: 'S1 S3',
     file: 'cache/digest.ts',
-    find: '    .update(version)\n',
-    replace: '',
+    find: '    .update(version)\n    .update(`\\0${key.segmentSizeBytes}',
+    replace: '    .update(`\\0${key.segmentSizeBytes}',
     tests: ['cache/digest.test.js'],
   },
   {
