@@ -1,6 +1,9 @@
 /** Real processes on real sockets: two files at a time (they mostly wait), generous deadlines. */
 export default {
-  files: ['build/tests/fault/**/*.test.js'],
+  files: [
+    'build/tests/fault/**/*.test.js',
+    '!build/tests/fault/{failpoint,fencing,membership-load,resume}.test.js',
+  ],
   timeout: '3m',
   concurrency: 2,
   workerThreads: false,
