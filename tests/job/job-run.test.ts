@@ -393,6 +393,20 @@ test('job run: a changed object is loaded as what it is now, and counted once', 
   t.is(counter(world, 'replicaFiles'), 2);
 });
 
+test('job run: a new leader begins before what was listed and is not settled', async (t) => {
+  const world = storyWorld({ spec: { replicaCount: 1 } });
+  for (let n = 0; n < 12; n += 1) world.put(`f${String(n).padStart(2, '0')}`, 50);
+  world.delayMs = (what) => (what === 'task' ? 2000 : 1);
+  world.lead();
+  await world.advance(700);
+  t.truthy(world.checkpoint);
+  world.lead();
+  t.true(await world.finish());
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.is(counter(world, 'listedFiles'), 12);
+  t.is(counter(world, 'loadedFiles'), 12);
+});
+
 test('job run: a changed object of the same size is another object', async (t) => {
   const world = storyWorld({ spec: { replicaCount: 2 } });
   world.put('a', 350);
