@@ -2,6 +2,7 @@
 export default {
   files: [
     'build/tests/long/**/*.test.js',
+    'build/tests/extended/netns-*.test.js',
     'build/tests/fault/{failpoint,fencing,membership-load,resume}.test.js',
   ],
   timeout: '10m',
