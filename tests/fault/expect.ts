@@ -73,6 +73,32 @@ export async function expectResident(
   files: Pick<FileSet, 'keys'>,
   replicaCount: number,
 ): Promise<void> {
+  await expectPlaced(t, stage, files.keys, ({ owners, residentOn }, live) => {
+    const holders = owners.filter((owner) => live.has(owner) && residentOn.includes(owner));
+    return holders.length === replicaCount;
+  });
+}
+
+/** Every segment of every file lies on R live peers, whether the ring of now wants it there or not. */
+export async function expectCopies(
+  t: Asserts,
+  stage: Stage,
+  keys: readonly string[],
+  replicaCount: number,
+): Promise<void> {
+  await expectPlaced(t, stage, keys, ({ residentOn }, live) => {
+    return residentOn.filter((peer) => live.has(peer)).length >= replicaCount;
+  });
+}
+
+type Segment = FilePlacement['segments'][number];
+
+async function expectPlaced(
+  t: Asserts,
+  stage: Stage,
+  keys: readonly string[],
+  isPlaced: (segment: Segment, live: ReadonlySet<string>) => boolean,
+): Promise<void> {
   const { runningPeers } = stage.cluster;
   const selves = await Promise.all(runningPeers.map(({ api }) => api.self()));
   const live = new Set(selves.map(({ id }) => id));
@@ -85,43 +111,18 @@ export async function expectResident(
       },
       `peer ${String(reader.index)} to hear from everybody what they hold of ${key}`,
     );
-  await inTurns(files.keys, 8, async (key, position) => {
+  await inTurns(keys, 8, async (key, position) => {
     const reader = runningPeers[position % runningPeers.length];
     const placed = reader && (await everybodyAsked(reader, key));
-    for (const { index, owners, residentOn } of placed?.segments ?? []) {
-      const holders = owners.filter((owner) => live.has(owner) && residentOn.includes(owner));
-      if (holders.length === replicaCount) continue;
+    for (const segment of placed?.segments ?? []) {
+      if (isPlaced(segment, live)) continue;
+      const { index, owners, residentOn } = segment;
       missing.push(
         `${key} segment ${index}: owners ${owners.join(' ')}, on ${residentOn.join(' ')}`,
       );
     }
     const count = placed?.segments.length ?? 0;
     const sizeBytes = stage.origin.objects.find(key)?.sizeBytes ?? 0;
-    if (count !== Math.ceil(sizeBytes / SEGMENT_BYTES)) missing.push(`${key}: ${count} segments`);
-  });
-  t.deepEqual(missing, [], stage.cluster.logs());
-}
-
-/** Every segment of every file lies on R live peers, whether the ring of now wants it there or not. */
-export async function expectCopies(
-  t: Asserts,
-  stage: Stage,
-  keys: readonly string[],
-  replicaCount: number,
-): Promise<void> {
-  const { runningPeers } = stage.cluster;
-  const live = new Set(
-    await Promise.all(runningPeers.map(async ({ api }) => (await api.self()).id)),
-  );
-  const missing: string[] = [];
-  await inTurns(keys, 8, async (key, position) => {
-    const placed = await runningPeers[position % runningPeers.length]?.api.placement(pathOf(key));
-    for (const { index, residentOn } of placed?.segments ?? []) {
-      const count = residentOn.filter((peer) => live.has(peer)).length;
-      if (count < replicaCount) missing.push(`${key} segment ${index} on ${residentOn.join(' ')}`);
-    }
-    const sizeBytes = stage.origin.objects.find(key)?.sizeBytes ?? 0;
-    const count = placed?.segments.length ?? 0;
     if (count !== Math.ceil(sizeBytes / SEGMENT_BYTES)) missing.push(`${key}: ${count} segments`);
   });
   t.deepEqual(missing, [], stage.cluster.logs());

@@ -83,7 +83,7 @@ class Matrix {
       const restart = this.#cellCount++ % 2 === 0 ? 'at once' : 'after the jobs';
       const { died, hits } = await play(asserts, this.#stage, { row, nth, restart });
       if (died) return { text: `${nth} of ${count}`, passed: true };
-      count = hits.get(row.point) ?? 0;
+      count = Math.min(count - 1, hits.get(row.point) ?? 0);
     }
     return { text: count === 0 ? 'NEVER HIT' : 'MISSED', passed: false };
   }
@@ -104,7 +104,7 @@ const isWanted = ({ point }: CrashRow): boolean => point.startsWith(values.only)
 const onLeader = new Matrix(() => Stage.open(CRASH_STAGE));
 const onOwner = new Matrix(async () => {
   const stage = await Stage.open(CRASH_STAGE);
-  await fillCaches(stage);
+  await fillCaches(asserts, stage);
   return stage;
 });
 const startMs = performance.now();

@@ -14,6 +14,7 @@ import {
 } from './expect.ts';
 import type { CrashRow } from './failpoint-rows.ts';
 import { Load } from './load.ts';
+import { waitForRoles } from './members.ts';
 import { type FileSet, SEGMENT_BYTES, type Stage, type StageOptions } from './stage.ts';
 
 /** Jobs of one story, so that what happens once in a job has a first, middle and last time. */
@@ -54,6 +55,8 @@ export interface Played {
 
 export async function play(t: Asserts, stage: Stage, crash: Crash): Promise<Played> {
   await stage.restore();
+  // Of two voters none may die, whatever the crash.
+  await waitForRoles(stage, ['voter', 'voter', 'voter']);
   const victim = await victimOf(stage, crash.row);
   const story = new CrashStory(t, stage, crash, victim);
   try {
@@ -63,10 +66,11 @@ export async function play(t: Asserts, stage: Stage, crash: Crash): Promise<Play
   }
 }
 
-/** Fills every cache, so that whatever comes next evicts. */
-export async function fillCaches(stage: Stage): Promise<void> {
+/** Fills every cache with what was read since, so that whatever comes next evicts and moves. */
+export async function fillCaches(t: Asserts, stage: Stage): Promise<void> {
   const data = stage.addFiles({ count: 36, sizeBytes: 16 * SEGMENT_BYTES });
   await (await stage.load(data)).succeeds();
+  await expectBytes(t, stage, data.keys);
 }
 
 async function victimOf(stage: Stage, { role }: CrashRow): Promise<Peer> {
