@@ -85,7 +85,7 @@ export async function formCluster(options: FormOptions): Promise<ClusterParts> {
   const self = local.identity.peerId;
   const told = { book: new AddressBook(self, []) };
   const { network, announcement } = await ground.openLinks(linkRules(local, state, told));
-  answerAlive(network);
+  answerAlive(network, (id) => state.current.members.get(id)?.state === 'left');
   const known = local.identity.membership;
   if (known) await checkSameCluster(network, joinAddresses, known.clusterId);
   const membership = known ?? (await enter(options, network, announcement, told));

@@ -74,7 +74,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     restAddress: announcement.address,
     dataEndpoint: announcement.dataEndpoint,
     failed: Promise.race([consensus.failed, announcer.overtaken, cluster.twins.found]),
-    removed: removalOf(local.identity.peerId, state),
+    removed: Promise.race([removalOf(local.identity.peerId, state), cluster.twins.left]),
     stop: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),
   };

@@ -1,11 +1,12 @@
 /**
- * Finds out whether another process runs under this peer's id: a data directory was copied, and
- * both copies were started.
+ * Finds out what the members say of this peer while they do not link to it: that it was removed, or
+ * that another process runs under its id, because a data directory was copied and both were started.
  *
  * The other members can tell: they have a live link to that id, and it is not this process. A start
  * asks them before it links to anybody, because a later start would be taken for the same peer
  * come back, and displace the one that runs. A peer that runs asks those who do not link to it any
- * more: the other one may have come while this one was cut off.
+ * more: the other one may have come while this one was cut off, or it was removed meanwhile, and
+ * nobody would ever tell it, for links are for members.
  *
  * A link may outlive its process by the time after which silence ends it (a power cut closes
  * nothing), so only what lasts longer is a twin.
@@ -22,13 +23,15 @@ const WATCH_MS = 2000;
 
 interface AliveReply {
   readonly alive: boolean;
+  /** The peer has left the cluster for good. */
+  readonly left: boolean;
 }
 
 /** Answers whether the id that asks has a live link to this peer. */
-export function answerAlive(network: PeerNetwork): void {
+export function answerAlive(network: PeerNetwork, hasLeft: (id: PeerId) => boolean): void {
   network.onRequest(ALIVE, (from): Promise<AliveReply> => {
     const link = network.links().find(({ peerId }) => peerId === from);
-    return Promise.resolve({ alive: link?.connected === true });
+    return Promise.resolve({ alive: link?.connected === true, left: hasLeft(from) });
   });
 }
 
@@ -49,7 +52,7 @@ export interface TwinOptions {
 export async function refuseTwin(options: TwinOptions, signal: AbortSignal): Promise<void> {
   const { self, clock } = options;
   const untilMs = clock.nowMs() + patienceMs(options);
-  while (await isAliveElsewhere(options)) {
+  while ((await askUnlinked(options)).some(({ alive }) => alive)) {
     if (clock.nowMs() >= untilMs) throw twinError(self);
     await sleep(clock, POLL_MS, signal);
   }
@@ -66,6 +69,13 @@ export class TwinWatch {
   /** Resolves when another process is this peer: this one must end. */
   readonly found = new Promise<RingloadError>((resolve) => {
     this.#find = resolve;
+  });
+
+  #leave: () => void = () => undefined;
+
+  /** Resolves when the cluster has removed this peer. */
+  readonly left = new Promise<void>((resolve) => {
+    this.#leave = resolve;
   });
 
   constructor(options: TwinOptions) {
@@ -89,7 +99,9 @@ export class TwinWatch {
 
   async #look(): Promise<void> {
     const { clock, self } = this.#options;
-    if (!(await isAliveElsewhere(this.#options))) {
+    const replies = await askUnlinked(this.#options);
+    if (replies.some(({ left }) => left)) this.#leave();
+    if (!replies.some(({ alive }) => alive)) {
       this.#sinceMs = undefined;
       return;
     }
@@ -103,18 +115,16 @@ function patienceMs({ linkTimeoutMs }: TwinOptions): number {
   return 2 * linkTimeoutMs + WATCH_MS;
 }
 
-/** Whether somebody to whom this process has no link has one to this id. */
-async function isAliveElsewhere({ network, others }: TwinOptions): Promise<boolean> {
+/** What those say to whom this process has no link; who cannot be asked says nothing. */
+async function askUnlinked({ network, others }: TwinOptions): Promise<AliveReply[]> {
   const linked = network.links().filter(({ connected }) => connected);
   const unlinked = others().filter(({ id }) => !linked.some(({ peerId }) => peerId === id));
   const replies = await Promise.all(
-    unlinked.map(async ({ address }) => {
-      // Why not an error: who cannot be asked, or does not know the question, says nothing.
-      const reply = await network.requestAt(address, ALIVE, null, DEADLINE_MS).catch(() => null);
-      return (reply as AliveReply | null)?.alive === true;
-    }),
+    unlinked.map(({ address }) =>
+      network.requestAt(address, ALIVE, null, DEADLINE_MS).catch(() => null),
+    ),
   );
-  return replies.includes(true);
+  return replies.filter((reply): reply is AliveReply => reply !== null);
 }
 
 function twinError(self: PeerId): RingloadError {

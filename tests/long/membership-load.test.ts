@@ -163,3 +163,24 @@ test.serial(
     await load.succeeds();
   },
 );
+
+test.serial(
+  'membership: a peer that was removed while it heard nothing ends all the same',
+  async (t) => {
+    await using stage = await Stage.open({ peers: 3 });
+    await waitForRoles(stage, ['voter', 'voter', 'voter']);
+    const removed = await followerOf(stage);
+    const id = await memberIdOf(removed);
+    const other = stage.cluster.peers.find((peer) => peer !== removed);
+    removed.pause();
+    // Its links are closed by then: what is decided from now on does not reach it.
+    await stage.cluster.waitFor(async () => {
+      const { members } = await currentView(stage);
+      return members.some((member) => member.id === id && member.state === 'down');
+    }, 'the paused peer to be taken for dead');
+    await other?.api.removeMember(id, true);
+    removed.resume();
+    await stage.cluster.waitFor(() => !removed.running, 'the removed peer to end', 60_000);
+    t.deepEqual(await removed.stop(), { code: 0, signal: null }, removed.logs());
+  },
+);
