@@ -6,10 +6,11 @@
  */
 import { sha256 } from '../support/faulty-origin.ts';
 import type { Peer } from '../support/peer-process.ts';
-import type { FilePlacement } from '../../src/http/services.ts';
 import type { JobStatus } from '../../src/job/job-status.ts';
+import { expectHeld } from './held.ts';
 import type { Load } from './load.ts';
-import { SEGMENT_BYTES, type FileSet, type Stage } from './stage.ts';
+
+import { SEGMENT_BYTES, type Stage } from './stage.ts';
 
 /** What is needed to say what must hold: ava's `t`, or one that throws, outside of it. */
 export interface Asserts {
@@ -27,7 +28,7 @@ export interface Expected {
   readonly readers?: readonly Peer[];
 }
 
-/** SUCCEEDED, and true: counted exactly, resident on R live peers, readable without the origin. */
+/** SUCCEEDED, and true: counted exactly, held by R live owners, readable without the origin. */
 export async function expectLoaded(
   t: Asserts,
   load: Load,
@@ -37,7 +38,7 @@ export async function expectLoaded(
   t.is(status.state, 'SUCCEEDED');
   t.truthy(status.digest);
   expectExactAccounting(t, load, status);
-  await expectResident(t, load.stage, load.files, load.replicaCount);
+  await expectHeld(t, load, status);
   await expectBytesFromCache(t, load.stage, load.files.keys, expected.readers);
   return status;
 }
@@ -64,68 +65,6 @@ export function expectExactAccounting(
   t.is(settledBytes, counters.listedBytes, context);
   const wholeBytes = sum(keys.filter((key) => !failed.has(key)).map((key) => sizeOf(load, key)));
   t.is(counters.loadedBytes + counters.skippedBytes, wholeBytes, context);
-}
-
-/** Every segment of every file lies on its owners, and these are R live peers. */
-export async function expectResident(
-  t: Asserts,
-  stage: Stage,
-  files: Pick<FileSet, 'keys'>,
-  replicaCount: number,
-): Promise<void> {
-  await expectPlaced(t, stage, files.keys, ({ owners, residentOn }, live) => {
-    const holders = owners.filter((owner) => live.has(owner) && residentOn.includes(owner));
-    return holders.length === replicaCount;
-  });
-}
-
-/** Every segment of every file lies on R live peers, whether the ring of now wants it there or not. */
-export async function expectCopies(
-  t: Asserts,
-  stage: Stage,
-  keys: readonly string[],
-  replicaCount: number,
-): Promise<void> {
-  await expectPlaced(t, stage, keys, ({ residentOn }, live) => {
-    return residentOn.filter((peer) => live.has(peer)).length >= replicaCount;
-  });
-}
-
-type Segment = FilePlacement['segments'][number];
-
-async function expectPlaced(
-  t: Asserts,
-  stage: Stage,
-  keys: readonly string[],
-  isPlaced: (segment: Segment, live: ReadonlySet<string>) => boolean,
-): Promise<void> {
-  const { runningPeers } = stage.cluster;
-  const selves = await Promise.all(runningPeers.map(({ api }) => api.self()));
-  const live = new Set(selves.map(({ id }) => id));
-  const missing: string[] = [];
-  const everybodyAsked = async (reader: Peer, key: string): Promise<FilePlacement> =>
-    stage.cluster.waitFor(
-      async () => {
-        const placed = await reader.api.placement(pathOf(key));
-        return placed.unanswered.some((peer) => live.has(peer)) ? undefined : placed;
-      },
-      `peer ${String(reader.index)} to hear from everybody what they hold of ${key}`,
-    );
-  await inTurns(keys, 8, async (key, position) => {
-    const reader = runningPeers[position % runningPeers.length];
-    const placed = reader && (await everybodyAsked(reader, key));
-    for (const segment of placed?.segments ?? []) {
-      if (isPlaced(segment, live)) continue;
-      const { index, owners, residentOn } = segment;
-      missing.push(
-        `${key} segment ${index}: owners ${owners.join(' ')}, on ${residentOn.join(' ')}`,
-      );
-    }
-    const count = placed?.segments.length ?? 0;
-    const sizeBytes = stage.origin.objects.find(key)?.sizeBytes ?? 0;
-    if (count !== Math.ceil(sizeBytes / SEGMENT_BYTES)) missing.push(`${key}: ${count} segments`);
-  });
-  t.deepEqual(missing, [], stage.cluster.logs());
 }
 
 /** Right bytes from every peer in turn, and not one request to the origin for them. */

@@ -1,18 +1,24 @@
 /**
  * `npm run failpoints`: every crash point at its first, a middle and its last hit, in real
- * processes. Prints a table, and fails when a promise was broken or a point was never reached.
+ * processes. Prints a table with all hits of each point, and fails when a promise was broken or a
+ * point was never reached.
  *
  *   npm run failpoints -- --only job.batch    rows whose point begins so
+ *   npm run failpoints -- --hits first        first hits only
+ *   npm run failpoints -- --lanes 2           clusters that play beside each other; default 4
  */
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import type { Asserts } from './expect.ts';
-import { type CrashRow, LEADER_ROWS, OWNER_ROWS, type Story, uncovered } from './failpoint-rows.ts';
-import { CRASH_STAGE, fillCaches, play } from './failpoint-story.ts';
+import { type CrashRow, LEADER_ROWS, OWNER_ROWS, uncovered } from './failpoint-rows.ts';
+import { CRASH_STAGE, fillCaches, FULL_STAGE, type Played, play } from './failpoint-story.ts';
 import { Stage } from './stage.ts';
 
 /** Hits differ a little from run to run: the last one of one run may not come in the next. */
-const ATTEMPT_MAX_COUNT = 4;
+const ATTEMPT_MAX_COUNT = 6;
+
+const WHICH = ['first', 'middle', 'last'] as const;
+type Which = (typeof WHICH)[number];
 
 const asserts: Asserts = {
   is: (actual, expected, message) => assert.equal(actual, expected, message),
@@ -27,30 +33,49 @@ interface Cell {
   readonly passed: boolean;
 }
 
-class Matrix {
+/** Plays rows one after the other, each with the cluster that the row before left behind. */
+class Lane {
   readonly #open: () => Promise<Stage>;
+  readonly #hits: readonly Which[];
   #stage: Stage | undefined;
-  readonly #counts = new Map<Story, ReadonlyMap<string, number>>();
+  /** Hits of all points in a story in which nobody dies, by role and story. */
+  readonly #counts = new Map<string, ReadonlyMap<string, number>>();
   /** Alternates, so that each point is met with both ways of coming back. */
   #cellCount = 0;
   failedCount = 0;
   passedCount = 0;
 
-  constructor(open: () => Promise<Stage>) {
+  constructor(open: () => Promise<Stage>, hits: readonly Which[]) {
     this.#open = open;
+    this.#hits = hits;
   }
 
-  async run(rows: readonly CrashRow[]): Promise<void> {
-    for (const row of rows) {
-      const startMs = performance.now();
-      const cells: Cell[] = [];
-      for (const which of ['first', 'middle', 'last'] as const) {
-        cells.push(await this.#cell(row, which));
-      }
-      const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
-      const name = `${row.role.padEnd(6)} ${row.point.padEnd(22)}`;
-      console.log(`${name} ${cells.map(({ text }) => text.padEnd(13)).join(' ')} ${seconds} s`);
+  async run(rows: Iterable<CrashRow>): Promise<void> {
+    for (const row of rows) await this.#play(row);
+    await this.close();
+  }
+
+  async #play(row: CrashRow): Promise<void> {
+    const startMs = performance.now();
+    let hitCount = 0;
+    const cells: Cell[] = [];
+    for (const which of this.#hits) {
+      cells.push(
+        await this.#cell(row, which, ({ hits }) => {
+          hitCount += hits.get(row.point) ?? 0;
+        }),
+      );
     }
+    const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
+    console.log(
+      [
+        row.role.padEnd(6),
+        row.point.padEnd(22),
+        ...cells.map(({ text }) => text.padEnd(13)),
+        `${hitCount} hits`.padEnd(10),
+        `${seconds} s`,
+      ].join(' '),
+    );
   }
 
   async close(): Promise<void> {
@@ -58,10 +83,10 @@ class Matrix {
     this.#stage = undefined;
   }
 
-  async #cell(row: CrashRow, which: 'first' | 'middle' | 'last'): Promise<Cell> {
+  async #cell(row: CrashRow, which: Which, note: (played: Played) => void): Promise<Cell> {
     let cell: Cell;
     try {
-      cell = await this.#crashAt(row, which);
+      cell = await this.#crashAt(row, which, note);
     } catch (error) {
       console.error(
         `\n${row.point}, ${which} hit: ${error instanceof Error ? error.stack : String(error)}\n`,
@@ -75,51 +100,72 @@ class Matrix {
     return cell;
   }
 
-  async #crashAt(row: CrashRow, which: 'first' | 'middle' | 'last'): Promise<Cell> {
-    this.#stage ??= await this.#open();
-    let count = await this.#countOf(this.#stage, row);
+  async #crashAt(row: CrashRow, which: Which, note: (played: Played) => void): Promise<Cell> {
+    const stage = (this.#stage ??= await this.#open());
+    let count = await this.#countOf(stage, row);
     for (let attempt = 1; attempt <= ATTEMPT_MAX_COUNT && count > 0; attempt += 1) {
       const nth = which === 'first' ? 1 : which === 'middle' ? Math.ceil(count / 2) : count;
       const restart = this.#cellCount++ % 2 === 0 ? 'at once' : 'after the jobs';
-      const { died, hits } = await play(asserts, this.#stage, { row, nth, restart });
-      if (died) return { text: `${nth} of ${count}`, passed: true };
-      count = Math.min(count - 1, hits.get(row.point) ?? 0);
+      const played = await play(asserts, stage, { row, nth, restart });
+      note(played);
+      if (played.died) return { text: `${nth} of ${count}`, passed: true };
+      count = Math.min(count - 1, played.hits.get(row.point) ?? 0);
     }
     return { text: count === 0 ? 'NEVER HIT' : 'MISSED', passed: false };
   }
 
   /** Hits of the point in a run of the story without a crash, one run for all points. */
   async #countOf(stage: Stage, row: CrashRow): Promise<number> {
-    let counts = this.#counts.get(row.story);
+    const name = `${row.role} ${row.story}`;
+    let counts = this.#counts.get(name);
     if (!counts) {
       counts = (await play(asserts, stage, { row, nth: undefined, restart: 'at once' })).hits;
-      this.#counts.set(row.story, counts);
+      this.#counts.set(name, counts);
     }
     return counts.get(row.point) ?? 0;
   }
 }
 
-const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    hits: { type: 'string', default: WHICH.join() },
+    lanes: { type: 'string', default: '4' },
+  },
+});
+const hits = WHICH.filter((which) => values.hits.split(',').includes(which));
+assert.ok(hits.length > 0, `--hits takes ${WHICH.join()}`);
 const isWanted = ({ point }: CrashRow): boolean => point.startsWith(values.only);
-const onLeader = new Matrix(() => Stage.open(CRASH_STAGE));
-const onOwner = new Matrix(async () => {
-  const stage = await Stage.open(CRASH_STAGE);
+const needsFullCaches = ({ story }: CrashRow): boolean => story === 'evict';
+const rows = [...LEADER_ROWS, ...OWNER_ROWS].filter(isWanted);
+const onFull = new Lane(async () => {
+  const stage = await Stage.open(FULL_STAGE);
   await fillCaches(asserts, stage);
   return stage;
-});
+}, hits);
+const lanes = Array.from(
+  { length: Math.max(1, Number(values.lanes) - 1) },
+  () => new Lane(() => Stage.open(CRASH_STAGE), hits),
+);
+// One iterator for all of them: whichever is free takes the next row.
+const waiting = rows.filter((row) => !needsFullCaches(row)).values();
+
 const startMs = performance.now();
-console.log('peer   point                  first         middle        last');
+console.log(['peer  ', 'point'.padEnd(22), ...hits.map((which) => which.padEnd(13))].join(' '));
 try {
   await Promise.all([
-    onLeader.run(LEADER_ROWS.filter(isWanted)),
-    onOwner.run(OWNER_ROWS.filter(isWanted)),
+    onFull.run(rows.filter(needsFullCaches)),
+    ...lanes.map((lane) => lane.run(waiting)),
   ]);
 } finally {
-  await Promise.all([onLeader.close(), onOwner.close()]);
+  await Promise.all([onFull, ...lanes].map((lane) => lane.close()));
 }
 const missing = uncovered();
 for (const name of missing) console.log(`no row for ${name}`);
 console.log(`\n${((performance.now() - startMs) / 1_000).toFixed(0)} s`);
-const failedCount = onLeader.failedCount + onOwner.failedCount + missing.length;
-console.log(`${onLeader.passedCount + onOwner.passedCount} passed, ${failedCount} failed`);
+const all = [onFull, ...lanes];
+const sumOf = (count: (lane: Lane) => number): number =>
+  all.reduce((total, lane) => total + count(lane), 0);
+const failedCount = sumOf((lane) => lane.failedCount) + missing.length;
+console.log(`${sumOf((lane) => lane.passedCount)} passed, ${failedCount} failed`);
 if (failedCount > 0) process.exitCode = 1;

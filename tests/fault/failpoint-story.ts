@@ -8,13 +8,13 @@ import {
   type Asserts,
   expectBytes,
   expectBytesFromCache,
-  expectCopies,
   expectExactAccounting,
   pathOf,
 } from './expect.ts';
 import type { CrashRow } from './failpoint-rows.ts';
+import { evictionsOf, expectCopies, expectHeld, expectHeldOrEvicted } from './held.ts';
 import { Load } from './load.ts';
-import { waitForRoles } from './members.ts';
+import { currentView, waitForRoles } from './members.ts';
 import { type FileSet, SEGMENT_BYTES, type Stage, type StageOptions } from './stage.ts';
 
 /** Jobs of one story, so that what happens once in a job has a first, middle and last time. */
@@ -24,13 +24,12 @@ const REPLICA_COUNT = 2;
 const STOP_GRACE_MS = 2_000;
 const STOP_WATCH_MS = 500;
 const DEADLINE_MS = 60_000;
-/** Silence after which the ring goes on without a peer, as the stage has it. */
-const DOWN_AFTER_MS = 3_000;
 
 /** Short batches, checkpoints, logs and regions: few bytes pass every point several times. */
 export const CRASH_STAGE = {
   failpoints: true,
-  cacheCapacity: '16MiB',
+  // So large that nothing is evicted: what is not there was never there.
+  cacheCapacity: '512MiB',
   env: {
     RINGLOAD_CACHE_REGION_SIZE_BYTES: '1MiB',
     RINGLOAD_RAFT_SNAPSHOT_EVERY_ENTRIES: 5,
@@ -66,6 +65,9 @@ export async function play(t: Asserts, stage: Stage, crash: Crash): Promise<Play
   }
 }
 
+/** Caches so small that each job of an `evict` story evicts. */
+export const FULL_STAGE = { ...CRASH_STAGE, cacheCapacity: '16MiB' } satisfies StageOptions;
+
 /** Fills every cache with what was read since, so that whatever comes next evicts and moves. */
 export async function fillCaches(t: Asserts, stage: Stage): Promise<void> {
   const data = stage.addFiles({ count: 36, sizeBytes: 16 * SEGMENT_BYTES });
@@ -88,8 +90,8 @@ class CrashStory {
   readonly #victim: Peer;
   #died = false;
   #isBack = false;
-  /** By the wall clock, as peers tell the end of a job. */
-  #diedAtMs = Infinity;
+  /** Segments that those who do not die had evicted before. */
+  readonly #evicted = new Map<Peer, number>();
   #hits: ReadonlyMap<string, number> = new Map();
 
   constructor(t: Asserts, stage: Stage, crash: Crash, victim: Peer) {
@@ -101,9 +103,12 @@ class CrashStory {
 
   async loadFiles(): Promise<Played> {
     const isSmall = this.#crash.row.story === 'load';
-    const [epoch = 0] = await this.#epochs();
+    const { epoch } = await currentView(this.#stage);
     const sets = this.#addSets(isSmall ? 2 : 8);
     if (isSmall) this.#stage.slowReads(20);
+    for (const peer of this.#stage.cluster.peers) {
+      if (peer !== this.#victim) this.#evicted.set(peer, await evictionsOf(peer));
+    }
     this.#arm();
     const accepted = await this.#submitAll(sets);
     await this.#until(() => this.#haveEnded(accepted));
@@ -115,13 +120,13 @@ class CrashStory {
     if (!this.#isBack) {
       // What ended under a ring without the dead peer owes nothing to it.
       const keys = loads.flatMap(({ files }, position) =>
-        (ended[position]?.endedAtMs ?? 0) > this.#diedAtMs + DOWN_AFTER_MS ? files.keys : [],
+        ended[position]?.certificate?.epoch === epoch ? [] : files.keys,
       );
       if (isSmall) await expectCopies(this.#t, this.#stage, keys, REPLICA_COUNT);
       await this.#comeBack('after the jobs');
     }
     await this.#victim.waitReady(DEADLINE_MS);
-    for (const load of loads) await this.#expectTrue(load, isSmall ? epoch : undefined);
+    for (const load of loads) await this.#expectTrue(load, isSmall);
     if (this.#died) await expectBytes(this.#t, this.#stage, sets[0]?.keys ?? [], [this.#victim]);
     return { died: this.#died, hits: this.#hits };
   }
@@ -183,7 +188,6 @@ class CrashStory {
       DEADLINE_MS,
     );
     this.#died = !this.#victim.running;
-    if (this.#died) this.#diedAtMs = Date.now();
   }
 
   /** From here on nobody dies; what was hit so far is noted. */
@@ -242,32 +246,22 @@ class CrashStory {
   }
 
   /**
-   * No false success: counted exactly, and held by R live peers.
-   * @param epoch of the ring when the job began; undefined: what was loaded may be evicted since.
+   * No false success: counted exactly, and held by R live owners.
+   * @param isKept whether all that is loaded has room; else it may be evicted by now.
    */
-  async #expectTrue(load: Load, epoch: number | undefined): Promise<void> {
+  async #expectTrue(load: Load, isKept: boolean): Promise<void> {
     const status = await load.status();
     this.#t.is(status.state, 'SUCCEEDED');
     this.#t.truthy(status.digest);
     expectExactAccounting(this.#t, load, status);
     const { keys } = load.files;
-    if (epoch !== undefined) await expectCopies(this.#t, this.#stage, keys, REPLICA_COUNT);
-    // Under another ring a reader may not find who holds a segment; right it is all the same.
-    const isSameRing = (await this.#epochs()).every((each) => each === epoch);
-    if (isSameRing) await expectBytesFromCache(this.#t, this.#stage, keys);
-    else await expectBytes(this.#t, this.#stage, keys);
-  }
-
-  #epochs(): Promise<readonly number[]> {
-    const peers = this.#stage.cluster.runningPeers;
-    return Promise.all(
-      peers.map(({ api }) =>
-        api.cluster().then(
-          ({ epoch }) => epoch,
-          () => Number.NaN,
-        ),
-      ),
-    );
+    if (isKept) {
+      await expectHeld(this.#t, load, status);
+      await expectBytesFromCache(this.#t, this.#stage, keys);
+    } else {
+      await expectHeldOrEvicted(this.#t, load, status, this.#evicted);
+      await expectBytes(this.#t, this.#stage, keys);
+    }
   }
 
   async #stopUntilTaken(id: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** What stories about members ask a stage: who votes, who is who, whether all copies are there. */
 import type { ClusterView, MemberView } from '../../src/http/services.ts';
 import type { Peer } from '../support/peer-process.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { SteadyReader } from './steady-reader.ts';
 import type { FileSet, Stage } from './stage.ts';
 
@@ -15,16 +16,25 @@ export async function followerOf(stage: Stage): Promise<Peer> {
   return follower;
 }
 
-/** Waits until every member says that nothing is left to repair; answers what they said. */
+/**
+ * Waits until every member says that under the ring of now nothing is left to repair; answers what
+ * they said. Too late shows how far they came.
+ */
 export function waitUntilInOrder(stage: Stage): Promise<ClusterView['repair']> {
-  return stage.cluster.waitFor(
+  let progress: ClusterView['repair'] = [];
+  return waitFor(
     async () => {
-      const { repair } = await currentView(stage);
+      const { repair, epoch } = await currentView(stage);
+      progress = repair;
       const count = stage.cluster.runningPeers.length;
-      return repair.length === count && repair.every(({ idle }) => idle) && repair;
+      const isDone = repair.every((each) => each.idle && each.epoch === epoch);
+      return repair.length === count && isDone && repair;
     },
-    'every member to have nothing to repair',
-    60_000,
+    {
+      what: 'every member to have nothing to repair',
+      deadlineMs: 60_000,
+      context: () => `${JSON.stringify(progress)}\n${stage.cluster.logs()}`,
+    },
   );
 }
 

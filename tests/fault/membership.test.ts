@@ -1,6 +1,7 @@
 /** Peers join, leave, die and restart: votes and data follow, and readers notice nothing. */
 import test from 'ava';
-import { expectBytes, expectBytesFromCache, expectResident } from './expect.ts';
+import { expectBytes, expectBytesFromCache } from './expect.ts';
+import { expectResident } from './held.ts';
 import {
   currentView,
   memberIdOf,

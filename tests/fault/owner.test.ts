@@ -4,10 +4,10 @@ import {
   expectBytes,
   expectBytesFromCache,
   expectLoaded,
-  expectResident,
   pathOf,
   segmentCountOf,
 } from './expect.ts';
+import { expectResident } from './held.ts';
 import { SEGMENT_BYTES, Stage } from './stage.ts';
 
 let stage: Stage;

@@ -3,13 +3,8 @@
  * turn and of all at once, and a data directory that was copied.
  */
 import test from 'ava';
-import {
-  expectBytesFromCache,
-  expectFewFetches,
-  expectLoaded,
-  expectResident,
-  pathOf,
-} from '../fault/expect.ts';
+import { expectBytesFromCache, expectFewFetches, expectLoaded, pathOf } from '../fault/expect.ts';
+import { expectResident } from '../fault/held.ts';
 import type { Load } from '../fault/load.ts';
 import {
   currentView,
