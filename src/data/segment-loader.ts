@@ -156,6 +156,8 @@ export class SegmentLoader {
     try {
       const begins = pausePoint('fill.get.begin');
       if (begins) await begins;
+      // Why: a stop that came while the disk made room means that nothing more is asked for.
+      if (signal.aborted) throw new RingloadError('cancelled', 'nobody waits for the fill');
       const filled = await this.#plane.fill(
         {
           source,

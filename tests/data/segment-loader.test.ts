@@ -174,6 +174,26 @@ test('segment loader: when all have left the fill ends and its space is free aga
   t.is(store.usage().usedBytes, 0);
 });
 
+test('segment loader: a fill that everyone left while it waited for room asks no source', async (t) => {
+  const { loader, plane, store } = parts();
+  const gate = new Gate();
+  const reserve = store.reserve.bind(store);
+  store.reserve = async (...wanted) => {
+    await gate.opened;
+    return reserve(...wanted);
+  };
+  const leaver = new AbortController();
+  const request = requestOf({ peerEndpoints: ['http://a'] });
+  const left = loader.load(request, leaver.signal);
+  await settle();
+  leaver.abort(fault('cancelled'));
+  await t.throwsAsync(left);
+  gate.open();
+  await settle();
+  t.deepEqual(plane.asked, []);
+  t.is(store.usage().usedBytes, 0);
+});
+
 test('segment loader: a reload fetches what others loaded, not what this job did', async (t) => {
   const { loader, plane } = parts();
   await loader.load(requestOf({ job: jobId('before') }), fresh());

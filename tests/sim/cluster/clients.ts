@@ -200,7 +200,7 @@ export class Clients {
     return { offset, length: this.#chance.whole(1, sizeBytes - offset) };
   }
 
-  /** Undefined when there is no answer, or none that anybody would hear. */
+  /** Undefined when there is no answer, or none that anybody would hear: the process ended. */
   async #ask<T>(
     index: number,
     what: string,
@@ -214,7 +214,7 @@ export class Clients {
     const question: OpenQuestion = { what, peer, life, sinceMs: this.#world.time.nowMs };
     this.#open.add(question);
     try {
-      const value = await ask(services);
+      const value = await Promise.race([life.ended, ask(services)]);
       if (life.isOver) return undefined;
       this.#world.say(`${peer.address} answered ${what}`);
       return { value };

@@ -21,6 +21,7 @@ const LEADER_MAX_MS = 20_000;
 const JOBS_MAX_MS = 150_000;
 const REPAIR_MAX_MS = 120_000;
 const READS_MAX_MS = 100_000;
+const READ_AGAIN_MS = 100;
 
 export class Ending {
   readonly #cluster: Cluster & { readonly clients: Clients };
@@ -168,15 +169,28 @@ export class Ending {
 
   /** Every file from every peer, in a version that it had; the newest one where it was loaded. */
   async #readEverything(): Promise<boolean> {
-    const { world, clients, pathOf } = this.#cluster;
+    const { world, pathOf } = this.#cluster;
     let open = 0;
     for (const { root, file } of this.#plan.files) {
       const path = pathOf.call(this.#cluster, root, file);
       if (!world.ufs.current(path)) continue;
       open += 1;
-      void clients.read(this.#anyPeer(), path, false, 'L1').then(() => (open -= 1));
+      void this.#readSomewhere(path).then(() => (open -= 1));
     }
     return this.#until(() => open === 0, READS_MAX_MS, 'all files are read');
+  }
+
+  /**
+   * As clients do whose peer goes away while they ask it: they ask another one. Why one may go: a
+   * member that drained ends when it hears that it was removed, a moment after the others.
+   */
+  async #readSomewhere(path: string): Promise<void> {
+    const { clients, world } = this.#cluster;
+    for (;;) {
+      if (await clients.read(this.#anyPeer(), path, false, 'L1')) return;
+      if (world.violation) return;
+      await new Promise<void>((resolve) => world.time.after(READ_AGAIN_MS, resolve));
+    }
   }
 
   /** A peer that reaches nobody serves all that it holds itself. */

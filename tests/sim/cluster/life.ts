@@ -20,13 +20,20 @@ const WALL_ORIGIN_MS = 1_700_000_000_000;
 export class Life {
   readonly clock: Clock;
   readonly #options: LifeOptions;
+  /** Rejects when the process ends, as the connections of its clients do. */
+  readonly ended: Promise<never>;
   #isOver = false;
   #isPaused = false;
   #backlog: (() => void)[] = [];
   #fuse = Number.POSITIVE_INFINITY;
+  #tellEnd!: (error: Error) => void;
 
   constructor(options: LifeOptions) {
     this.#options = options;
+    this.ended = new Promise((_resolve, reject) => {
+      this.#tellEnd = reject;
+    });
+    this.ended.catch(() => undefined);
     const { time, clockRate, wallOffsetMs } = options;
     this.clock = {
       nowMs: () => time.nowMs * clockRate,
@@ -80,6 +87,7 @@ export class Life {
   end(): void {
     this.#isOver = true;
     this.#backlog = [];
+    this.#tellEnd(new Error('the process ended'));
   }
 
   #setTimer(delayMs: number, callback: () => void): Timer {

@@ -57,7 +57,6 @@ class LaneThread {
       });
       this.#worker.ref();
       this.#post({ kind: 'order', order });
-      if (signal.aborted) cancel();
     });
   }
 
@@ -96,8 +95,11 @@ export class LaneThreads {
 
   /** Never rejects: what goes wrong is in the report. */
   run(order: Omit<LaneOrder, 'id'>, signal: AbortSignal): Promise<LaneReport> {
+    const id = this.#nextId++;
+    // Why not sent and taken back: a lane at hand would have asked by the time it hears of it.
+    if (signal.aborted) return Promise.resolve({ kind: 'cancelled', id, receivedBytes: 0 });
     const told = areFailpointsArmed() ? { tellsMiddle: true } : {};
-    return this.#leastBusy().run({ ...order, ...told, id: this.#nextId++ }, signal);
+    return this.#leastBusy().run({ ...order, ...told, id }, signal);
   }
 
   /** Ends the threads; what was ordered ends as cancelled. */
