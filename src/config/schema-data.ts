@@ -233,6 +233,13 @@ export const load = z.strictObject({
     min: 1,
     max: HOUR_MS,
   }),
+  slowAfterMs: durationMs({
+    description:
+      'An owner that is much slower than the others is spared its fetches once it has had work out for so long.',
+    default: 5 * SECOND_MS,
+    min: 100,
+    max: HOUR_MS,
+  }),
   windowTasks: integer({
     description: 'Tasks that may be outstanding at one owner: the credits it grants.',
     default: 512,

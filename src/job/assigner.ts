@@ -1,6 +1,7 @@
 /**
  * Assigns units to owners: the first reachable owner fetches, the others copy from it, and what
- * fails is tried again within a budget.
+ * fails is tried again within a budget. An owner that does not keep pace is spared its fetches:
+ * another owner, or a peer lent to it, fetches first, and it copies from there.
  *
  * Owns the open units and the owners' queues of one pass. It decides, but does not send: the
  * job run takes batches out of it. Invariant: a unit without holders has at most one task, so that
@@ -10,13 +11,14 @@ import type { PeerId } from '../base/ids.ts';
 import { jitter, type Random } from '../base/random.ts';
 import type { FileRun } from './file-run.ts';
 import { OwnerQueue } from './owner-queue.ts';
+import { type PaceLimits, PaceWatch } from './pace-watch.ts';
 import type { Placement } from './placement.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
 import { backoffMs } from './retry-policy.ts';
 import { Throttle } from './throttle.ts';
-import type { TaskRun, Unit } from './unit.ts';
+import type { TaskKind, TaskRun, Unit } from './unit.ts';
 
-export interface AssignerLimits {
+export interface AssignerLimits extends PaceLimits {
   /** Tasks and bytes out per owner before its first acknowledgement says otherwise. */
   readonly windowTasks: number;
   readonly windowBytes: number;
@@ -34,6 +36,12 @@ export interface AssignerShape {
   readonly batchSize: number;
 }
 
+/** Tasks that their owner shall give back. */
+export interface Recall {
+  readonly to: PeerId;
+  readonly taskIds: readonly number[];
+}
+
 export interface OwnerBatch {
   readonly to: PeerId;
   readonly tasks: readonly TaskRun[];
@@ -47,12 +55,18 @@ export interface AnsweredTask {
 
 /** Tasks given up whose late answers are still understood; the oldest are forgotten first. */
 const LOST_MAX_COUNT = 16_384;
+/** Fetches that a slow owner keeps at a time when nobody else can do them. */
+const SLOW_FETCH_MAX_COUNT = 1;
+/** A recall is a message that may be lost: it is said again. */
+const RECALL_REPEAT_MS = 2_000;
 
 export class Assigner {
   readonly #limits: AssignerLimits;
   readonly #shape: AssignerShape;
   readonly #random: Random;
   readonly #onSettled: (unit: Unit) => void;
+  readonly #onMoved: (unit: Unit) => void;
+  readonly #pace: PaceWatch;
   readonly #throttle = new Throttle();
   #placement: Placement;
   #askPeersFirst: boolean;
@@ -76,6 +90,8 @@ export class Assigner {
     askPeersFirst: boolean;
     /** Called once for each unit that all its owners hold. */
     onSettled: (unit: Unit) => void;
+    /** Called for each fetch that is given to another peer because its owner is slow. */
+    onMoved: (unit: Unit) => void;
   }) {
     this.#limits = options.limits;
     this.#shape = options.shape;
@@ -84,6 +100,8 @@ export class Assigner {
     this.#nextTaskId = options.firstTaskId;
     this.#askPeersFirst = options.askPeersFirst;
     this.#onSettled = options.onSettled;
+    this.#onMoved = options.onMoved;
+    this.#pace = new PaceWatch(options.limits);
   }
 
   get openUnitCount(): number {
@@ -118,6 +136,7 @@ export class Assigner {
     unit.closed = true;
     this.#openUnitCount -= 1;
     this.#resting.delete(unit);
+    this.#endLoan(unit);
     const units = this.#units.get(unit.file);
     units?.delete(unit);
     if (units?.size === 0) this.#units.delete(unit.file);
@@ -170,9 +189,13 @@ export class Assigner {
     for (const queue of this.#queues.values()) {
       if (nowMs < queue.blockedUntilMs || !this.#placement.isReachable(queue.owner)) continue;
       const wasIdle = queue.out.size === 0;
-      const tasks = queue.takeBatch(maxCount, this.#throttle.share, nowMs);
+      const fetchMaxCount = this.#pace.isSlow(queue.owner) ? SLOW_FETCH_MAX_COUNT : Infinity;
+      const tasks = queue.takeBatch({ maxCount, fetchMaxCount }, this.#throttle.share, nowMs);
       if (tasks.length === 0) continue;
-      if (wasIdle) queue.lastHeardMs = nowMs;
+      if (wasIdle) {
+        queue.lastHeardMs = nowMs;
+        this.#pace.begin(queue.owner, nowMs);
+      }
       for (const task of tasks) {
         task.unit.file.inflightCount += 1;
         task.unit.tried.add(queue.owner);
@@ -204,7 +227,11 @@ export class Assigner {
   }
 
   /** Takes the task that an answer is for; undefined when nothing is known of it any more. */
-  takeAnswered(from: PeerId, taskId: number): AnsweredTask | undefined {
+  takeAnswered(
+    from: PeerId,
+    taskId: number,
+    { stored, nowMs }: { readonly stored: boolean; readonly nowMs: number },
+  ): AnsweredTask | undefined {
     const lost = this.#lost.get(taskId);
     if (lost?.owner === from) {
       this.#lost.delete(taskId);
@@ -212,7 +239,10 @@ export class Assigner {
     }
     const task = this.#tasks.get(taskId);
     if (task?.owner !== from) return undefined;
-    this.#forget(this.#queueOf(from), task);
+    const queue = this.#queueOf(from);
+    this.#forget(queue, task);
+    const isIdle = queue.out.size === 0;
+    this.#pace.answered(from, stored ? task.unit.length : undefined, nowMs, isIdle);
     task.unit.tried.delete(from);
     return { task, isLate: false };
   }
@@ -224,6 +254,11 @@ export class Assigner {
     if (this.#placement.isOnRing(owner)) unit.holders.add(owner);
     const again = unit.tasks.get(owner);
     if (again) this.#dropUnsent(again);
+    this.#advance(unit);
+  }
+
+  /** Another try at once, which costs the unit nothing. */
+  again(unit: Unit): void {
     this.#advance(unit);
   }
 
@@ -285,6 +320,50 @@ export class Assigner {
     return silent;
   }
 
+  /**
+   * Looks who does not keep pace, and spares slow owners what others can do.
+   * @returns what they shall give back.
+   */
+  takeRecalls(nowMs: number): Recall[] {
+    const recalls: Recall[] = [];
+    for (const queue of this.#queues.values()) {
+      const { owner, load } = queue;
+      if (load && this.#placement.isReachable(owner)) this.#pace.judge(owner, load, nowMs);
+      if (!this.#pace.isSlow(owner)) continue;
+      this.#moveWaiting(queue);
+      const taskIds = this.#recallOut(queue, nowMs);
+      if (taskIds.length > 0) recalls.push({ to: owner, taskIds });
+    }
+    return recalls;
+  }
+
+  #moveWaiting(queue: OwnerQueue): void {
+    for (let task = queue.peekFetch(); task; task = queue.peekFetch()) {
+      const { unit } = task;
+      if (!this.#swiftOwner(unit) && !this.#helperOf(unit, queue)) return;
+      this.#dropUnsent(task);
+      this.#advance(unit);
+    }
+  }
+
+  /** Fetches that are out and that somebody else can do, as far as there are peers to lend. */
+  #recallOut(queue: OwnerQueue, nowMs: number): number[] {
+    const taskIds: number[] = [];
+    let room = queue.windowTasks - queue.loanCount;
+    for (const task of queue.out.values()) {
+      const { unit, kind, recalledMs } = task;
+      if (kind !== 'fetch' || unit.closed) continue;
+      if (!this.#swiftOwner(unit)) {
+        if (room <= 0 || !this.#helperOf(unit, queue)) continue;
+        room -= 1;
+      }
+      if (recalledMs !== undefined && nowMs - recalledMs < RECALL_REPEAT_MS) continue;
+      task.recalledMs = nowMs;
+      taskIds.push(task.id);
+    }
+    return taskIds;
+  }
+
   /** Gives a silent owner a rest; what only waited for it is fetched by another owner. */
   #passOver(queue: OwnerQueue, nowMs: number): TaskRun[] {
     queue.blockedUntilMs = nowMs + this.#limits.retryDelayMaxMs;
@@ -325,14 +404,61 @@ export class Assigner {
       (owner) => !unit.tasks.has(owner) && this.#placement.isReachable(owner),
     );
     if (unit.index === METADATA_ONLY_INDEX) {
-      for (const owner of free) this.#enqueue(unit, owner, []);
+      for (const owner of free) this.#enqueue(unit, owner, 'record', []);
     } else if (unit.holders.size === 0) {
-      const fetcher = unit.tasks.size === 0 ? chooseFetcher(unit, free) : undefined;
-      if (fetcher !== undefined) this.#enqueue(unit, fetcher, this.#likelyHolders(unit, fetcher));
+      if (unit.tasks.size === 0) this.#beginFetch(unit, free);
     } else {
       const sources = this.#reachable(unit.holders);
-      if (sources.length > 0) for (const owner of free) this.#enqueue(unit, owner, sources);
+      if (sources.length > 0) for (const owner of free) this.#enqueue(unit, owner, 'copy', sources);
     }
+  }
+
+  #beginFetch(unit: Unit, free: readonly PeerId[]): void {
+    this.#endLoan(unit);
+    const usual = chooseFetcher(unit, free);
+    if (usual === undefined) return;
+    const enqueue = (peer: PeerId, kind: TaskKind): void => {
+      this.#enqueue(unit, peer, kind, this.#likelyHolders(unit, peer));
+      if (peer !== usual) this.#onMoved(unit);
+    };
+    const swift = this.#pace.isSlow(usual) ? this.#swiftOwner(unit) : usual;
+    if (swift !== undefined) {
+      enqueue(swift, 'fetch');
+      return;
+    }
+    const queue = this.#queueOf(usual);
+    const helper = this.#helperOf(unit, queue);
+    if (helper === undefined) {
+      enqueue(usual, 'fetch');
+      return;
+    }
+    unit.lentFor = usual;
+    queue.lend(unit);
+    enqueue(helper, 'relay');
+  }
+
+  /** The owner that fetches while others are slow. */
+  #swiftOwner(unit: Unit): PeerId | undefined {
+    const swift = this.#reachable(unit.owners).filter((owner) => !this.#pace.isSlow(owner));
+    return chooseFetcher(unit, swift);
+  }
+
+  /**
+   * A peer that fetches for owners that are all slow. Bounded by what the slow one may have out:
+   * what it does not take in time is not fetched for it either.
+   */
+  #helperOf(unit: Unit, slow: OwnerQueue): PeerId | undefined {
+    if (!unit.mayLend || !slow.mayLend(unit)) return undefined;
+    const near = this.#ownersOf(unit, this.#shape.replicaCount + 2);
+    return this.#reachable(near).find(
+      (peer) => !unit.owners.includes(peer) && !this.#pace.isSlow(peer),
+    );
+  }
+
+  #endLoan(unit: Unit): void {
+    if (unit.lentFor === undefined) return;
+    this.#queueOf(unit.lentFor).endLoan(unit);
+    unit.lentFor = undefined;
   }
 
   /** Peers where a segment may already lie: who never answered, its owners, the next on the ring. */
@@ -345,13 +471,13 @@ export class Assigner {
     return [...peers].filter((peer) => this.#placement.isReachable(peer));
   }
 
-  #enqueue(unit: Unit, owner: PeerId, sources: readonly PeerId[]): void {
+  #enqueue(unit: Unit, owner: PeerId, kind: TaskKind, sources: readonly PeerId[]): void {
     const id = this.#nextTaskId++;
-    const copy = unit.holders.size > 0;
-    const task = { id, unit, owner, sources, copy, attempt: unit.attempts, sentMs: undefined };
+    const times = { sentMs: undefined, recalledMs: undefined };
+    const task = { id, kind, unit, owner, sources, attempt: unit.attempts, ...times };
     this.#tasks.set(id, task);
     unit.tasks.set(owner, task);
-    this.#queueOf(owner).waiting.push(task, copy);
+    this.#queueOf(owner).push(task);
   }
 
   /** A task that only waits is not needed any more; its queue passes over it. */
@@ -375,6 +501,7 @@ export class Assigner {
       this.#forget(queue, task);
       if (task.sentMs !== undefined) this.#lost.set(task.id, task);
     }
+    if (queue.out.size === 0) this.#pace.forgive(queue.owner);
     for (const id of this.#lost.keys()) {
       if (this.#lost.size <= LOST_MAX_COUNT) return;
       this.#lost.delete(id);

@@ -32,6 +32,7 @@ const WORK_NAMES = [
   'taskCount',
   'failedTaskCount',
   'retriedTaskCount',
+  'movedTaskCount',
 ] as const;
 
 /** Zero, but for the work that `counters` tells of. */

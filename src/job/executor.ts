@@ -166,6 +166,26 @@ export class Executor {
     if ((await catalog.get(path))?.version === version) await catalog.delete(path);
   }
 
+  /**
+   * Drops these tasks of an order, waiting or running, and answers them as cancelled: the leader
+   * has somebody who is faster. What is stored already stays, and is answered so.
+   */
+  recall(from: PeerId, pass: PassRef, taskIds: readonly number[]): void {
+    const order = this.#orders.get(pass.jobId);
+    if (!order || order.abandoned || order.leader !== from || !samePass(order.pass, pass)) return;
+    const recalled = new Set(taskIds);
+    const isRecalled = (queued: QueuedTask): boolean =>
+      queued.order === order && recalled.has(queued.task.id);
+    const waiting = [...this.#queue];
+    this.#queue.clear();
+    for (const queued of waiting) {
+      if (isRecalled(queued)) this.#answer(queued, failureOf(queued.task, RECALLED));
+      else this.#queue.push(queued, queued.task.copy);
+    }
+    for (const id of recalled) order.signals.abortOne(id, RECALLED);
+    this.#startTasks();
+  }
+
   /** Drops what is queued or running for that run of the job. */
   cancel(pass: PassRef): void {
     const order = this.#orders.get(pass.jobId);
@@ -285,16 +305,23 @@ export class Executor {
     }
   }
 
-  async #run({ order, batch, task }: QueuedTask): Promise<void> {
+  async #run(queued: QueuedTask): Promise<void> {
+    const { order, batch, task } = queued;
     let result: TaskResult;
     try {
-      result = await order.signals.run((signal) => this.#perform(order, batch, task, signal));
+      const perform = (signal: AbortSignal): Promise<TaskResult> =>
+        this.#perform(order, batch, task, signal);
+      result = await order.signals.run(perform, task.id);
     } catch (thrown) {
       const error = toRingloadError(thrown);
       if (error.code === 'internal')
         this.#options.logger.error('task failed', { message: error.message });
-      result = { id: task.id, status: 'failed', error: toWireError(error) };
+      result = failureOf(task, error);
     }
+    this.#answer(queued, result);
+  }
+
+  #answer({ order }: QueuedTask, result: TaskResult): void {
     order.pendingCount -= 1;
     if (!order.abandoned) order.outbox.add(result);
   }
@@ -443,6 +470,12 @@ export class Executor {
       this.#scheduleSweep();
     });
   }
+}
+
+const RECALLED = new RingloadError('cancelled', 'somebody faster does it');
+
+function failureOf({ id }: Task, error: RingloadError): TaskResult {
+  return { id, status: 'failed', error: toWireError(error) };
 }
 
 /** The inverse of {@link leaseOf}; a fill leases to the job itself, whatever the run. */

@@ -134,6 +134,9 @@ export class JobDriver {
       case 'send':
         await this.#send(effect.to, effect.batch);
         return;
+      case 'recall':
+        this.#options.owners.recall(effect.to, effect.pass, effect.taskIds);
+        return;
       case 'ask-inventory':
         await this.#askInventory(effect.to);
         return;

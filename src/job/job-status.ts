@@ -38,6 +38,8 @@ export interface JobCounters {
   readonly replicaBytes: number;
   /** Copies of non-empty files that hold data loaded by this job. */
   readonly replicaFiles: number;
+  /** Bytes stored by peers that are no owners, for owners that did not keep pace. */
+  readonly relayedBytes: number;
   /** Bytes received from the UFS for this job, retries included. */
   readonly ufsBytes: number;
   /** Bytes copied between peers for this job. */
@@ -50,6 +52,8 @@ export interface JobCounters {
   readonly taskCount: number;
   readonly failedTaskCount: number;
   readonly retriedTaskCount: number;
+  /** Fetches given to another peer because their owner did not keep pace. */
+  readonly movedTaskCount: number;
 }
 
 export const ZERO_COUNTERS: JobCounters = {
@@ -64,6 +68,7 @@ export const ZERO_COUNTERS: JobCounters = {
   failedBytes: 0,
   replicaBytes: 0,
   replicaFiles: 0,
+  relayedBytes: 0,
   ufsBytes: 0,
   copiedBytes: 0,
   checkedFiles: 0,
@@ -71,6 +76,7 @@ export const ZERO_COUNTERS: JobCounters = {
   taskCount: 0,
   failedTaskCount: 0,
   retriedTaskCount: 0,
+  movedTaskCount: 0,
 };
 
 export interface PeerRow {

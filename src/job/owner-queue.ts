@@ -1,7 +1,8 @@
 /** Tasks bound for one owner: what waits, what is out, and how much may be out. */
 import type { PeerId } from '../base/ids.ts';
-import { UrgentFirst } from './fifo.ts';
-import type { TaskRun } from './unit.ts';
+import { Fifo } from './fifo.ts';
+import type { OwnerLoad } from './pace-watch.ts';
+import type { TaskRun, Unit } from './unit.ts';
 
 /** Paths of a batch may take so much text, so that no frame comes near its limit. */
 const BATCH_TEXT_MAX_LENGTH = 1024 * 1024;
@@ -12,9 +13,13 @@ export class OwnerQueue {
    * Copies go before fetches: what only one peer has is lost with that peer, and until the last
    * copy is made no checkpoint counts the file.
    */
-  readonly waiting = new UrgentFirst<TaskRun>();
+  readonly #copies = new Fifo<TaskRun>();
+  readonly #fetches = new Fifo<TaskRun>();
   readonly out = new Map<number, TaskRun>();
   #outBytes = 0;
+  #outFetchCount = 0;
+  #loanCount = 0;
+  #loanBytes = 0;
   windowTasks: number;
   windowBytes: number;
   /** No batch before this time: the last one was refused or lost. */
@@ -28,28 +33,69 @@ export class OwnerQueue {
     this.windowBytes = windowBytes;
   }
 
+  push(task: TaskRun): void {
+    (task.kind === 'fetch' ? this.#fetches : this.#copies).push(task);
+  }
+
+  /** What is out, as its pace is judged by; undefined when nothing is. */
+  get load(): OwnerLoad | undefined {
+    const [oldest] = this.out.values();
+    if (oldest?.sentMs === undefined) return undefined;
+    return { oldestSentMs: oldest.sentMs, bytes: this.#outBytes, count: this.out.size };
+  }
+
+  /** The first fetch that still waits. */
+  peekFetch(): TaskRun | undefined {
+    return this.#head(this.#fetches);
+  }
+
+  /** Units that others fetch for this owner, and that it has not yet. */
+  get loanCount(): number {
+    return this.#loanCount;
+  }
+
+  /** Whether others may fetch one more: what they fetch ahead stays within the window. */
+  mayLend({ length }: Unit): boolean {
+    if (this.#loanCount === 0) return true;
+    return this.#loanCount < this.windowTasks && this.#loanBytes + length <= this.windowBytes;
+  }
+
+  lend({ length }: Unit): void {
+    this.#loanCount += 1;
+    this.#loanBytes += length;
+  }
+
+  endLoan({ length }: Unit): void {
+    this.#loanCount -= 1;
+    this.#loanBytes -= length;
+  }
+
   /**
    * Takes the next batch out of the queue, within the window scaled by `throttle` (0 to 1) and at
-   * most `maxCount` tasks. One task always fits an empty window, however large.
+   * most `maxCount` tasks, with no more than `fetchMaxCount` fetches out. One task always fits an
+   * empty window, however large.
    */
-  takeBatch(maxCount: number, throttle: number, nowMs: number): TaskRun[] {
+  takeBatch(
+    { maxCount, fetchMaxCount }: { readonly maxCount: number; readonly fetchMaxCount: number },
+    throttle: number,
+    nowMs: number,
+  ): TaskRun[] {
     const batch: TaskRun[] = [];
     let textLength = 0;
     const taskRoom = Math.max(1, Math.floor(this.windowTasks * throttle));
     const byteRoom = this.windowBytes * throttle;
     while (batch.length < maxCount && this.out.size < taskRoom) {
-      const next = this.waiting.peek();
+      const next = this.#peek(fetchMaxCount);
       if (!next) break;
-      if (next.unit.closed || next.unit.tasks.get(this.owner) !== next) {
-        this.waiting.shift();
-        continue;
-      }
       if (textLength > BATCH_TEXT_MAX_LENGTH) break;
       if (next.unit.file !== batch.at(-1)?.unit.file) {
         textLength += next.unit.file.object.path.length;
       }
       if (this.out.size > 0 && this.#outBytes + next.unit.length > byteRoom) break;
-      this.waiting.shift();
+      if (next.kind === 'fetch') {
+        this.#fetches.shift();
+        this.#outFetchCount += 1;
+      } else this.#copies.shift();
       next.sentMs = nowMs;
       this.out.set(next.id, next);
       this.#outBytes += next.unit.length;
@@ -62,6 +108,7 @@ export class OwnerQueue {
   settle(task: TaskRun): boolean {
     if (!this.out.delete(task.id)) return false;
     this.#outBytes -= task.unit.length;
+    if (task.kind === 'fetch') this.#outFetchCount -= 1;
     return true;
   }
 
@@ -77,10 +124,28 @@ export class OwnerQueue {
 
   /** Everything, out and waiting, for reassignment. */
   drain(): TaskRun[] {
-    const tasks = [...this.out.values(), ...this.waiting];
+    const tasks = [...this.out.values(), ...this.#fetches, ...this.#copies];
     this.out.clear();
-    this.waiting.clear();
+    this.#fetches.clear();
+    this.#copies.clear();
     this.#outBytes = 0;
+    this.#outFetchCount = 0;
     return tasks;
+  }
+
+  #peek(fetchMaxCount: number): TaskRun | undefined {
+    const copy = this.#head(this.#copies);
+    if (copy || this.#outFetchCount >= fetchMaxCount) return copy;
+    return this.#head(this.#fetches);
+  }
+
+  /** Passes over what is not wanted any more. */
+  #head(tasks: Fifo<TaskRun>): TaskRun | undefined {
+    let next = tasks.peek();
+    while (next && (next.unit.closed || next.unit.tasks.get(this.owner) !== next)) {
+      tasks.shift();
+      next = tasks.peek();
+    }
+    return next;
   }
 }

@@ -31,7 +31,7 @@ export class PassAccount {
   }
 
   /** `task.owner` holds the unit; true when it had not said so before. */
-  takeStored({ unit, owner }: TaskRun, result: TaskResult): boolean {
+  takeStored({ unit, owner, kind }: TaskRun, result: TaskResult): boolean {
     if (unit.acknowledged.has(owner)) return false;
     unit.acknowledged.add(owner);
     if (result.digest !== undefined) {
@@ -41,7 +41,7 @@ export class PassAccount {
       this.#window.holdRecord(unit.file, owner, result.recordDigest);
     }
     if (unit.closed) return true;
-    this.#countStored(unit, result.status === 'loaded');
+    this.#countStored(unit, result.status === 'loaded', kind === 'relay');
     this.#noteChecks(unit, result);
     return true;
   }
@@ -54,22 +54,27 @@ export class PassAccount {
     file.check.add(index * this.#options.segmentSizeBytes, length, sum);
   }
 
-  #countStored(unit: Unit, loaded: boolean): void {
+  #countStored(unit: Unit, loaded: boolean, relayed: boolean): void {
     const { file } = unit;
     const isFirst = !unit.counted;
     unit.counted = true;
     this.#window.count(file, (counted) => {
       counted.taskCount += 1;
-      if (loaded) counted.replicaBytes += unit.length;
+      if (loaded && relayed) counted.relayedBytes += unit.length;
+      else if (loaded) counted.replicaBytes += unit.length;
       if (loaded && isFirst) counted.loadedBytes += unit.length;
       if (!loaded && isFirst) counted.skippedBytes += unit.length;
-      if (loaded && unit.index === 0) counted.replicaFiles += 1;
+      if (loaded && !relayed && unit.index === 0) counted.replicaFiles += 1;
     });
     file.loaded ||= loaded;
   }
 
   countRetry(file: FileRun): void {
     this.#window.count(file, (counted) => (counted.retriedTaskCount += 1));
+  }
+
+  countMoved(file: FileRun): void {
+    this.#window.count(file, (counted) => (counted.movedTaskCount += 1));
   }
 
   unitSettled({ file }: Unit): void {
@@ -106,6 +111,7 @@ export class PassAccount {
       counted.skippedBytes = 0;
       counted.replicaBytes = 0;
       counted.replicaFiles = 0;
+      counted.relayedBytes = 0;
     });
   }
 

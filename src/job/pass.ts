@@ -83,6 +83,9 @@ export class Pass {
       onSettled: (unit) => {
         this.#account.unitSettled(unit);
       },
+      onMoved: (unit) => {
+        this.#account.countMoved(unit.file);
+      },
     });
   }
 
@@ -138,6 +141,9 @@ export class Pass {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const task of this.#assigner.tick(nowMs)) this.#takeSilence(task);
+    for (const { to, taskIds } of this.#assigner.takeRecalls(nowMs)) {
+      this.#options.emit({ kind: 'recall', to, pass: this.#options.ref, taskIds });
+    }
   }
 
   // --- listing ---
@@ -285,10 +291,11 @@ export class Pass {
     this.#assigner.hear(from, nowMs);
     let held = false;
     for (const result of results) {
-      const answered = this.#assigner.takeAnswered(from, result.id);
+      const stored = result.status !== 'failed';
+      const answered = this.#assigner.takeAnswered(from, result.id, { stored, nowMs });
       if (!answered) continue;
       const { task, isLate } = answered;
-      if (result.status !== 'failed') held = this.#takeStored(task, result) || held;
+      if (stored) held = this.#takeStored(task, result) || held;
       else if (!isLate) this.#takeFailure(task, result.error ?? NO_REASON);
       this.#account.settleIfOver(task.unit.file);
     }
@@ -305,7 +312,17 @@ export class Pass {
     const { unit } = task;
     if (error.code === 'ufs_throttled') this.#assigner.slowDown(this.#nowMs);
     if (unit.closed || unit.file.failure) return;
+    if (task.kind === 'relay') unit.mayLend = false;
+    if (task.recalledMs !== undefined && error.code === 'cancelled') {
+      this.#assigner.again(unit);
+      return;
+    }
     const action = classify(error);
+    // Why: a helper that has no room says nothing about the owner's.
+    if (task.kind === 'relay' && action === 'fail-file') {
+      this.#assigner.again(unit);
+      return;
+    }
     if (action === 'restat') this.#restat(task, error);
     else if (action === 'fail-job') this.#options.failJob(error);
     else if (action === 'fail-file') this.#failTask(task, error);

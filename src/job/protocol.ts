@@ -133,6 +133,8 @@ export interface OwnerTransport {
   inventory(to: PeerId, request: InventoryRequest): Promise<InventoryReply>;
   /** Forget what does not match the checksum of its object. */
   discard(to: PeerId, file: DiscardedFile): Promise<void>;
+  /** Best effort: drop these tasks, also those that run, and answer them as cancelled. */
+  recall(to: PeerId, pass: PassRef, taskIds: readonly number[]): void;
   /** Best effort: drop what is queued for that run of the job. */
   cancel(to: PeerId, pass: PassRef): void;
 }

@@ -5,7 +5,7 @@ import type { JobCheckpoint } from '../cluster/job-record.ts';
 import type { ListPage, ObjectChecksum, UfsObject } from '../ufs/under-store.ts';
 import type { FailedFile } from './job-status.ts';
 import type { Placement } from './placement.ts';
-import type { DiscardedFile, InventoryReply, ResultFrame, TaskBatch } from './protocol.ts';
+import type { DiscardedFile, InventoryReply, PassRef, ResultFrame, TaskBatch } from './protocol.ts';
 
 export type RunEvent =
   /** The ring or the reachability of a peer changed. */
@@ -47,6 +47,13 @@ export type RunEffect =
   | { readonly kind: 'ask-checksum'; readonly object: UfsObject }
   | { readonly kind: 'discard'; readonly to: PeerId; readonly file: DiscardedFile }
   | { readonly kind: 'send'; readonly to: PeerId; readonly batch: TaskBatch }
+  /** Best effort: the owner shall drop these tasks and answer them as cancelled. */
+  | {
+      readonly kind: 'recall';
+      readonly to: PeerId;
+      readonly pass: PassRef;
+      readonly taskIds: readonly number[];
+    }
   | { readonly kind: 'ask-inventory'; readonly to: PeerId }
   /** The newest state to survive a leader change. Answered by `checkpointed`. */
   | {

@@ -37,9 +37,10 @@ export function buildBatch(context: BatchContext, { tasks }: OwnerBatch): TaskBa
   return {
     ...pass,
     epoch,
-    tasks: tasks.map(({ id, attempt, unit, sources, copy }): Task => {
+    tasks: tasks.map(({ id, attempt, kind, unit, sources }): Task => {
       const { index, length } = unit;
       const record = carriesRecord(unit);
+      const copy = kind === 'copy';
       return { id, attempt, file: positionOf(unit.file), index, length, record, sources, copy };
     }),
     files,

@@ -25,6 +25,10 @@ export interface Unit {
   dueMs: number;
   /** Position in `owners` from which the next fetcher is chosen: those before it failed. */
   fetcherOffset: number;
+  /** The slow owner for which another peer fetches the unit; it then copies from there. */
+  lentFor: PeerId | undefined;
+  /** False: a peer that is no owner has tried to fetch it, in vain. */
+  mayLend: boolean;
   /** Settled or given up: tasks of it that still wait are dropped. */
   closed: boolean;
   /** What was fetched of it did not match its checksum once. */
@@ -35,17 +39,24 @@ export interface Unit {
   counted: boolean;
 }
 
-/** One task of one unit for one owner. */
+/**
+ * `fetch`: the first copy, for an owner. `relay`: the first copy, by a peer that is no owner, for
+ * a slow one to copy. `copy`: from a holder. `record`: metadata alone.
+ */
+export type TaskKind = 'fetch' | 'relay' | 'copy' | 'record';
+
+/** One task of one unit for one peer. */
 export interface TaskRun {
   readonly id: number;
+  readonly kind: TaskKind;
   readonly unit: Unit;
   readonly owner: PeerId;
   readonly sources: readonly PeerId[];
-  /** Whether the sources are known to hold it. */
-  readonly copy: boolean;
   readonly attempt: number;
   /** When it was sent; undefined while it waits. */
   sentMs: number | undefined;
+  /** When its owner was last asked to give it back; undefined: it was not. */
+  recalledMs: number | undefined;
 }
 
 export function openUnit(file: FileRun, index: number, length: number): Unit {
@@ -63,6 +74,8 @@ export function openUnit(file: FileRun, index: number, length: number): Unit {
     throttledSinceMs: undefined,
     dueMs: 0,
     fetcherOffset: 0,
+    lentFor: undefined,
+    mayLend: true,
     closed: false,
     refetched: false,
     summed: false,

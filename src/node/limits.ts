@@ -29,6 +29,7 @@ export function runLimits(load: LoadJobConfig): RunLimits {
     retryDelayMs: load.retryDelayMs,
     retryDelayMaxMs: load.retryDelayMaxMs,
     answerTimeoutMs: 120_000,
+    slowAfterMs: load.slowAfterMs,
     windowFiles: 4000,
     windowUnits: 16_384,
     checkpointIntervalMs: load.checkpointIntervalMs,

@@ -21,6 +21,7 @@ const RESULTS = 'task.results';
 const INVENTORY = 'task.inventory';
 const CANCEL = 'task.cancel';
 const DISCARD = 'task.discard';
+const RECALL = 'task.recall';
 const DEADLINE_MS = 10_000;
 /** A peer may have to read the records of ten million files. */
 const INVENTORY_DEADLINE_MS = 600_000;
@@ -59,6 +60,10 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
     this.#network.onMessage(CANCEL, (_from, payload) => {
       executor.cancel(payload as PassRef);
     });
+    this.#network.onMessage(RECALL, (from, payload) => {
+      const { pass, taskIds } = payload as { pass: PassRef; taskIds: readonly number[] };
+      executor.recall(from, pass, taskIds);
+    });
   }
 
   sendBatch(to: PeerId, batch: TaskBatch): Promise<BatchAck> {
@@ -75,6 +80,11 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
   async discard(to: PeerId, file: DiscardedFile): Promise<void> {
     if (to === this.#self) await this.#local(this.#executor).discard(file);
     else await this.#network.request(to, DISCARD, file, DEADLINE_MS);
+  }
+
+  recall(to: PeerId, pass: PassRef, taskIds: readonly number[]): void {
+    if (to === this.#self) this.#executor?.recall(to, pass, taskIds);
+    else this.#network.send(to, RECALL, { pass, taskIds });
   }
 
   cancel(to: PeerId, pass: PassRef): void {

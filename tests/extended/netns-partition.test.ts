@@ -20,7 +20,7 @@ import { Namespaces } from './support/namespaces.ts';
 /** Ten of the longest: ten ticks of 50 ms, doubled by chance at most. */
 const TEN_ELECTIONS_MS = 10 * 1_000;
 /** Long enough for silence to be seen, elections held and members judged down. */
-const CUT_MS = 5_000;
+const CUT_MS = 4_000;
 
 /** Idle connections that a peer may keep more than at the beginning, when it had few. */
 const SPARE_SOCKETS = 60;

@@ -45,6 +45,8 @@ export interface StageOptions extends Omit<ClusterOptions, 'mounts'> {
   readonly moreMounts?: readonly string[];
   /** Further mounts as `--mount` takes them, given the origin's endpoint. */
   readonly mountsAt?: (endpoint: string) => readonly string[];
+  /** Where peers find the origin, given its own endpoint. Default there. */
+  readonly originAt?: (endpoint: string) => string;
   /** Where the origin listens. Default 127.0.0.1. */
   readonly originHost?: string;
 }
@@ -67,11 +69,19 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(options: StageOptions = {}): Promise<Stage> {
-    const { moreMounts = [], mountsAt = () => [], env = {}, originHost, ...rest } = options;
+    const {
+      moreMounts = [],
+      mountsAt = () => [],
+      env = {},
+      originHost,
+      originAt,
+      ...rest
+    } = options;
     const origin = await FaultyOrigin.start(undefined, undefined, originHost);
+    const endpoint = originAt?.(origin.endpoint) ?? origin.endpoint;
     const mounts = [
       ...[FaultyOrigin.BUCKET, ...moreMounts].map(
-        (bucket) => `s3://${bucket},endpoint=${origin.endpoint},credentials=anonymous`,
+        (bucket) => `s3://${bucket},endpoint=${endpoint},credentials=anonymous`,
       ),
       ...mountsAt(origin.endpoint),
     ];

@@ -52,6 +52,7 @@ function open() {
       },
       inventory: () => Promise.reject(new RingloadError('peer_unreachable', 'away')),
       discard: () => Promise.resolve(),
+      recall: () => undefined,
       cancel: (_to, pass) => void cancelled.push(pass),
     },
     commit: async (command) => {

@@ -298,6 +298,43 @@ test('executor: a cancel of an earlier run or term touches nothing', async (t) =
   t.is(results().length, 1);
 });
 
+test('executor: what is recalled is dropped, waiting or running, and answered as cancelled', async (t) => {
+  const { executor, plane, results, pass } = open({ parallelTasks: 1 });
+  const aborted: boolean[] = [];
+  plane.before = (_source, signal) =>
+    new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        aborted.push(true);
+        reject(signal.reason as Error);
+      });
+    });
+  const order = batch([1, 2, 3].map((id) => task(id, { index: id })));
+  executor.accept(LEADER, order);
+  await pass(20);
+  executor.recall(peerId('another'), order, [1, 2]);
+  executor.recall(LEADER, { ...order, pass: 2 }, [1, 2]);
+  executor.recall(LEADER, { ...order, term: term(2) }, [1, 2]);
+  await pass(20);
+  t.deepEqual([results().length, aborted.length], [0, 0]);
+  executor.recall(LEADER, order, [1, 3, 77]);
+  plane.before = () => undefined;
+  await pass(50);
+  t.deepEqual(
+    results()
+      .map(({ id, status, error }) => [id, status, error?.code])
+      .sort(),
+    [
+      [1, 'failed', 'cancelled'],
+      [2, 'loaded', undefined],
+      [3, 'failed', 'cancelled'],
+    ],
+  );
+  t.is(aborted.length, 1);
+  t.is(executor.pendingCount, 0);
+  executor.recall(LEADER, order, [2]);
+  t.is((await executor.inventory(order)).inventory.segmentCount, 1);
+});
+
 test('executor: no more tasks and bytes at once than it may, but always one', async (t) => {
   const { executor, plane, pass } = open({ parallelTasks: 2, parallelBytes: 10, windowTasks: 100 });
   const gates: Gate[] = [];

@@ -30,13 +30,15 @@ const INVENTORY = { segmentCount: 3, bytes: 30, digest: '00000000000000ff' };
 
 function ownerLink(peer: TestPeer, trace: string[]) {
   const link = new OwnerLink(peer.id, peer.network);
-  const executor: Pick<Executor, 'accept' | 'inventory' | 'cancel'> = {
+  const executor: Pick<Executor, 'accept' | 'inventory' | 'recall' | 'cancel'> = {
     accept: (from, batch) => {
       trace.push(`${peer.id} accepts ${batch.jobId} of ${from}`);
       if (batch.run === 0) throw new RingloadError('stale_term', 'it is over');
       return { windowTasks: 4, windowBytes: 40 };
     },
     inventory: () => Promise.resolve({ inventory: INVENTORY, generation: 3 }),
+    recall: (from, _pass, taskIds) =>
+      trace.push(`${peer.id} gives ${taskIds.join()} back to ${from}`),
     cancel: (pass) => trace.push(`${peer.id} cancels ${pass.jobId}`),
   };
   const coordinator: Pick<Coordinator, 'takeResults'> = {
@@ -66,11 +68,13 @@ test('owner link: orders, results and questions go to the other peer and to ones
       generation: 3,
     });
     await world.settle(near.link.sendResults(to.id, PASS as unknown as ResultFrame));
+    near.link.recall(to.id, PASS, [7, 8]);
     near.link.cancel(to.id, PASS);
-    await world.until('the cancel', () => trace.length === 3);
+    await world.until('the cancel', () => trace.length === 4);
     t.deepEqual(trace, [
       `${to.id} accepts j of ${a.id}`,
       `${to.id} takes results of ${a.id}`,
+      `${to.id} gives 7,8 back to ${a.id}`,
       `${to.id} cancels j`,
     ]);
   }

@@ -158,8 +158,9 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     counts(
       ...['listedFiles', 'loadedFiles', 'skippedFiles', 'failedFiles', 'filteredFiles'],
       ...['listedBytes', 'loadedBytes', 'skippedBytes', 'failedBytes', 'replicaBytes'],
-      ...['replicaFiles', 'ufsBytes', 'copiedBytes', 'checkedFiles', 'uncheckedFiles'],
-      ...['taskCount', 'failedTaskCount', 'retriedTaskCount'],
+      ...['replicaFiles', 'relayedBytes', 'ufsBytes', 'copiedBytes'],
+      ...['checkedFiles', 'uncheckedFiles'],
+      ...['taskCount', 'failedTaskCount', 'retriedTaskCount', 'movedTaskCount'],
     ),
   ),
   JobStatus: jobStatus,

@@ -39,6 +39,7 @@ export const RUN_LIMITS: RunLimits = {
   retryDelayMs: 100,
   retryDelayMaxMs: 1000,
   answerTimeoutMs: 10_000,
+  slowAfterMs: 1_000,
   windowFiles: 16,
   windowUnits: 24,
   checkpointIntervalMs: 500,
@@ -99,6 +100,8 @@ export class RunWorld {
   /** Placement of a segment; default by hash. */
   order: (path: string, index: number) => readonly PeerId[] = (path, index) =>
     this.#hashed(path, index);
+  /** How long an owner takes to bring a segment in. */
+  fillMs: (owner: ModelOwner, from: 'ufs' | 'peer') => number = () => this.delayMs('task');
   fate: (owner: ModelOwner, task: Task, path: string) => TaskFate = () => undefined;
   /** What the under store tells of whole objects, by path; only those are asked for. */
   readonly checksums = new Map<string, ObjectChecksum>();
@@ -108,6 +111,8 @@ export class RunWorld {
   listFault: () => WireError | undefined = () => undefined;
   /** A batch the leader hears nothing of; `taken`: it was accepted all the same. */
   batchFault: (to: PeerId) => 'lost' | 'taken' | undefined = () => undefined;
+  /** Ends a fill of a task before its time. */
+  readonly #recalls = new Map<number, () => void>();
   readonly #accepts: (path: string) => boolean;
 
   constructor(options: WorldOptions = {}) {
@@ -301,6 +306,12 @@ export class RunWorld {
       case 'send':
         this.#send(run, effect.to, effect.batch);
         return;
+      case 'recall':
+        this.trace.push(`recall ${effect.taskIds.length} from ${effect.to}`);
+        this.clock.setTimer(this.delayMs('batch'), () => {
+          for (const id of effect.taskIds) this.#recalls.get(id)?.();
+        });
+        return;
       case 'ask-inventory':
         this.#askInventory(run, effect.to);
         return;
@@ -445,8 +456,9 @@ export class RunWorld {
       .map((peer) => this.owners.get(peer))
       .find((peer) => peer?.reachable === true && peer.segments.has(name));
     if (!source) this.fetches.set(name, (this.fetches.get(name) ?? 0) + 1);
-    await this.#pause(this.delayMs('task'));
+    const isRecalled = await this.#fillOrRecall(task, this.fillMs(owner, source ? 'peer' : 'ufs'));
     if (owner.generation !== generation) return { code: 'cancelled', message: 'restarted' };
+    if (isRecalled) return { code: 'cancelled', message: 'recalled' };
     if (!source) {
       const object = this.objects.find(({ path }) => path === file.path);
       if (!object) return { code: 'ufs_not_found', message: `${file.path} is gone` };
@@ -499,6 +511,18 @@ export class RunWorld {
         if (run === this.run && !this.verdict) {
           this.give({ kind: 'inventory', from: to, pass: passRef.pass, reply });
         }
+      });
+    });
+  }
+
+  /** True when the task was recalled before the fill was over. */
+  #fillOrRecall(task: Task, delayMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.clock.setTimer(delayMs, () => {
+        resolve(false);
+      });
+      this.#recalls.set(task.id, () => {
+        resolve(true);
       });
     });
   }

@@ -364,6 +364,10 @@ export class SimCluster {
           this.#request(from, peerOf(to), (peer) => peer.executor.inventory(pass)),
         discard: (to, file) =>
           this.#request(from, peerOf(to), (peer) => peer.executor.discard(copy(file))),
+        recall: (to, pass, taskIds) => {
+          const peer = peerOf(to);
+          if (!this.#isLost() && peer?.alive) peer.executor.recall(from, pass, taskIds);
+        },
         cancel: (to, pass) => {
           const peer = peerOf(to);
           if (!this.#isLost() && peer?.alive) peer.executor.cancel(pass);
