@@ -1,10 +1,10 @@
-/** Real processes on real sockets: two files at a time (they mostly wait), generous deadlines. */
+/** Real processes on real sockets: three files at a time (they mostly wait), generous deadlines. */
 export default {
   files: [
     'build/tests/fault/**/*.test.js',
     '!build/tests/fault/{failpoint,fencing,membership-load,resume}.test.js',
   ],
   timeout: '3m',
-  concurrency: 2,
+  concurrency: 3,
   workerThreads: false,
 };
