@@ -30,6 +30,9 @@ import { endpointOf } from './s3-endpoint.ts';
 import { conditionHeader } from './s3-version.ts';
 import { encodeKey, Sigv4Signer } from './sigv4.ts';
 
+/** Stores take signatures that are a quarter of an hour off; well before that the clock is put right. */
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
+
 /** What the store that it belongs to decides. */
 export interface S3DirectParts {
   readonly mount: MountConfig;
@@ -64,6 +67,7 @@ export class S3Direct {
         const outcome = await mover.move(prepared, start, this.#watch(), signal);
         if (outcome.kind === 'unfit') return false;
         if (outcome.kind === 'broken') start = outcome.keptBytes;
+        else this.#correctClock(client, outcome.head);
         if (!this.#judge(outcome, request, start, mover)) return false;
         this.#parts.succeeded();
         return true;
@@ -123,6 +127,16 @@ export class S3Direct {
     return true;
   }
 
+  /** As the SDK does it after each answer of its own: it signs by this offset, and so do lanes. */
+  #correctClock(client: S3Client, { headers }: AnswerHead): void {
+    const storeMs = Date.parse(headers['date'] ?? '');
+    // An answer out of a cache tells the time at which it was made.
+    if (Number.isNaN(storeMs) || 'age' in headers) return;
+    const offsetMs = storeMs - this.#parts.dependencies.clock.wallMs();
+    const changeMs = Math.abs(offsetMs - client.config.systemClockOffset);
+    if (changeMs > CLOCK_TOLERANCE_MS) client.config.systemClockOffset = offsetMs;
+  }
+
   async #prepare(
     client: S3Client,
     request: RangeRequest,
@@ -162,7 +176,6 @@ export class S3Direct {
       return { host: request.host, ...request.amzHeaders };
     }
     const credentials = await client.config.credentials();
-    // The SDK corrects its clock from answers that say that it is wrong.
     const atMs = this.#parts.dependencies.clock.wallMs() + client.config.systemClockOffset;
     return this.#signer.sign({ ...request, atMs }, credentials);
   }

@@ -176,3 +176,34 @@ for (const skewMs of [SKEW_MS, -SKEW_MS]) {
     },
   );
 }
+
+for (const way of ['stream', 'lanes'] as const) {
+  test.serial(
+    `s3 credentials: a clock that jumps between two reads${way === 'lanes' ? ' over lanes' : ''} is put right`,
+    async (t) => {
+      await using fixture = await S3Fixture.open({ [KEY]: SIZE }, {}, { way });
+      const { origin } = fixture;
+      const object = await fixture.stat(KEY);
+      for (const skewMs of [SKEW_MS, -SKEW_MS]) {
+        const storeMs = (): number => Date.now() + skewMs;
+        const date = new Date(storeMs()).toUTCString();
+        const countBefore = origin.countOf('get');
+        origin.script(
+          {
+            when: (request) => Math.abs(signedAtMs(request) - storeMs()) > TOLERATED_MS,
+            action: {
+              kind: 'status',
+              status: 403,
+              code: 'RequestTimeTooSkewed',
+              headers: { date },
+            },
+          },
+          { action: { kind: 'headers', set: { date } } },
+        );
+        t.true((await fixture.read(object)).equals(origin.expectedBytes(KEY)));
+        t.is(origin.countOf('get') - countBefore, 2, 'one was refused, the next was not');
+      }
+      t.is(fixture.lanes?.fallbackCount ?? 0, 0);
+    },
+  );
+}
