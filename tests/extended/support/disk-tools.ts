@@ -129,9 +129,15 @@ export async function inject(options: {
       ...['-e', `trace=${options.calls}`, '-e', `inject=${options.calls}:${options.how}`],
     ],
   });
-  // It says nothing when it has attached: the kernel does.
+  const count = (): number =>
+    child
+      .logs()
+      .split('\n')
+      .filter((line) => /INJECTED|DELAYED/.test(line)).length;
+  // It says nothing when it has attached: the kernel does. By then the process may be over.
   await waitFor(
     async () => {
+      if (count() > 0) return true;
       if (child.exit) throw new Error(`strace ended: ${child.logs()}`);
       const folder = `/proc/${options.pid}/task`;
       for (const task of await readdir(folder)) {
@@ -143,11 +149,7 @@ export async function inject(options: {
     { what: 'strace to attach', deadlineMs: 10_000 },
   );
   return {
-    count: () =>
-      child
-        .logs()
-        .split('\n')
-        .filter((line) => /INJECTED|DELAYED/.test(line)).length,
+    count,
     [Symbol.asyncDispose]: async () => {
       await child.stop();
     },
