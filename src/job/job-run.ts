@@ -234,7 +234,10 @@ export class JobRun implements RunView {
       ...options,
       ref: this.passRef,
       askPeersFirst:
-        this.#passNumber > 1 || ref.run > 1 || this.#placement.epoch !== this.#passEpoch,
+        !this.#placement.isInOrder ||
+        this.#passNumber > 1 ||
+        ref.run > 1 ||
+        this.#placement.epoch !== this.#passEpoch,
       incidents: this.#incidents,
       corrupt: this.#corrupt,
       emit: (effect) => {

@@ -3,6 +3,8 @@ import type { Epoch, PeerId } from '../base/ids.ts';
 
 export interface Placement {
   readonly epoch: Epoch;
+  /** What is resident lies with its owners; false while some of it may lie elsewhere. */
+  readonly isInOrder: boolean;
   /** Peers on the ring. */
   readonly memberCount: number;
   /** Peers on the ring that are reachable. */

@@ -9,7 +9,7 @@ import { isPresent, type Member } from '../cluster/member.ts';
 import type { ClusterService, ClusterView, MemberView, RepairView } from '../http/services.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
-import { REPAIR_STATUS, type RepairReport } from './drain-watch.ts';
+import { REPAIR_STATUS, type RepairReport } from './order-watch.ts';
 import { checkLeave } from './leave-check.ts';
 import type { Proposer } from './proposer.ts';
 import type { RingView } from './ring-view.ts';

@@ -1,6 +1,6 @@
 /**
- * What the leader does besides jobs: judges who is alive, lets drained members go, keeps the voters
- * in good order, and forgets old jobs. One round at a time, a few times a second, only while this
+ * What the leader does besides jobs: judges who is alive, lets drained members go, finds out when
+ * placement is in order, keeps the voters in good order, and forgets old jobs. One round at a time, a few times a second, only while this
  * peer leads; a duty that fails does not keep the others from being done.
  */
 import type { Clock, Timer } from '../base/clock.ts';
@@ -13,9 +13,10 @@ import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
 import { DEFAULT_TUNING } from '../raft/options.ts';
 import { planMembership, type MemberHealth } from '../raft/membership-policy.ts';
-import { DrainWatch, type RepairReport } from './drain-watch.ts';
+import { DrainWatch } from './drain-watch.ts';
 import { JobRetention } from './job-retention.ts';
 import { LivenessJudge, type LivenessLimits } from './liveness-judge.ts';
+import { OrderWatch, type RepairReport } from './order-watch.ts';
 import { successorOf } from './succession.ts';
 
 export interface DutyLimits extends LivenessLimits {
@@ -45,6 +46,7 @@ const CHANGE_DEADLINE_MS = 10_000;
 export class LeaderDuties {
   readonly #options: LeaderDutiesOptions;
   readonly #judge: LivenessJudge;
+  readonly #order: OrderWatch;
   readonly #drains: DrainWatch;
   readonly #retention: JobRetention;
   #timer: Timer | undefined;
@@ -59,9 +61,10 @@ export class LeaderDuties {
     this.#options = options;
     this.#judge = new LivenessJudge(self, limits);
     this.#retention = new JobRetention(limits.jobRetentionMs);
+    this.#order = new OrderWatch({ ...options, report: repairReport });
     this.#drains = new DrainWatch({
       ...options,
-      report: repairReport,
+      order: this.#order,
       lostAfterMs: limits.downAfterMs,
     });
   }
@@ -73,6 +76,11 @@ export class LeaderDuties {
     this.#judge.restart(this.#tickMs);
     this.#retention.restart();
     this.#next();
+  }
+
+  /** Every segment is known to lie where the ring of now says. False while it may not. */
+  isPlacementInOrder(): boolean {
+    return this.#order.wasInOrder();
   }
 
   stop(): void {
@@ -103,6 +111,7 @@ export class LeaderDuties {
     await this.#attempt(() => this.#judgeMembers(nowMs));
     await this.#attempt(() => this.#handOverWhenLeaving());
     await this.#attempt(() => this.#removeDrained());
+    await this.#attempt(() => this.#lookAtOrder());
     await this.#attempt(() => this.#keepVoters());
     await this.#attempt(() => this.#prune());
   }
@@ -154,6 +163,10 @@ export class LeaderDuties {
       await this.#takeVote(id);
       await commit({ kind: 'member.remove', id, atMs: clock.wallMs() });
     }
+  }
+
+  async #lookAtOrder(): Promise<void> {
+    if (!this.#order.wasInOrder()) await this.#order.look();
   }
 
   /**

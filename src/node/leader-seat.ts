@@ -9,6 +9,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Command } from '../cluster/commands.ts';
 import type { Announcement } from '../cluster/member.ts';
 import type { Coordinator } from '../job/coordinator.ts';
+import type { Placement } from '../job/placement.ts';
 import type { LinkStatus, PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus, RaftStatus } from '../raft/consensus.ts';
 import type { LeaderDuties } from './leader-duties.ts';
@@ -47,13 +48,13 @@ export class LeaderSeat {
 
   constructor(options: LeaderSeatOptions) {
     this.#options = options;
-    const { consensus, coordinator, state, network, ring } = options;
+    const { consensus, coordinator, state, network } = options;
     this.#unsubscribe = [
       consensus.onStatusChange((status) => {
         this.#follow(status);
       }),
       state.onChange((current) => {
-        coordinator.setPlacement(ring.placement());
+        coordinator.setPlacement(this.#placement());
         coordinator.reconcile(current);
       }),
       network.onLinkChange((link) => {
@@ -64,22 +65,26 @@ export class LeaderSeat {
     this.#follow(consensus.status());
   }
 
+  #placement(): Placement {
+    const { ring, duties } = this.#options;
+    return ring.placement(duties.isPlacementInOrder());
+  }
+
   /** A peer whose process is another one than before has lost all that it was working on. */
   #noteLink({ peerId, connected, generation }: LinkStatus): void {
-    const { coordinator, ring } = this.#options;
+    const { coordinator } = this.#options;
     if (connected && generation !== undefined) {
       const before = this.#generations.get(peerId);
       this.#generations.set(peerId, generation);
       if (before !== undefined && before !== generation) coordinator.losePeer(peerId);
     }
-    coordinator.setPlacement(ring.placement());
+    coordinator.setPlacement(this.#placement());
   }
 
   /** Peers fall silent without an event: look a few times a second while this peer leads. */
   #watchReachability(): void {
     this.#watch = this.#options.clock.setTimer(REACHABILITY_MS, () => {
-      if (this.#term !== undefined)
-        this.#options.coordinator.setPlacement(this.#options.ring.placement());
+      if (this.#term !== undefined) this.#options.coordinator.setPlacement(this.#placement());
       this.#watchReachability();
     });
   }
@@ -116,9 +121,9 @@ export class LeaderSeat {
       await sleep(this.#options.clock, RETRY_DELAY_MS);
     }
     if (this.#term !== term) return;
-    const { coordinator, duties, ring, state, logger } = this.#options;
+    const { coordinator, duties, state, logger } = this.#options;
     logger.info('leading', { term });
-    coordinator.lead(term, state.current, ring.placement());
+    coordinator.lead(term, state.current, this.#placement());
     duties.start();
   }
 

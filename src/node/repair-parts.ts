@@ -11,7 +11,7 @@ import { takeOver } from '../repair/take-over.ts';
 import type { Closer } from './closer.ts';
 import type { ClusterParts } from './form-cluster.ts';
 import { copyHere, type CopyOptions } from './copy-here.ts';
-import { REPAIR_STATUS, type RepairReport } from './drain-watch.ts';
+import { REPAIR_STATUS, type RepairReport } from './order-watch.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { ReadLink } from './read-link.ts';
 

@@ -44,7 +44,7 @@ export class RingView {
   }
 
   /** A value of its own for each change: a scheduler compares epochs and asks who is reachable. */
-  placement(): Placement {
+  placement(isInOrder: boolean): Placement {
     const ring = this.ring();
     const owners = [...this.#state().members.values()].filter(isOnRing);
     const ids = new Set(owners.map(({ id }) => id));
@@ -53,6 +53,7 @@ export class RingView {
     );
     return {
       epoch: ring.epoch,
+      isInOrder,
       memberCount: owners.length,
       reachableCount: reachable.size,
       capacityBytes: owners.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),

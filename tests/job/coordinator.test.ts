@@ -70,6 +70,7 @@ function open() {
   });
   const placement: Placement = {
     epoch: epoch(1),
+    isInOrder: true,
     memberCount: 1,
     reachableCount: 1,
     capacityBytes: 1e9,

@@ -173,6 +173,22 @@ test('job run: an epoch that changes during a pass calls for a second one, which
   t.is(counter(world, 'loadedFiles'), 10);
 });
 
+test('job run: a new job asks who may hold a segment while placement is not in order', async (t) => {
+  const world = storyWorld({ spec: { replicaCount: 1 } });
+  for (let n = 0; n < 10; n += 1) world.put(`f${n}`, 50);
+  world.lead();
+  t.true(await world.finish());
+  world.addOwner('p0');
+  world.order = () => [peerId('p0'), ...P];
+  world.epoch += 1;
+  world.isInOrder = false;
+  Object.assign(world, { verdict: undefined, checkpoint: undefined });
+  world.lead();
+  t.true(await world.finish());
+  t.like(world.verdict, { state: 'SUCCEEDED' });
+  for (let n = 0; n < 10; n += 1) t.is(world.fetchCountOf(`f${n}`), 1, `f${n}`);
+});
+
 test('job run: what is missing from an inventory is loaded by the next pass', async (t) => {
   const world = storyWorld({ spec: { replicaCount: 2 } });
   world.put('a', 50);

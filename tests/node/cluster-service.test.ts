@@ -6,7 +6,7 @@ import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
 import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
 import type { Command } from '../../src/cluster/commands.ts';
 import { NodeClusterService } from '../../src/node/cluster-service.ts';
-import { REPAIR_STATUS, type RepairReport } from '../../src/node/drain-watch.ts';
+import { REPAIR_STATUS, type RepairReport } from '../../src/node/order-watch.ts';
 import { NodeHealthService } from '../../src/node/health-service.ts';
 import type { Proposer } from '../../src/node/proposer.ts';
 import { RingView } from '../../src/node/ring-view.ts';

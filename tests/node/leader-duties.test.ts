@@ -4,7 +4,7 @@ import { RingloadError } from '../../src/base/errors.ts';
 import { epoch, jobId, logIndex, raftId, term } from '../../src/base/ids.ts';
 import type { ClusterState } from '../../src/cluster/cluster-state.ts';
 import type { Command } from '../../src/cluster/commands.ts';
-import type { RepairReport } from '../../src/node/drain-watch.ts';
+import type { RepairReport } from '../../src/node/order-watch.ts';
 import { LeaderDuties } from '../../src/node/leader-duties.ts';
 import {
   FakeConsensus,
@@ -256,6 +256,26 @@ for (const [what, report] of Object.entries({
     });
   }
 }
+
+test('duties: placement is in order when all were quiet twice, until the ring changes or a member starts', async (t) => {
+  const w = world(stateOf(members()));
+  w.alive = new Set(['b', 'c']);
+  w.reports.set(idOf('c'), { ...IDLE, idle: false });
+  w.duties.start();
+  await w.pass(2000);
+  t.false(w.duties.isPlacementInOrder());
+  w.reports.clear();
+  await w.pass(1000);
+  t.true(w.duties.isPlacementInOrder());
+  w.state = stateOf(members({ b: { generation: 2 } }));
+  t.false(w.duties.isPlacementInOrder(), 'a member may have come back with an empty disk');
+  await w.pass(1000);
+  t.true(w.duties.isPlacementInOrder());
+  w.state = { ...w.state, epoch: epoch(2) };
+  await w.pass(1000);
+  t.false(w.duties.isPlacementInOrder(), 'nobody has walked for this ring');
+  w.duties.stop();
+});
 
 test('duties: a member drains on while an owner is suspect', async (t) => {
   const w = world(stateOf(members({ b: { state: 'draining' }, c: { state: 'suspect' } })));

@@ -45,9 +45,10 @@ function world(options: { members?: readonly Member[]; isFounded?: boolean } = {
     reconcile: () => trace.push('reconcile'),
     losePeer: (peer) => trace.push(`lose ${peer}`),
   };
-  const duties: Pick<LeaderDuties, 'start' | 'stop'> = {
+  const duties: Pick<LeaderDuties, 'start' | 'stop' | 'isPlacementInOrder'> = {
     start: () => trace.push('start duties'),
     stop: () => trace.push('stop duties'),
+    isPlacementInOrder: () => true,
   };
   const elections: number[] = [];
   const seat = new LeaderSeat({

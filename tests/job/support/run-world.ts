@@ -94,6 +94,7 @@ export class RunWorld {
   term = 1;
   runNumber = 1;
   epoch = 1;
+  isInOrder = true;
   checkpoint: JobCheckpoint | undefined;
   verdict: Verdict | undefined;
   run!: JobRun;
@@ -187,6 +188,7 @@ export class RunWorld {
     const reachable = new Set(live.filter((owner) => owner.reachable).map(({ id }) => id));
     return {
       epoch: epoch(this.epoch),
+      isInOrder: this.isInOrder,
       memberCount: onRing.size,
       reachableCount: reachable.size,
       capacityBytes: 1e12,

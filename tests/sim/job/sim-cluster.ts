@@ -341,6 +341,7 @@ export class SimCluster {
     const reachable = new Set(alive.map(({ id }) => id).filter((id) => ids.has(id)));
     return {
       epoch,
+      isInOrder: true,
       memberCount: ids.size,
       reachableCount: reachable.size,
       capacityBytes: 1e12,
