@@ -28,6 +28,8 @@ const READY_DEADLINE_MS = 30_000;
 const LOAD_DEADLINE_MS = 180_000;
 /** Share of the bytes after which the leader is killed. */
 const KILL_AT = 0.5;
+/** Few at a time: with a slow store and all of them at once, all would be done in the same moment. */
+const CONCURRENCY = 2;
 const FILES_READ_BACK = 10;
 
 const basePort = Number(process.argv[2] ?? 19_998);
@@ -122,6 +124,10 @@ async function killLeaderHalfWay(peers, load) {
   const leader = await leaderOf(peers);
   leader.child.kill('SIGKILL');
   await once(leader.child, 'exit');
+  const after = await newestJob(peers);
+  if (after?.state === 'SUCCEEDED') {
+    throw new Error('the load was over before its leader could be killed');
+  }
   interject(`>>> peer ${leader.number}, the leader, was killed (kill -9)`);
   return leader;
 }
@@ -220,7 +226,10 @@ async function startPeer(peer, { store, founder }) {
       ...['--mount', mount],
     ],
     log,
-    { RINGLOAD_LIVENESS_DOWN_AFTER_MS: String(DOWN_AFTER_MS) },
+    {
+      RINGLOAD_LIVENESS_DOWN_AFTER_MS: String(DOWN_AFTER_MS),
+      RINGLOAD_LOAD_CONCURRENCY: String(CONCURRENCY),
+    },
   );
   await until(`peer ${peer.number} to be ready (${HOME}/${log})`, async () => {
     requireAlive(peer.child, `peer ${peer.number}`, log);
