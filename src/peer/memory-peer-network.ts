@@ -46,6 +46,8 @@ export interface PacketFate {
   /** 0: it is lost. */
   readonly copies: number;
   readonly delayMs: number;
+  /** Whether it may overtake earlier packets of its wire. Default: no. */
+  readonly mayOvertake?: boolean;
 }
 
 export type MemoryPeerNetworkOptions = Omit<PeerNetworkOptions, 'secrets' | 'clock' | 'random'> & {
@@ -249,10 +251,10 @@ export class MemoryPeerHub {
   #fate(lane: Lane, from: Endpoint | undefined): { copies: number; delayMs: number } {
     const isGone = from !== undefined && !this.#isUp(from);
     if (this.#drawFate) {
-      const { copies, delayMs } = this.#drawFate(lane.from, lane.to);
+      const { copies, delayMs, mayOvertake } = this.#drawFate(lane.from, lane.to);
       return {
         copies: isGone ? 0 : copies,
-        delayMs: lane.inOrder(this.#clock.nowMs(), delayMs),
+        delayMs: mayOvertake ? delayMs : lane.inOrder(this.#clock.nowMs(), delayMs),
       };
     }
     const { delayMinMs, delayMaxMs, lossRate, duplicateRate, reorder } = this.#faults;

@@ -6,6 +6,7 @@ import type { Disk, DiskFile } from '../../../src/cache/io/disk.ts';
 import type { Chance } from '../raft/chance.ts';
 import type { Life } from './life.ts';
 
+export const USUAL_SYNC_MS = 2;
 const SECTOR_BYTES = 512;
 
 interface Inode {
@@ -23,10 +24,15 @@ export interface DiskWeather {
 }
 
 export class SimCacheDisk {
-  readonly weather: DiskWeather = { syncMaxMs: 2, isFull: false };
+  readonly weather: DiskWeather = { syncMaxMs: USUAL_SYNC_MS, isFull: false };
   #names = new Map<string, Inode>();
   #durableNames = new Map<string, Inode>();
   lostSectorCount = 0;
+
+  /** Files that lie elsewhere than in that directory. */
+  strays(directory: string): string[] {
+    return [...this.#names.keys()].filter((name) => !name.startsWith(`${directory}/`));
+  }
 
   powerCut(chance: Chance): void {
     const survivors = new Map<string, Inode>();

@@ -4,6 +4,7 @@ import type { JobId } from '../../../src/base/ids.ts';
 import { newestJobOf } from '../../../src/cluster/cluster-state.ts';
 import { isActiveState } from '../../../src/cluster/job-record.ts';
 import { JOB_DEFAULTS, type JobSpec } from '../../../src/job/spec.ts';
+import { comparePaths, isAtOrBelow } from '../../../src/ufs/path.ts';
 import { Chance } from '../raft/chance.ts';
 import type { ClientStep } from './plan.ts';
 import { SEGMENT_BYTES } from './sim-config.ts';
@@ -14,6 +15,10 @@ import type { World } from './world.ts';
 
 /** No question of a client to a peer that lives may stay open for longer (L5). */
 const ANSWER_MAX_MS = 90_000;
+
+/** So few that there are several pages. */
+const LIST_LIMIT = 4;
+const ELSEWHERE = 's3://elsewhere';
 
 /** Files whose names end in an even digit. */
 export const EVEN_FILES = '.*[02468]';
@@ -106,6 +111,12 @@ export class Clients {
       case 'status':
         void this.#status(step.peer, rootOf(step.root));
         return;
+      case 'list':
+        void this.list(step.peer, rootOf(step.root));
+        return;
+      case 'trespass':
+        void this.#trespass(step.peer);
+        return;
       case 'read':
         void this.read(step.peer, this.#cluster.pathOf(step.root, step.file), step.isPart);
         return;
@@ -155,6 +166,48 @@ export class Clients {
     this.#world.check('S4', !isOlder, () => {
       return `job ${before.id} is ${before.state}, but is told to be ${status?.state ?? 'unknown'} and not stale`;
     });
+  }
+
+  /** All pages of what is cached at or below `root`; undefined when a page was refused. */
+  async list(
+    peer: number,
+    root: string,
+    mustSucceed?: string,
+  ): Promise<ReadonlySet<string> | undefined> {
+    const listed: string[] = [];
+    let after: string | undefined;
+    do {
+      const request = { root, limit: LIST_LIMIT, ...(after !== undefined && { after }) };
+      const answer = await this.#ask(
+        peer,
+        `list ${root}`,
+        ({ reader }) => reader.list(request),
+        mustSucceed,
+      );
+      if (!answer) return undefined;
+      for (const { path, version } of answer.value.files) {
+        const last = listed.at(-1);
+        const isNext = last === undefined || comparePaths(last, path) < 0;
+        const isThere = isAtOrBelow(root, path) && this.#world.ufs.versionOf(path, version);
+        this.#world.check('S10', isNext, () => `${path} is listed after ${last}`);
+        this.#world.check('S10', isThere !== undefined && isThere !== false, () => {
+          return `${path}@${version} is listed below ${root}, and never was there`;
+        });
+        listed.push(path);
+      }
+      after = answer.value.next;
+    } while (after !== undefined);
+    this.#world.count('lists');
+    return new Set(listed);
+  }
+
+  /** What lies in no mount is refused, and the under store never hears of it. */
+  async #trespass(peer: number): Promise<void> {
+    const path = `${ELSEWHERE}/d0`;
+    const spec = { ...JOB_DEFAULTS, path, segmentSizeBytes: SEGMENT_BYTES, batchSize: 2 };
+    const loaded = await this.#ask(peer, 'a load from elsewhere', ({ jobs }) => jobs.submit(spec));
+    const read = await this.#ask(peer, 'a read from elsewhere', ({ reader }) => reader.read(path));
+    this.#world.check('S9', !loaded && !read, () => `${path}, in no mount, was not refused`);
   }
 
   /** Whether all of it came. @param mustSucceed which invariant says so. */

@@ -130,6 +130,7 @@ class Connection {
   async #serve(server: DataEndpoint, request: SegmentRequest): Promise<void> {
     let reader: SegmentReader | undefined;
     let isHeadSent = false;
+    const ends = this.#options.world.begins(`serve ${request.key.path}`, server.life);
     try {
       reader = await server.open(request, this.#gone.signal);
       if (!reader) throw new RingloadError('not_found', 'the segment is not resident');
@@ -151,6 +152,7 @@ class Connection {
       this.#send(server, { kind: 'error', error });
     } finally {
       reader?.close();
+      ends();
     }
   }
 

@@ -12,6 +12,7 @@ import type { Clients } from './clients.ts';
 import { keysOf } from './history.ts';
 import { SMALL_REGION_COUNT, type Plan } from './plan.ts';
 import { segmentName, type SimPeer } from './sim-peer.ts';
+import type { Version } from './sim-ufs.ts';
 import type { Cluster } from './strike.ts';
 
 type Until = (isDone: () => boolean, maxMs: number, what: string) => Promise<boolean>;
@@ -22,6 +23,10 @@ const JOBS_MAX_MS = 150_000;
 const REPAIR_MAX_MS = 120_000;
 const READS_MAX_MS = 100_000;
 const READ_AGAIN_MS = 100;
+/** Longer than owners take to look for runs that are over. */
+const REST_MS = 3000;
+/** Set at once on a peer that does nothing. */
+const TIMER_MAX_COUNT = 60;
 
 export class Ending {
   readonly #cluster: Cluster & { readonly clients: Clients };
@@ -45,6 +50,8 @@ export class Ending {
       () => this.#until(() => this.#isDrained(), REPAIR_MAX_MS, 'members that drain are gone'),
       () => this.#checkPlacement(),
       () => this.#readEverything(),
+      () => this.#listEverything(),
+      () => this.#comeToRest(),
       () => this.#readAlone(),
     ];
     for (const step of steps) if (!(await step())) return;
@@ -84,8 +91,7 @@ export class Ending {
   /** What failed under faults can be loaded once they are over. */
   async #retryFailed(): Promise<boolean> {
     const { clients, world } = this.#cluster;
-    const newest = new Map(this.#jobs().map((job) => [job.spec.path, job]));
-    const failed = [...newest.values()].filter(({ state }) => state === 'FAILED');
+    const failed = this.#newestJobs().filter(({ state }) => state === 'FAILED');
     if (failed.length === 0) return true;
     for (const { spec } of failed) void clients.retry(this.#anyPeer(), spec.path);
     const isRetried = (): boolean =>
@@ -124,20 +130,31 @@ export class Ending {
     const isSmall = this.#plan.regionCount <= SMALL_REGION_COUNT;
     // What was dropped because it had rotted comes back with the next read of it.
     if ((world.counts.get('corruptSegmentsDropped') ?? 0) > 0) return true;
-    for (const job of this.#jobs()) {
-      const isNewest = this.#jobs().findLast(({ spec }) => spec.path === job.spec.path) === job;
-      if (job.state !== 'SUCCEEDED' || isSmall || !isNewest) continue;
-      await this.#checkFilesOf(job);
+    for (const job of this.#newestJobs()) {
+      if (job.state === 'SUCCEEDED' && !isSmall) await this.#checkFilesOf(job);
     }
     return !world.violation;
+  }
+
+  #newestJobs(): JobRecord[] {
+    const newest = new Map(this.#jobs().map((job) => [job.spec.path, job]));
+    return [...newest.values()];
+  }
+
+  /** Those that the job cannot have missed: there, and told truly, since its last run began. */
+  #filesOf(job: JobRecord): Version[] {
+    const { history, ufs } = this.#cluster.world;
+    const { path: root, fileFilterRegex } = job.spec as JobSpec;
+    const accepts = fileFilterRegex === undefined ? () => true : compileFileFilter(fileFilterRegex);
+    const sinceMs = history.runs.get(job.id)?.at(-1)?.fromMs ?? 0;
+    return ufs
+      .stableSince(root, sinceMs)
+      .filter(({ path }) => accepts(path) && !ufs.wasLiedAboutSince(path, sinceMs));
   }
 
   async #checkFilesOf(job: JobRecord): Promise<void> {
     const { world } = this.#cluster;
     const spec = job.spec as JobSpec;
-    const accepts =
-      spec.fileFilterRegex === undefined ? () => true : compileFileFilter(spec.fileFilterRegex);
-    const sinceMs = world.history.runs.get(job.id)?.at(-1)?.fromMs ?? 0;
     const ring = this.#anyServices()?.cluster.ring.ring();
     const members = this.#members();
     // What was lost everywhere comes back with a read of it, at one owner.
@@ -146,9 +163,8 @@ export class Ending {
     );
     const residents = new Map(members.map((peer) => [peer.id, peer.resident()]));
     await new Promise((resolve) => setImmediate(resolve));
-    for (const version of world.ufs.stableSince(spec.path, sinceMs)) {
+    for (const version of this.#filesOf(job)) {
       const { path } = version;
-      if (!accepts(path) || world.ufs.wasLiedAboutSince(path, sinceMs)) continue;
       if (readThrough.has(path)) continue;
       for (const key of keysOf(version)) {
         const name = segmentName(key);
@@ -191,6 +207,40 @@ export class Ending {
       if (world.violation) return;
       await new Promise<void>((resolve) => world.time.after(READ_AGAIN_MS, resolve));
     }
+  }
+
+  /** Of each job that SUCCEEDED, every file that was there all the time is listed by any peer. */
+  async #listEverything(): Promise<boolean> {
+    const { world, clients } = this.#cluster;
+    let open = 0;
+    for (const job of this.#newestJobs()) {
+      if (job.state !== 'SUCCEEDED') continue;
+      open += 1;
+      void clients.list(this.#anyPeer(), job.spec.path, 'S10').then((listed) => {
+        open -= 1;
+        for (const { path } of this.#filesOf(job)) {
+          world.check('S10', listed?.has(path) === true, () => `${path} is not listed`);
+        }
+      });
+    }
+    return this.#until(() => open === 0, READS_MAX_MS, 'all files are listed');
+  }
+
+  /** L4: when nothing is asked any more, nothing goes on, and nothing is kept for what is over. */
+  async #comeToRest(): Promise<boolean> {
+    const { world } = this.#cluster;
+    const untilMs = world.time.nowMs + REST_MS;
+    await this.#until(() => world.time.nowMs >= untilMs, REST_MS + 100, 'a while has passed');
+    const open = world.openNow();
+    world.check('L4', open.length === 0, () => `still under way: ${open.join(', ')}`);
+    for (const { address, running } of this.#members()) {
+      if (!running) continue;
+      const holders = [...(running.store?.leaseHolders() ?? [])];
+      world.check('L4', holders.length === 0, () => `${address} leases to ${holders.join(', ')}`);
+      const { timerCount } = running.life;
+      world.check('L4', timerCount <= TIMER_MAX_COUNT, () => `${address} has ${timerCount} timers`);
+    }
+    return !world.violation;
   }
 
   /** A peer that reaches nobody serves all that it holds itself. */

@@ -17,7 +17,7 @@ import { compileFileFilter } from '../../../src/job/file-filter.ts';
 import type { TaskBatch } from '../../../src/job/protocol.ts';
 import type { JobSpec } from '../../../src/job/spec.ts';
 import type { ClusterParts } from '../../../src/node/form-cluster.ts';
-import { SEGMENT_BYTES } from './sim-config.ts';
+import { CACHE_DIRECTORY, SEGMENT_BYTES } from './sim-config.ts';
 import { newIds, segmentName, type Running, type SimPeer } from './sim-peer.ts';
 import type { Version } from './sim-ufs.ts';
 import type { World } from './world.ts';
@@ -161,6 +161,8 @@ export class History {
         this.#lastDropMs.set(peer, this.#world.time.nowMs);
         this.#world.count('corruptSegmentsDropped');
       }
+      const strays = peer.cacheDisk.strays(CACHE_DIRECTORY);
+      this.#world.check('S7', strays.length === 0, () => `${peer.address} wrote ${strays[0]}`);
       this.#world.check('S7', usage.usedBytes <= usage.capacityBytes + 64 * 1024, () => {
         return `${peer.address} keeps ${usage.usedBytes} of ${usage.capacityBytes} bytes`;
       });
@@ -173,6 +175,14 @@ export class History {
       (job) =>
         job.spec.path === path &&
         this.runs.get(job.id)?.some(({ fromMs, untilMs }) => fromMs <= atMs && atMs <= untilMs),
+    );
+  }
+
+  /** Whether any run of that path was under way then or later. */
+  wasActiveSince(path: string, sinceMs: number): boolean {
+    return [...this.state.jobs.values()].some(
+      (job) =>
+        job.spec.path === path && this.runs.get(job.id)?.some(({ untilMs }) => untilMs > sinceMs),
     );
   }
 

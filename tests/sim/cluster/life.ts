@@ -22,6 +22,8 @@ export class Life {
   readonly #options: LifeOptions;
   /** Rejects when the process ends, as the connections of its clients do. */
   readonly ended: Promise<never>;
+  /** Timers that are set. */
+  timerCount = 0;
   #isOver = false;
   #isPaused = false;
   #backlog: (() => void)[] = [];
@@ -91,16 +93,22 @@ export class Life {
   }
 
   #setTimer(delayMs: number, callback: () => void): Timer {
-    let isCancelled = false;
+    let isSet = true;
+    this.timerCount += 1;
+    const unset = (): boolean => {
+      if (!isSet) return false;
+      isSet = false;
+      this.timerCount -= 1;
+      return true;
+    };
     const timer = this.#options.time.after(delayMs, () => {
       this.deliver(() => {
-        if (!isCancelled) callback();
+        if (unset()) callback();
       });
     });
     return {
       cancel: () => {
-        isCancelled = true;
-        timer.cancel();
+        if (unset()) timer.cancel();
       },
     };
   }

@@ -21,6 +21,7 @@ import {
 } from './seed-runs.ts';
 
 const SEEDS_PER_SHARE = 20;
+const CHECK_PREFIX = 'check.';
 
 const { values } = parseArgs({
   options: {
@@ -99,9 +100,15 @@ function print(summary: Summary, seconds: number): void {
   for (const failure of failures) console.log(`\n${failure}`);
   if (failures.length > 0) console.log('');
   console.log('faults and what came of them:');
-  for (const what of Object.keys(counts).sort()) {
+  const names = Object.keys(counts).sort();
+  const isCheck = (name: string): boolean => name.startsWith(CHECK_PREFIX);
+  for (const what of names.filter((name) => !isCheck(name))) {
     console.log(`  ${what.padEnd(26)} ${String(counts[what])}`);
   }
+  const perPromise = names
+    .filter(isCheck)
+    .map((name) => `${name.slice(CHECK_PREFIX.length)} ${String(counts[name])}`);
+  console.log(`checks by promise: ${perPromise.join(', ')}`);
   console.log(`seeds ${runs}, virtual hours ${(virtualMs / 3_600_000).toFixed(2)}`);
   console.log(`checks evaluated ${checks}, events ${events}, trace ${trace.toString(16)}`);
   console.log(`${(runs / seconds).toFixed(1)} seeds/s`);

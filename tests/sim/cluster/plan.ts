@@ -47,6 +47,7 @@ export type FaultAction =
       readonly kind: 'hostileNetwork';
       readonly lost: number;
       readonly doubled: number;
+      readonly reordered: number;
       readonly forMs: number;
     }
   | { readonly kind: 'rot'; readonly victim: Victim; readonly count: number }
@@ -83,7 +84,9 @@ export type ClientAction =
       readonly reload: boolean;
       readonly filter: boolean;
     }
-  | { readonly kind: 'stop' | 'retry' | 'status'; readonly root: number }
+  | { readonly kind: 'stop' | 'retry' | 'status' | 'list'; readonly root: number }
+  /** A load and a read of what lies in no mount. */
+  | { readonly kind: 'trespass' }
   | {
       readonly kind: 'read';
       readonly root: number;
@@ -129,6 +132,8 @@ type Draw = readonly [number, FaultAction['kind'], () => FaultAction];
 class Planner {
   readonly #chance: Chance;
   readonly #faultChance: Chance;
+  /** For what was thought of later: what a seed drew before stays as it was. */
+  readonly #laterChance: Chance;
   readonly #mode: Mode;
   readonly #isCalm: boolean;
   readonly #peerCount: number;
@@ -142,6 +147,7 @@ class Planner {
     this.#favours = favours;
     this.#chance = new Chance(seed, 1);
     this.#faultChance = new Chance(seed, 2);
+    this.#laterChance = new Chance(seed, 11);
     this.#mode = mode;
     // What costs nothing without faults shows only where there are none.
     this.#isCalm = seed % 12 === 0;
@@ -219,6 +225,15 @@ class Planner {
       if (chance.hit(0.25)) push(atMs, { kind: 'status', root });
       else push(atMs, { kind: 'read', root, file, isPart: chance.hit(0.5) });
     }
+    const later = this.#laterChance;
+    for (let count = later.whole(0, 3); count > 0; count--) {
+      const atMs = later.between(START_MS + 500, endMs);
+      const root = later.whole(0, this.#rootCount - 1);
+      const peer = later.whole(0, this.#peerCount - 1);
+      steps.push(
+        later.hit(0.8) ? { kind: 'list', root, atMs, peer } : { kind: 'trespass', atMs, peer },
+      );
+    }
     return steps.sort((a, b) => a.atMs - b.atMs);
   }
 
@@ -294,6 +309,7 @@ class Planner {
           kind: 'hostileNetwork',
           lost: chance.between(0, 0.2),
           doubled: chance.between(0, 0.2),
+          reordered: this.#laterChance.between(0, 0.3),
           forMs,
         }),
       ],

@@ -2,11 +2,13 @@
  * Known ways to get a load wrong, planted from outside by replacing a method of a part. The
  * simulator has to find each of them.
  */
+import { formatDigest } from '../../../src/cache/digest.ts';
 import { SegmentTable } from '../../../src/cache/segment-table.ts';
 import { RegionFiles } from '../../../src/cache/io/region-files.ts';
 import { SegmentLoader } from '../../../src/data/segment-loader.ts';
 import { Executor } from '../../../src/job/executor.ts';
 import { FileWindow } from '../../../src/job/file-run.ts';
+import { InventoryRound } from '../../../src/job/inventory-round.ts';
 import { Proposer } from '../../../src/node/proposer.ts';
 import { Repairer } from '../../../src/repair/repairer.ts';
 import type { Mode } from './plan.ts';
@@ -34,6 +36,21 @@ function replaced<Part extends object, Name extends keyof Part>(
 }
 
 export const PLANTED_BUGS: readonly HuntedBug[] = [
+  {
+    name: 'verdict whatever the inventories say',
+    favours: 'wipeCache',
+    mode: 'safety',
+    breaks: 'S3',
+    plant: replaced(InventoryRound.prototype, 'mismatch', (original) => {
+      return function (this: InventoryRound, peer, reply) {
+        const expected = original.call(this, peer, reply);
+        if (!expected) return undefined;
+        const { recordCount = 0, recordDigest = formatDigest(0n) } = expected;
+        const records = { recordCount, digest: recordDigest };
+        return original.call(this, peer, { ...reply, inventory: expected, records });
+      };
+    }),
+  },
   {
     name: 'acknowledged before it is stored',
     mode: 'liveness',

@@ -173,7 +173,7 @@ class Run implements Cluster {
 
   #sample(): void {
     this.world.history.sample();
-    this.#stopWatch.look();
+    this.#stopWatch.look(this.leader() !== undefined);
     this.clients.checkOpenQuestions();
     this.world.time.after(SAMPLE_MS, () => {
       this.#sample();

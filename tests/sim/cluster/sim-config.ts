@@ -6,6 +6,7 @@ import type { RunLimits } from '../../../src/job/run-contract.ts';
 import { ownerLimits, runLimits } from '../../../src/node/limits.ts';
 
 export const SEGMENT_BYTES = 1024;
+export const CACHE_DIRECTORY = '/cache';
 export const REGION_BYTES = 64 * 1024;
 
 export interface SimConfig {

@@ -33,7 +33,7 @@ import { SimDataClient, type DataEndpoint } from './data-network.ts';
 import { Life } from './life.ts';
 import { ObservedNetwork } from './observed-network.ts';
 import { ObservedState } from './observed-state.ts';
-import { REGION_BYTES, type SimConfig } from './sim-config.ts';
+import { CACHE_DIRECTORY, REGION_BYTES, type SimConfig } from './sim-config.ts';
 import { DurableCatalog, SimCatalog } from './sim-catalog.ts';
 import type { World } from './world.ts';
 
@@ -176,7 +176,9 @@ export class SimPeer {
     const logger = silentLogger;
     const closer = new Closer(logger);
     const store = await openFileSegmentStore({
-      directories: [{ path: '/cache', capacityBytes: this.#options.regionCount * REGION_BYTES }],
+      directories: [
+        { path: CACHE_DIRECTORY, capacityBytes: this.#options.regionCount * REGION_BYTES },
+      ],
       regionSizeBytes: REGION_BYTES,
       clock,
       logger,

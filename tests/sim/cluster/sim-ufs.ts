@@ -7,7 +7,7 @@ import { RingloadError, type ErrorCode } from '../../../src/base/errors.ts';
 import type { PeerId } from '../../../src/base/ids.ts';
 import { throwIfCancelled } from '../../../src/ufs/cancel.ts';
 import { MemoryUnderStore } from '../../../src/ufs/memory-under-store.ts';
-import { isAtOrBelow } from '../../../src/ufs/path.ts';
+import { comparePaths, isAtOrBelow } from '../../../src/ufs/path.ts';
 import type {
   ListPage,
   ListRequest,
@@ -145,6 +145,7 @@ export class SimUfs {
     const store: UnderStore = {
       list: (request, signal) => this.#list(life, request, signal),
       stat: async (path, signal) => {
+        this.#checkMount(path);
         await this.#reach(life, signal, `stat ${path}`);
         return this.#now.stat(path, signal);
       },
@@ -163,16 +164,22 @@ export class SimUfs {
 
   async #list(life: Life, request: ListRequest, signal: AbortSignal): Promise<ListPage> {
     await this.#reach(life, signal, `list ${request.root}`);
+    this.#checkMount(request.root);
     const page = await this.#now.list(request, signal);
     if (!this.#chance.hit(this.weather.stale)) return page;
     this.#world.count('ufs.staleListing');
-    return this.#asItWas(page);
+    return this.#asItWas(page, request);
   }
 
-  /** The page with what it says about each object made older: earlier versions, and some gone. */
-  #asItWas(page: ListPage): ListPage {
+  /**
+   * The page with what it says about each object made older: earlier versions, some not there yet,
+   * and some still there that are gone.
+   */
+  #asItWas(page: ListPage, request: ListRequest): ListPage {
     const nowMs = this.#world.time.nowMs;
-    const objects: UfsObject[] = [];
+    const objects = this.#goneLately(page, request);
+    for (const { path } of objects) this.lies.push({ path, atMs: nowMs });
+    this.#world.count('ufs.listedGone', objects.length);
     for (const object of page.objects) {
       const known = this.versions.get(object.path) ?? [];
       const older = known.findLast(
@@ -180,10 +187,31 @@ export class SimUfs {
       );
       const isHidden = !older && (known.at(-1)?.sinceMs ?? 0) > nowMs - STALE_MS;
       if (older || isHidden) this.lies.push({ path: object.path, atMs: nowMs });
+      if (older) this.#world.count('ufs.listedOlder');
+      if (isHidden) this.#world.count('ufs.listedNotYet');
       if (older) objects.push(describe(older));
       else if (!isHidden) objects.push(object);
     }
+    objects.sort((a, b) => comparePaths(a.path, b.path));
     return { ...page, objects };
+  }
+
+  /** In the span of the page. */
+  #goneLately({ cursor, done }: ListPage, { root, after }: ListRequest): UfsObject[] {
+    const nowMs = this.#world.time.nowMs;
+    return [...this.versions.values()].flatMap((known) => {
+      const last = known.at(-1);
+      if (!last || last.untilMs > nowMs || last.untilMs <= nowMs - STALE_MS) return [];
+      const isInSpan =
+        isAtOrBelow(root, last.path) &&
+        (after === undefined || comparePaths(last.path, after) > 0) &&
+        (done || (cursor !== undefined && comparePaths(last.path, cursor) < 0));
+      return isInSpan ? [describe(last)] : [];
+    });
+  }
+
+  #checkMount(path: string): void {
+    this.#world.check('S9', isAtOrBelow(MOUNT, path), () => `${path} lies in no mount`);
   }
 
   async *#read(
@@ -192,11 +220,22 @@ export class SimUfs {
     range: RangeRequest,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
-    const { weather } = this;
     const isForReader = this.#world.isReadLately(range.path);
     const get: Get = { peer, range, atMs: this.#world.time.nowMs, isForReader, bytes: 0 };
     this.gets.push(get);
     this.#world.count('ufs.get');
+    this.#checkMount(range.path);
+    const ends = this.#world.begins(`read ${range.path}`, life);
+    try {
+      yield* this.#body(get, life, signal);
+    } finally {
+      ends();
+    }
+  }
+
+  async *#body(get: Get, life: Life, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const { weather } = this;
+    const { range } = get;
     await this.#reach(life, signal, `read ${range.path}`);
     const bytes = this.#bytesOf(range);
     const fate = this.#bodyFate(weather);

@@ -1,7 +1,9 @@
 /** Makes planned faults happen, and undoes those that end. */
 import { Chance } from '../raft/chance.ts';
+import { USUAL_SYNC_MS } from './cache-disk.ts';
 import type { Fault, Victim } from './plan.ts';
 import type { SimPeer } from './sim-peer.ts';
+import { USUAL_LATENCY_MS } from './sim-weather.ts';
 import type { World } from './world.ts';
 
 export interface Cluster {
@@ -112,7 +114,7 @@ export class Striker {
         network.latencyMaxMs = fault.latencyMs;
         network.resent = fault.resent;
         this.#until(fault.forMs, () => {
-          network.latencyMaxMs = 3;
+          network.latencyMaxMs = USUAL_LATENCY_MS;
           network.resent = 0;
         });
         return;
@@ -121,9 +123,11 @@ export class Striker {
         const { network } = world;
         network.lost = fault.lost;
         network.doubled = fault.doubled;
+        network.reordered = fault.reordered;
         this.#until(fault.forMs, () => {
           network.lost = 0;
           network.doubled = 0;
+          network.reordered = 0;
         });
         return;
       }
@@ -139,7 +143,7 @@ export class Striker {
         if (!disk) return;
         disk.weather.syncMaxMs = fault.syncMs;
         this.#until(fault.forMs, () => {
-          disk.weather.syncMaxMs = 2;
+          disk.weather.syncMaxMs = USUAL_SYNC_MS;
         });
         return;
       }

@@ -3,6 +3,7 @@ import type { Chance } from '../raft/chance.ts';
 import type { VirtualTime } from '../raft/virtual-time.ts';
 import type { FaultAction } from './plan.ts';
 import type { History } from './history.ts';
+import type { Life } from './life.ts';
 import type { SimWeather } from './sim-weather.ts';
 import type { SimUfs } from './sim-ufs.ts';
 
@@ -39,6 +40,8 @@ export class World {
   isReadLately: (path: string) => boolean = () => false;
   violation: Violation | undefined;
   checkCount = 0;
+  /** What is under way outside of a process: it ends, or the process does. */
+  readonly #open = new Set<{ readonly what: string; readonly life: Life }>();
   /** Lines of what happened, when somebody wants to read them. */
   readonly log: ((line: string) => void) | undefined;
   #trace = 0x811c9dc5;
@@ -75,6 +78,7 @@ export class World {
   /** Evaluates one check. */
   check(invariant: string, isHeld: boolean, message: () => string): void {
     this.checkCount += 1;
+    this.count(`check.${invariant}`);
     if (isHeld) return;
     this.violated(invariant, message());
   }
@@ -82,6 +86,20 @@ export class World {
   violated(invariant: string, message: string): void {
     this.violation ??= new Violation(invariant, message);
     this.say(`VIOLATION ${invariant}: ${message}`);
+  }
+
+  /** Something of a process begins; the returned function ends it. */
+  begins(what: string, life: Life): () => void {
+    const open = { what, life };
+    this.#open.add(open);
+    return () => {
+      this.#open.delete(open);
+    };
+  }
+
+  /** What has not ended of processes that run. */
+  openNow(): string[] {
+    return [...this.#open].flatMap(({ what, life }) => (life.isOver ? [] : [what]));
   }
 
   say(line: string): void {
