@@ -1,7 +1,11 @@
 /**
  * The whole-cluster simulator from the command line:
  *
- * `npm run sim -- --seeds A..B [--mode safety|liveness] [--workers N] [--only 0,3] [--verbose]`
+ * `npm run sim -- --seeds A..B [--mode safety|liveness] [--workers N] [--only 0,3]
+ * [--crash leader|0|1|…] [--verbose]`
+ *
+ * `--crash leader` (or the number of a peer) has, in place of the planned faults, that process end
+ * at each of its operations in turn: one run for each; `--crash leader@17` at that one.
  *
  * `--only` keeps the faults of those positions, `none` keeps none. A run that fails is run again
  * with fewer faults until each is needed; what is printed then shows it again.
@@ -11,6 +15,7 @@ import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { parseSeeds, splitRange } from '../raft/seed-range.ts';
+import { parseCrash } from './crash-steps.ts';
 import type { Mode } from './plan.ts';
 import {
   addSummary,
@@ -28,6 +33,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1..100' },
     mode: { type: 'string' },
     only: { type: 'string' },
+    crash: { type: 'string' },
     workers: { type: 'string', default: '1' },
     verbose: { type: 'boolean', default: false },
   },
@@ -49,13 +55,17 @@ async function main(): Promise<void> {
   const options = {
     mode: modeFrom(values.mode),
     only: onlyFrom(values.only),
+    crash: values.crash === undefined ? undefined : parseCrash(values.crash),
     shrinks: !values.verbose,
   };
   const workers = Number(values.workers);
   const summary =
     workers > 1
       ? await runShares(
-          splitRange(range, SEEDS_PER_SHARE).map((share) => ({ ...share, ...options })),
+          splitRange(range, values.crash === undefined ? SEEDS_PER_SHARE : 1).map((share) => ({
+            ...share,
+            ...options,
+          })),
           workers,
         )
       : await runRange({ ...range, ...options, ...(values.verbose && { log: console.log }) });

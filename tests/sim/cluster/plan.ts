@@ -115,7 +115,7 @@ export interface Plan {
   readonly faults: readonly Fault[];
 }
 
-const START_MS = 4000;
+export const START_MS = 4000;
 const FAULT_KIND_COUNT = 25;
 const FAVOURED_WEIGHT = 18;
 /** So few regions do not hold what is loaded. */

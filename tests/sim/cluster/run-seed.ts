@@ -8,7 +8,7 @@ import { checkAmplification } from './amplification.ts';
 import { Clients, rootOf } from './clients.ts';
 import { History } from './history.ts';
 import { Ending } from './ending.ts';
-import { planOf, type Mode, type Plan } from './plan.ts';
+import { planOf, type Fault, type Mode, type Plan } from './plan.ts';
 import { simConfig } from './sim-config.ts';
 import { SimPeer } from './sim-peer.ts';
 import { SimUfs } from './sim-ufs.ts';
@@ -20,6 +20,8 @@ import { World, type PlantedBug, type Violation } from './world.ts';
 export interface RunOptions {
   readonly mode: Mode;
   readonly bug?: PlantedBug;
+  /** In place of those of the plan. */
+  readonly faults?: readonly Fault[];
   /** Positions of the faults of the plan that happen; default: all. */
   readonly only?: readonly number[];
   readonly log?: (line: string) => void;
@@ -66,7 +68,8 @@ class Run implements Cluster {
   constructor(seed: number, options: RunOptions) {
     const time = new VirtualTime();
     this.#options = options;
-    this.#plan = planOf(seed, options.mode, options.bug?.favours);
+    const plan = planOf(seed, options.mode, options.bug?.favours);
+    this.#plan = options.faults ? { ...plan, faults: options.faults } : plan;
     const world = new World({ seed, time, bug: options.bug, log: options.log });
     this.world = world;
     world.network = new SimWeather(world, new Chance(seed, 3));

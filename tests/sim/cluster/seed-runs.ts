@@ -1,4 +1,5 @@
 /** Runs many seeds, adds up what happened in them, and describes what failed. */
+import { crashAt, type CrashOptions } from './crash-steps.ts';
 import type { Mode } from './plan.ts';
 import { runSeed, type RunOptions, type RunResult } from './run-seed.ts';
 import { shrink } from './shrink.ts';
@@ -23,6 +24,8 @@ export interface RangeOptions {
   readonly mode?: Mode | undefined;
   readonly only?: readonly number[] | undefined;
   readonly log?: RunOptions['log'];
+  /** One process ends at one operation, each in turn, in place of the planned faults. */
+  readonly crash?: CrashOptions | undefined;
   /** Look for the fewest faults that do it. */
   readonly shrinks: boolean;
 }
@@ -38,14 +41,41 @@ export function modeOf(seed: number): Mode {
 export async function runRange(options: RangeOptions): Promise<Summary> {
   const summary = emptySummary();
   for (let seed = options.first; seed <= options.last; seed++) {
-    const { only, log, shrinks } = options;
+    const { only, log, shrinks, crash } = options;
     const mode = options.mode ?? modeOf(seed);
+    if (crash) {
+      await crashEverywhere(seed, mode, crash, summary, log);
+      continue;
+    }
     const result = await runSeed(seed, { mode, ...(only && { only }), ...(log && { log }) });
     addRun(summary, result);
     if (!result.violation) continue;
     summary.failures.push(await describe(result, only, shrinks));
   }
   return summary;
+}
+
+/** Until the process that is meant does not reach an operation that late. */
+async function crashEverywhere(
+  seed: number,
+  mode: Mode,
+  crash: CrashOptions,
+  summary: Summary,
+  log: RunOptions['log'],
+): Promise<void> {
+  for (let operation = crash.at ?? 1; ; operation++) {
+    const faults = [crashAt(crash.victim, operation)];
+    const result = await runSeed(seed, { mode, faults, ...(log && { log }) });
+    const { violation, counts, virtualMs } = result;
+    const crashes = (counts.get('proc.kill') ?? 0) + (counts.get('proc.powerCut') ?? 0);
+    addRun(summary, result);
+    if (violation) {
+      const at = `seed ${seed}, ${mode}, at ${Math.round(virtualMs)} ms: ${violation.message}`;
+      const where = `${crash.victim}@${operation}`;
+      summary.failures.push(`${at}\nreplay: ${replayOf(seed, mode)} --crash ${where}`);
+    }
+    if (crashes === 0 || crash.at !== undefined) return;
+  }
 }
 
 export function addSummary(sum: Summary, other: Summary): void {
