@@ -23,7 +23,7 @@ const REPLICA_COUNT = 2;
 /** Fetches that were under way may start their last request so long after a stop. */
 const STOP_GRACE_MS = 2_000;
 const STOP_WATCH_MS = 500;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 
 /** Short batches, checkpoints, logs and regions: few bytes pass every point several times. */
 export const CRASH_STAGE = {
@@ -32,6 +32,8 @@ export const CRASH_STAGE = {
   cacheCapacity: '512MiB',
   env: {
     RINGLOAD_CACHE_REGION_SIZE_BYTES: '1MiB',
+    // Patient: who is starved for a moment goes on leading, and hits what its leader hits.
+    RINGLOAD_RAFT_TICK_MS: 100,
     RINGLOAD_RAFT_SNAPSHOT_EVERY_ENTRIES: 5,
     RINGLOAD_LOAD_CHECKPOINT_INTERVAL_MS: 100,
     RINGLOAD_LOAD_BATCH_SIZE: 4,
