@@ -14,11 +14,13 @@ export interface CopyOptions {
   readonly deadlineMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of each segment that was not here before. */
+  readonly onCopied: () => void;
 }
 
 /** Resolves with how many of the segments are here at the end. Never rejects. */
 export async function copyHere(options: CopyOptions, order: CopyOrder): Promise<number> {
-  const { loader, endpointOf, deadlineMs, clock, logger } = options;
+  const { loader, endpointOf, deadlineMs, clock, logger, onCopied } = options;
   const { record, indexes, sources } = order;
   const peerEndpoints = sources.flatMap((peer) => endpointOf(peer) ?? []);
   const shareMs = Math.max(1, Math.floor(deadlineMs / indexes.length));
@@ -33,7 +35,9 @@ export async function copyHere(options: CopyOptions, order: CopyOrder): Promise<
       allowUfs: false,
     };
     try {
-      await withTimeout(clock, shareMs, (signal) => loader.load(request, signal));
+      const load = (signal: AbortSignal) => loader.load(request, signal);
+      const { filled } = await withTimeout(clock, shareMs, load);
+      if (filled) onCopied();
       copiedCount += 1;
     } catch (thrown) {
       // Why go on: the next round sees what is still missing; one segment must not stop the rest.

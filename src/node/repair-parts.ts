@@ -33,18 +33,24 @@ export interface RepairParts {
   readonly repairer: Repairer;
   readonly report: () => RepairReport;
   readonly jobOrder: JobOrder;
+  /** Segments that were copied to this peer since it started. */
+  readonly copiedSegmentCount: () => number;
 }
 
 export function openRepairParts(context: Context): RepairParts {
   const { local, cluster, closer, logger } = context;
   const { self, state, ring, network, consensus } = cluster;
   const jobOrder = jobOrderOf(() => state.current);
+  let copiedSegmentCount = 0;
   const copying = {
     loader: local.loader,
     endpointOf: cluster.endpointOf,
     deadlineMs: COPY_DEADLINE_MS,
     clock: local.clock,
     logger,
+    onCopied: () => {
+      copiedSegmentCount += 1;
+    },
   };
   const repairer = new Repairer({
     self,
@@ -81,7 +87,7 @@ export function openRepairParts(context: Context): RepairParts {
     return kept;
   });
   network.onRequest(COPY, (_from, payload) => copyHere(copying, payload as CopyOrder));
-  return { repairer, report, jobOrder };
+  return { repairer, report, jobOrder, copiedSegmentCount: () => copiedSegmentCount };
 }
 
 /**

@@ -31,7 +31,7 @@ type Context = NodeOptions & {
 };
 
 export function openServices(context: Context): void {
-  const { local, cluster, metrics, logger } = context;
+  const { local, cluster, metrics, logger, repair } = context;
   const { state, consensus, network, ring, self } = cluster;
   const { http, load } = context.loaded.config;
   const readState = () => state.current;
@@ -43,7 +43,7 @@ export function openServices(context: Context): void {
         state: readState,
         store: local.store,
         catalog: local.catalog,
-        repairReport: context.repair.report,
+        repairReport: repair.report,
         clock: local.clock,
       }),
       files: openFileReader(context),
@@ -78,6 +78,7 @@ export function openServices(context: Context): void {
     links: () => network.links(),
     jobs: () => [...state.current.jobs.values()],
     ring: () => ({ epoch: state.current.epoch, share: ring.ring().shares().get(self) ?? 0 }),
+    repair: () => ({ copiedSegmentCount: repair.copiedSegmentCount() }),
   });
 }
 

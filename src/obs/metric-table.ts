@@ -85,6 +85,10 @@ export const METRIC_TABLE = {
   peer_links: { type: 'gauge', help: 'Open links to other peers.' },
   ring_epoch: { type: 'gauge', help: 'Epoch of the ring.' },
   ring_share: { type: 'gauge', help: 'Share of the ring that this peer owns, 0 to 1.' },
+  repair_copied_segments_total: {
+    type: 'counter',
+    help: 'Segments copied to this peer to restore placement.',
+  },
   http_requests_total: {
     type: 'counter',
     help: 'Requests answered.',

@@ -36,6 +36,7 @@ export interface MetricSources {
   readonly links: () => readonly { readonly connected: boolean }[];
   readonly jobs: () => readonly { readonly state: string }[];
   readonly ring: () => { readonly epoch: number; readonly share: number };
+  readonly repair: () => { readonly copiedSegmentCount: number };
   readonly log: () => { readonly droppedLineCount: number };
 }
 
@@ -189,6 +190,7 @@ export class Metrics {
     );
     this.#gauge('ring_epoch', (gauge) => gauge.set(sources.ring?.().epoch ?? 0));
     this.#gauge('ring_share', (gauge) => gauge.set(sources.ring?.().share ?? 0));
+    this.#total('repair_copied_segments_total', () => sources.repair?.().copiedSegmentCount ?? 0);
     this.#total('log_lines_dropped_total', () => sources.log?.().droppedLineCount ?? 0);
   }
 

@@ -12,9 +12,15 @@ import {
   pathOf,
 } from './expect.ts';
 import type { CrashRow } from './failpoint-rows.ts';
-import { evictionsOf, expectCopies, expectHeld, expectHeldOrEvicted } from './held.ts';
+import {
+  evictionsOf,
+  expectCopies,
+  expectHeld,
+  expectHeldOrEvicted,
+  repairedCountOf,
+} from './held.ts';
 import { Load } from './load.ts';
-import { currentView, waitForRoles } from './members.ts';
+import { currentView, waitForRoles, waitUntilInOrder } from './members.ts';
 import { type FileSet, SEGMENT_BYTES, type Stage, type StageOptions } from './stage.ts';
 
 /** Jobs of one story, so that what happens once in a job has a first, middle and last time. */
@@ -58,6 +64,8 @@ export async function play(t: Asserts, stage: Stage, crash: Crash): Promise<Play
   await stage.restore();
   // Of two voters none may die, whatever the crash.
   await waitForRoles(stage, ['voter', 'voter', 'voter']);
+  // What repair copies from here on, the story has left to it.
+  if (crash.row.story === 'load') await waitUntilInOrder(stage);
   const victim = await victimOf(stage, crash.row);
   const story = new CrashStory(t, stage, crash, victim);
   try {
@@ -92,8 +100,9 @@ class CrashStory {
   readonly #victim: Peer;
   #died = false;
   #isBack = false;
-  /** Segments that those who do not die had evicted before. */
+  /** Before the story: segments that those who do not die had evicted, and repair had copied. */
   readonly #evicted = new Map<Peer, number>();
+  readonly #repaired = new Map<Peer, number>();
   #hits: ReadonlyMap<string, number> = new Map();
 
   constructor(t: Asserts, stage: Stage, crash: Crash, victim: Peer) {
@@ -110,6 +119,7 @@ class CrashStory {
     if (isSmall) this.#stage.slowReads(20);
     for (const peer of this.#stage.cluster.peers) {
       if (peer !== this.#victim) this.#evicted.set(peer, await evictionsOf(peer));
+      this.#repaired.set(peer, await repairedCountOf(peer));
     }
     this.#arm();
     const accepted = await this.#submitAll(sets);
@@ -129,6 +139,7 @@ class CrashStory {
     }
     await this.#victim.waitReady(DEADLINE_MS);
     for (const load of loads) await this.#expectTrue(load, isSmall);
+    if (isSmall) await this.#expectNothingRepaired(epoch);
     if (this.#died) await expectBytes(this.#t, this.#stage, sets[0]?.keys ?? [], [this.#victim]);
     return { died: this.#died, hits: this.#hits };
   }
@@ -263,6 +274,20 @@ class CrashStory {
     } else {
       await expectHeldOrEvicted(this.#t, load, status, this.#evicted);
       await expectBytes(this.#t, this.#stage, keys);
+    }
+  }
+
+  /**
+   * As long as the ring is the one that the jobs began under, what they left behind is complete:
+   * repair, which looks after every job, has nothing to copy.
+   */
+  async #expectNothingRepaired(epoch: number): Promise<void> {
+    await waitUntilInOrder(this.#stage);
+    if ((await currentView(this.#stage)).epoch !== epoch) return;
+    for (const [peer, count] of this.#repaired) {
+      const isNewProcess = this.#died && peer === this.#victim;
+      const copiedCount = (await repairedCountOf(peer)) - (isNewProcess ? 0 : count);
+      this.#t.is(copiedCount, 0, `repair copied segments to peer ${peer.index}`);
     }
   }
 

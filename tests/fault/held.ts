@@ -92,6 +92,11 @@ export async function expectHeldOrEvicted(
   }
 }
 
+/** Segments that repair copied to a peer since its process started. */
+export function repairedCountOf(peer: Peer): Promise<number> {
+  return metricOf(peer, 'ringload_repair_copied_segments_total');
+}
+
 /** Segments that a peer's process evicted so far. */
 export function evictionsOf(peer: Peer): Promise<number> {
   return metricOf(peer, 'ringload_cache_evictions_total');

@@ -36,8 +36,12 @@ function world(lacking: readonly number[] = []) {
   const logger = new RecordingLogger();
   const endpointOf = (peer: string) => (peer === idOf('b') ? 'http://b' : undefined);
   const clock = new ManualClock();
-  const options = { loader, endpointOf, deadlineMs: 300_000, clock, logger };
-  return { store, filled, logger, options };
+  const told = { copiedCount: 0 };
+  const onCopied = (): void => {
+    told.copiedCount += 1;
+  };
+  const options = { loader, endpointOf, deadlineMs: 300_000, clock, logger, onCopied };
+  return { store, filled, logger, options, told };
 }
 
 const record = recordOf('/f', { sizeBytes: 7_500, segmentSizeBytes: SEGMENT_BYTES });
@@ -60,15 +64,17 @@ test('copy: the last segment is as long as the file is', async (t) => {
 });
 
 test('copy: what is here already counts and is not copied again', async (t) => {
-  const { filled, options } = world();
+  const { filled, options, told } = world();
   await copyHere(options, { record, indexes: [1], sources });
   t.is(await copyHere(options, { record, indexes: [0, 1], sources }), 2);
   t.is(filled.length, 2);
+  t.is(told.copiedCount, 2);
 });
 
 test('copy: a segment that cannot be copied does not stop the rest, and is told', async (t) => {
-  const { options, logger } = world([1]);
+  const { options, logger, told } = world([1]);
   t.is(await copyHere(options, { record, indexes: [0, 1, 2], sources }), 2);
+  t.is(told.copiedCount, 2);
   t.like(logger.lines[0]?.fields, { segment: 1, code: 'not_found' });
 });
 

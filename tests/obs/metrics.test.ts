@@ -112,6 +112,7 @@ test('metrics: states are asked for at each scrape', async (t) => {
     links: () => [{ connected: true }, { connected: false }],
     jobs: () => [{ state: 'RUNNING' }],
     ring: () => ({ epoch: 9, share: 0.25 }),
+    repair: () => ({ copiedSegmentCount: 6 }),
     log: () => ({ droppedLineCount: 2 }),
   });
   const first = await samples(metrics);
@@ -122,6 +123,7 @@ test('metrics: states are asked for at each scrape', async (t) => {
     cache_segments: 3,
     'cache_directories{state="failed"}': 1,
     cache_evictions_total: 7,
+    repair_copied_segments_total: 6,
     segments_corrupt_total: 1,
     raft_is_leader: 1,
     raft_term: 4,

@@ -139,7 +139,7 @@ export class Peer {
   }
 
   /** Resolves when `/readyz` answers 200. @throws when the process ends or the time is up. */
-  async waitReady(deadlineMs = 20_000): Promise<void> {
+  async waitReady(deadlineMs = 60_000): Promise<void> {
     let ended: ChildExit | undefined;
     const isReady = async (): Promise<boolean> => {
       ended = this.#child?.exit;
