@@ -11,7 +11,8 @@ import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import type { Asserts } from './expect.ts';
 import { type CrashRow, LEADER_ROWS, OWNER_ROWS, uncovered } from './failpoint-rows.ts';
-import { CRASH_STAGE, fillCaches, FULL_STAGE, type Played, play } from './failpoint-story.ts';
+import { CRASH_STAGE, fillCaches, FULL_STAGE } from './failpoint-stage.ts';
+import { type Played, play } from './failpoint-story.ts';
 import { Stage } from './stage.ts';
 
 /** Hits differ from run to run: the last one of one run may not come in the next. */

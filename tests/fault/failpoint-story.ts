@@ -21,7 +21,7 @@ import {
 } from './held.ts';
 import { Load } from './load.ts';
 import { currentView, waitForRoles, waitUntilInOrder } from './members.ts';
-import { type FileSet, SEGMENT_BYTES, type Stage, type StageOptions } from './stage.ts';
+import { type FileSet, SEGMENT_BYTES, type Stage } from './stage.ts';
 
 /** Jobs of one story, so that what happens once in a job has a first, middle and last time. */
 const JOB_COUNT = 3;
@@ -30,21 +30,6 @@ const REPLICA_COUNT = 2;
 const STOP_GRACE_MS = 2_000;
 const STOP_WATCH_MS = 500;
 const DEADLINE_MS = 120_000;
-
-/** Short batches, checkpoints, logs and regions: few bytes pass every point several times. */
-export const CRASH_STAGE = {
-  failpoints: true,
-  // So large that nothing is evicted: what is not there was never there.
-  cacheCapacity: '512MiB',
-  env: {
-    RINGLOAD_CACHE_REGION_SIZE_BYTES: '1MiB',
-    // Patient: who is starved for a moment goes on leading, and hits what its leader hits.
-    RINGLOAD_RAFT_TICK_MS: 100,
-    RINGLOAD_RAFT_SNAPSHOT_EVERY_ENTRIES: 5,
-    RINGLOAD_LOAD_CHECKPOINT_INTERVAL_MS: 100,
-    RINGLOAD_LOAD_BATCH_SIZE: 4,
-  },
-} satisfies StageOptions;
 
 export interface Crash {
   readonly row: CrashRow;
@@ -73,16 +58,6 @@ export async function play(t: Asserts, stage: Stage, crash: Crash): Promise<Play
   } finally {
     victim.failpoints.disarm();
   }
-}
-
-/** Caches so small that each job of an `evict` story evicts. */
-export const FULL_STAGE = { ...CRASH_STAGE, cacheCapacity: '16MiB' } satisfies StageOptions;
-
-/** Fills every cache with what was read since, so that whatever comes next evicts and moves. */
-export async function fillCaches(t: Asserts, stage: Stage): Promise<void> {
-  const data = stage.addFiles({ count: 36, sizeBytes: 16 * SEGMENT_BYTES });
-  await (await stage.load(data)).succeeds();
-  await expectBytes(t, stage, data.keys);
 }
 
 async function victimOf(stage: Stage, { role }: CrashRow): Promise<Peer> {

@@ -3,7 +3,8 @@
  */
 import test from 'ava';
 import { type CrashRow, LEADER_ROWS, OWNER_ROWS, uncovered } from './failpoint-rows.ts';
-import { CRASH_STAGE, play } from './failpoint-story.ts';
+import { CRASH_STAGE } from './failpoint-stage.ts';
+import { play } from './failpoint-story.ts';
 import { Stage } from './stage.ts';
 
 let stage: Stage;
