@@ -11,7 +11,7 @@ import type { PeerId } from '../base/ids.ts';
 import { jitter, type Random } from '../base/random.ts';
 import type { FileRun } from './file-run.ts';
 import { OwnerQueue } from './owner-queue.ts';
-import { type PaceLimits, PaceWatch } from './pace-watch.ts';
+import { type OwnerLoad, type PaceLimits, PaceWatch } from './pace-watch.ts';
 import type { Placement } from './placement.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
 import { backoffMs } from './retry-policy.ts';
@@ -40,6 +40,7 @@ export interface AssignerShape {
 export interface Recall {
   readonly to: PeerId;
   readonly taskIds: readonly number[];
+  readonly alsoRunning: boolean;
 }
 
 export interface OwnerBatch {
@@ -325,16 +326,25 @@ export class Assigner {
    * @returns what they shall give back.
    */
   takeRecalls(nowMs: number): Recall[] {
+    this.#pace.judge(this.#loads(), nowMs);
     const recalls: Recall[] = [];
     for (const queue of this.#queues.values()) {
-      const { owner, load } = queue;
-      if (load && this.#placement.isReachable(owner)) this.#pace.judge(owner, load, nowMs);
-      if (!this.#pace.isSlow(owner)) continue;
+      const level = this.#pace.levelOf(queue.owner);
+      if (level === 'steady') continue;
       this.#moveWaiting(queue);
       const taskIds = this.#recallOut(queue, nowMs);
-      if (taskIds.length > 0) recalls.push({ to: owner, taskIds });
+      const alsoRunning = level === 'crawling';
+      if (taskIds.length > 0) recalls.push({ to: queue.owner, taskIds, alsoRunning });
     }
     return recalls;
+  }
+
+  #loads(): ReadonlyMap<PeerId, OwnerLoad> {
+    const loads = new Map<PeerId, OwnerLoad>();
+    for (const { owner, load } of this.#queues.values()) {
+      if (load && this.#placement.isReachable(owner)) loads.set(owner, load);
+    }
+    return loads;
   }
 
   #moveWaiting(queue: OwnerQueue): void {

@@ -27,6 +27,7 @@ import {
   type PassRef,
   type Task,
   type TaskBatch,
+  type TaskRecall,
   type TaskResult,
 } from './protocol.ts';
 import { RecordWriter } from './record-writer.ts';
@@ -167,10 +168,10 @@ export class Executor {
   }
 
   /**
-   * Drops these tasks of an order, waiting or running, and answers them as cancelled: the leader
-   * has somebody who is faster. What is stored already stays, and is answered so.
+   * Drops these tasks of an order and answers them as cancelled: the leader has somebody who is
+   * faster. What is stored already stays, and is answered so.
    */
-  recall(from: PeerId, pass: PassRef, taskIds: readonly number[]): void {
+  recall(from: PeerId, { taskIds, alsoRunning, ...pass }: TaskRecall): void {
     const order = this.#orders.get(pass.jobId);
     if (!order || order.abandoned || order.leader !== from || !samePass(order.pass, pass)) return;
     const recalled = new Set(taskIds);
@@ -182,7 +183,7 @@ export class Executor {
       if (isRecalled(queued)) this.#answer(queued, failureOf(queued.task, RECALLED));
       else this.#queue.push(queued, queued.task.copy);
     }
-    for (const id of recalled) order.signals.abortOne(id, RECALLED);
+    if (alsoRunning) for (const id of recalled) order.signals.abortOne(id, RECALLED);
     this.#startTasks();
   }
 

@@ -135,7 +135,7 @@ export class JobDriver {
         await this.#send(effect.to, effect.batch);
         return;
       case 'recall':
-        this.#options.owners.recall(effect.to, effect.pass, effect.taskIds);
+        this.#options.owners.recall(effect.to, effect.recall);
         return;
       case 'ask-inventory':
         await this.#askInventory(effect.to);

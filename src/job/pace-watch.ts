@@ -1,11 +1,11 @@
 /**
  * Which owners do not keep pace with the others, judged by what the leader sees of them. Pure.
  *
- * An owner is slow when the others, at the rate that they showed, would have done several times
- * what it did in the same time, and when it has had some work for so long that it matters. Why not
- * by how much work is out: copies pile up at an owner that is busy with slow fetches, and would
- * excuse it. Why twice in a row: after a stall of this process the answers that came meanwhile are
- * still unread, and must not be held against anybody.
+ * An owner is behind when it needs much longer for the work that it has out than the others for
+ * theirs: what it has not begun is better done by them. It crawls when the others, at the rate
+ * that they showed, would have done several times what it did in the same time: what it has begun
+ * is better given up, too. Why twice in a row: after a stall of this process the answers that came
+ * meanwhile are still unread, and must not be held against anybody.
  */
 import type { PeerId } from '../base/ids.ts';
 
@@ -14,12 +14,20 @@ export interface PaceLimits {
   readonly slowAfterMs: number;
 }
 
-/** What one owner has out. */
-export interface OwnerLoad {
-  readonly oldestSentMs: number;
+interface Amount {
   readonly bytes: number;
   readonly count: number;
 }
+
+/** What one owner has out. */
+export interface OwnerLoad extends Amount {
+  readonly oldestSentMs: number;
+}
+
+/** From good to bad. */
+const LEVELS = ['steady', 'behind', 'crawling'] as const;
+
+export type PaceLevel = (typeof LEVELS)[number];
 
 /** How often the time that the others would need may pass. */
 const PATIENCE_FACTOR = 4;
@@ -33,17 +41,25 @@ const NEARLY_DONE_COUNT = 16;
 const REST_MS = 30_000;
 const REST_MAX_MS = 600_000;
 
-interface Pace {
-  /** Undefined while nothing is out. */
-  countedToMs: number | undefined;
-  /** Of the last answers: the time with work out before them, and what they stored. */
+/** What was stored, and the time with work out that it took. */
+interface Work {
   busyMs: number;
   bytes: number;
   count: number;
+}
+
+interface Pace {
+  /** Undefined while nothing is out. */
+  countedToMs: number | undefined;
+  /** Of answers that came before the last ones, weighed by their age. */
+  earlier: Work;
+  /** Of the answers that came last, all at once: their time belongs to all of them. */
+  latest: Work;
   answeredCount: number;
-  suspected: boolean;
-  /** Undefined while it keeps pace. */
-  slowUntilMs: number | undefined;
+  /** How it looked the last time. */
+  seen: PaceLevel;
+  level: PaceLevel;
+  slowUntilMs: number;
   restMs: number;
 }
 
@@ -55,8 +71,12 @@ export class PaceWatch {
     this.#limits = limits;
   }
 
+  levelOf(owner: PeerId): PaceLevel {
+    return this.#paces.get(owner)?.level ?? 'steady';
+  }
+
   isSlow(owner: PeerId): boolean {
-    return this.#paces.get(owner)?.slowUntilMs !== undefined;
+    return this.levelOf(owner) !== 'steady';
   }
 
   /** The owner was idle and has work out from now on. */
@@ -70,12 +90,16 @@ export class PaceWatch {
    */
   answered(owner: PeerId, storedBytes: number | undefined, nowMs: number, isIdle: boolean): void {
     const pace = this.#paceOf(owner);
-    pace.busyMs += nowMs - (pace.countedToMs ?? nowMs);
+    const passedMs = nowMs - (pace.countedToMs ?? nowMs);
     pace.countedToMs = isIdle ? undefined : nowMs;
+    if (passedMs > 0 && pace.latest.count > 0) {
+      pace.earlier = recentWork(pace);
+      pace.latest = noWork();
+    }
+    pace.latest.busyMs += passedMs;
     if (storedBytes === undefined) return;
-    pace.busyMs *= WEIGHT_KEPT;
-    pace.bytes = (pace.bytes + storedBytes) * WEIGHT_KEPT;
-    pace.count = (pace.count + 1) * WEIGHT_KEPT;
+    pace.latest.bytes += storedBytes;
+    pace.latest.count += 1;
     pace.answeredCount += 1;
   }
 
@@ -83,45 +107,50 @@ export class PaceWatch {
   forgive(owner: PeerId): void {
     const pace = this.#paceOf(owner);
     pace.countedToMs = undefined;
-    pace.suspected = false;
+    pace.seen = 'steady';
   }
 
-  /** Asked at every tick, of owners that have work out. */
-  judge(owner: PeerId, load: OwnerLoad, nowMs: number): void {
-    const pace = this.#paceOf(owner);
-    if (pace.slowUntilMs !== undefined) {
-      if (nowMs >= pace.slowUntilMs) pace.slowUntilMs = undefined;
-      return;
+  /** Asked at every tick, with all owners that have work out. */
+  judge(loads: ReadonlyMap<PeerId, OwnerLoad>, nowMs: number): void {
+    for (const owner of loads.keys()) {
+      const pace = this.#paceOf(owner);
+      if (nowMs >= pace.slowUntilMs) pace.level = 'steady';
+      const before = pace.seen;
+      pace.seen = this.#look(owner, loads, nowMs);
+      const level = LEVELS[Math.min(LEVELS.indexOf(before), LEVELS.indexOf(pace.seen))];
+      if (!level || LEVELS.indexOf(level) <= LEVELS.indexOf(pace.level)) continue;
+      if (pace.level === 'steady') {
+        pace.slowUntilMs = nowMs + pace.restMs;
+        pace.restMs = Math.min(REST_MAX_MS, pace.restMs * 2);
+      }
+      pace.level = level;
     }
-    const isLate = this.#isLate(owner, load, nowMs);
-    const wasSuspected = pace.suspected;
-    pace.suspected = isLate;
-    if (!isLate || !wasSuspected) return;
-    pace.suspected = false;
-    pace.slowUntilMs = nowMs + pace.restMs;
-    pace.restMs = Math.min(REST_MAX_MS, pace.restMs * 2);
   }
 
-  #isLate(owner: PeerId, load: OwnerLoad, nowMs: number): boolean {
-    if (nowMs - load.oldestSentMs <= this.#limits.slowAfterMs) return false;
+  #look(owner: PeerId, loads: ReadonlyMap<PeerId, OwnerLoad>, nowMs: number): PaceLevel {
+    const load = loads.get(owner);
+    if (!load || nowMs - load.oldestSentMs <= this.#limits.slowAfterMs) return 'steady';
+    const others = this.#othersOf(owner);
+    if (others.length === 0) return 'steady';
     const pace = this.#paceOf(owner);
-    const busyMs = pace.busyMs + nowMs - (pace.countedToMs ?? nowMs);
-    const bytes = pace.bytes + (NEARLY_DONE_COUNT * load.bytes) / load.count;
-    const count = pace.count + NEARLY_DONE_COUNT;
-    return busyMs > PATIENCE_FACTOR * this.#othersMs(owner, bytes, count);
+    const done = recentWork(pace);
+    const busyMs = done.busyMs + nowMs - (pace.countedToMs ?? nowMs);
+    const bytes = done.bytes + (NEARLY_DONE_COUNT * load.bytes) / load.count;
+    const count = done.count + NEARLY_DONE_COUNT;
+    const needed = others.map(([, other]) => timeFor({ bytes, count }, recentWork(other)));
+    if (busyMs > PATIENCE_FACTOR * median(needed)) return 'crawling';
+    const restMs = timeFor(load, { busyMs, bytes, count });
+    const rests = others.map(([peer, other]) => timeFor(loads.get(peer), recentWork(other)));
+    const isBehind = restMs > this.#limits.slowAfterMs + PATIENCE_FACTOR * median(rests);
+    return isBehind ? 'behind' : 'steady';
   }
 
-  /** How long the others would need for so much; infinite when nothing is known of them. */
-  #othersMs(owner: PeerId, bytes: number, count: number): number {
-    const others = [...this.#paces].filter(
-      ([peer, { answeredCount, slowUntilMs }]) =>
-        peer !== owner && answeredCount >= SAMPLE_MIN_COUNT && slowUntilMs === undefined,
+  /** Those that keep pace, as far as is known. */
+  #othersOf(owner: PeerId): (readonly [PeerId, Pace])[] {
+    return [...this.#paces].filter(
+      ([peer, { answeredCount, level }]) =>
+        peer !== owner && answeredCount >= SAMPLE_MIN_COUNT && level === 'steady',
     );
-    if (others.length === 0) return Infinity;
-    // Why the longer of the two: rates of small objects say little about large ones, and the reverse.
-    const byBytes = bytes * median(others.map(([, pace]) => pace.busyMs / Math.max(1, pace.bytes)));
-    const byCount = count * median(others.map(([, pace]) => pace.busyMs / Math.max(1, pace.count)));
-    return Math.max(byBytes, byCount);
   }
 
   #paceOf(owner: PeerId): Pace {
@@ -129,18 +158,41 @@ export class PaceWatch {
     if (!pace) {
       pace = {
         countedToMs: undefined,
-        busyMs: 0,
-        bytes: 0,
-        count: 0,
+        earlier: noWork(),
+        latest: noWork(),
         answeredCount: 0,
-        suspected: false,
-        slowUntilMs: undefined,
+        seen: 'steady',
+        level: 'steady',
+        slowUntilMs: 0,
         restMs: REST_MS,
       };
       this.#paces.set(owner, pace);
     }
     return pace;
   }
+}
+
+function noWork(): Work {
+  return { busyMs: 0, bytes: 0, count: 0 };
+}
+
+function recentWork({ earlier, latest }: Pace): Work {
+  const kept = WEIGHT_KEPT ** latest.count;
+  return {
+    busyMs: earlier.busyMs * kept + latest.busyMs,
+    bytes: earlier.bytes * kept + latest.bytes,
+    count: earlier.count * kept + latest.count,
+  };
+}
+
+/**
+ * How long who did `done` needs for so much. Why the longer of the two: rates of small objects say
+ * little about large ones, and the reverse.
+ */
+function timeFor(wanted: Amount | undefined, done: Work): number {
+  if (!wanted) return 0;
+  const byBytes = (wanted.bytes * done.busyMs) / Math.max(1, done.bytes);
+  return Math.max(byBytes, (wanted.count * done.busyMs) / Math.max(1, done.count));
 }
 
 /** The higher of the middle two: in doubt the others are taken for slower. */

@@ -141,8 +141,9 @@ export class Pass {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const task of this.#assigner.tick(nowMs)) this.#takeSilence(task);
-    for (const { to, taskIds } of this.#assigner.takeRecalls(nowMs)) {
-      this.#options.emit({ kind: 'recall', to, pass: this.#options.ref, taskIds });
+    for (const { to, taskIds, alsoRunning } of this.#assigner.takeRecalls(nowMs)) {
+      const recall = { ...this.#options.ref, taskIds, alsoRunning };
+      this.#options.emit({ kind: 'recall', to, recall });
     }
   }
 

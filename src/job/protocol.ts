@@ -118,6 +118,13 @@ export interface InventoryReply {
   readonly generation: number;
 }
 
+/** Tasks that somebody else does sooner. */
+export interface TaskRecall extends PassRef {
+  readonly taskIds: readonly number[];
+  /** False: what has begun is ended, so that nothing is fetched in vain. */
+  readonly alsoRunning: boolean;
+}
+
 /** A version of a file that is not to be served. */
 export interface DiscardedFile {
   readonly path: string;
@@ -133,8 +140,8 @@ export interface OwnerTransport {
   inventory(to: PeerId, request: InventoryRequest): Promise<InventoryReply>;
   /** Forget what does not match the checksum of its object. */
   discard(to: PeerId, file: DiscardedFile): Promise<void>;
-  /** Best effort: drop these tasks, also those that run, and answer them as cancelled. */
-  recall(to: PeerId, pass: PassRef, taskIds: readonly number[]): void;
+  /** Best effort: drop these tasks and answer them as cancelled. */
+  recall(to: PeerId, recall: TaskRecall): void;
   /** Best effort: drop what is queued for that run of the job. */
   cancel(to: PeerId, pass: PassRef): void;
 }

@@ -5,7 +5,13 @@ import type { JobCheckpoint } from '../cluster/job-record.ts';
 import type { ListPage, ObjectChecksum, UfsObject } from '../ufs/under-store.ts';
 import type { FailedFile } from './job-status.ts';
 import type { Placement } from './placement.ts';
-import type { DiscardedFile, InventoryReply, PassRef, ResultFrame, TaskBatch } from './protocol.ts';
+import type {
+  DiscardedFile,
+  InventoryReply,
+  ResultFrame,
+  TaskBatch,
+  TaskRecall,
+} from './protocol.ts';
 
 export type RunEvent =
   /** The ring or the reachability of a peer changed. */
@@ -48,12 +54,7 @@ export type RunEffect =
   | { readonly kind: 'discard'; readonly to: PeerId; readonly file: DiscardedFile }
   | { readonly kind: 'send'; readonly to: PeerId; readonly batch: TaskBatch }
   /** Best effort: the owner shall drop these tasks and answer them as cancelled. */
-  | {
-      readonly kind: 'recall';
-      readonly to: PeerId;
-      readonly pass: PassRef;
-      readonly taskIds: readonly number[];
-    }
+  | { readonly kind: 'recall'; readonly to: PeerId; readonly recall: TaskRecall }
   | { readonly kind: 'ask-inventory'; readonly to: PeerId }
   /** The newest state to survive a leader change. Answered by `checkpointed`. */
   | {

@@ -13,6 +13,7 @@ import type {
   PassRef,
   ResultFrame,
   TaskBatch,
+  TaskRecall,
 } from '../job/protocol.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 
@@ -61,8 +62,7 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
       executor.cancel(payload as PassRef);
     });
     this.#network.onMessage(RECALL, (from, payload) => {
-      const { pass, taskIds } = payload as { pass: PassRef; taskIds: readonly number[] };
-      executor.recall(from, pass, taskIds);
+      executor.recall(from, payload as TaskRecall);
     });
   }
 
@@ -82,9 +82,9 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
     else await this.#network.request(to, DISCARD, file, DEADLINE_MS);
   }
 
-  recall(to: PeerId, pass: PassRef, taskIds: readonly number[]): void {
-    if (to === this.#self) this.#executor?.recall(to, pass, taskIds);
-    else this.#network.send(to, RECALL, { pass, taskIds });
+  recall(to: PeerId, recall: TaskRecall): void {
+    if (to === this.#self) this.#executor?.recall(to, recall);
+    else this.#network.send(to, RECALL, recall);
   }
 
   cancel(to: PeerId, pass: PassRef): void {

@@ -311,12 +311,13 @@ test('executor: what is recalled is dropped, waiting or running, and answered as
   const order = batch([1, 2, 3].map((id) => task(id, { index: id })));
   executor.accept(LEADER, order);
   await pass(20);
-  executor.recall(peerId('another'), order, [1, 2]);
-  executor.recall(LEADER, { ...order, pass: 2 }, [1, 2]);
-  executor.recall(LEADER, { ...order, term: term(2) }, [1, 2]);
+  const recall = { ...order, taskIds: [1, 2], alsoRunning: true };
+  executor.recall(peerId('another'), recall);
+  executor.recall(LEADER, { ...recall, pass: 2 });
+  executor.recall(LEADER, { ...recall, term: term(2) });
   await pass(20);
   t.deepEqual([results().length, aborted.length], [0, 0]);
-  executor.recall(LEADER, order, [1, 3, 77]);
+  executor.recall(LEADER, { ...recall, taskIds: [1, 3, 77] });
   plane.before = () => undefined;
   await pass(50);
   t.deepEqual(
@@ -331,8 +332,26 @@ test('executor: what is recalled is dropped, waiting or running, and answered as
   );
   t.is(aborted.length, 1);
   t.is(executor.pendingCount, 0);
-  executor.recall(LEADER, order, [2]);
+  executor.recall(LEADER, { ...recall, taskIds: [2] });
   t.is((await executor.inventory(order)).inventory.segmentCount, 1);
+});
+
+test('executor: of what is recalled, what has begun may be left to end', async (t) => {
+  const { executor, results, pass } = open({ parallelTasks: 1 });
+  const order = batch([1, 2, 3].map((id) => task(id, { index: id })));
+  executor.accept(LEADER, order);
+  executor.recall(LEADER, { ...order, taskIds: [1, 2], alsoRunning: false });
+  await pass(50);
+  t.deepEqual(
+    results()
+      .map(({ id, status }) => [id, status])
+      .sort(),
+    [
+      [1, 'loaded'],
+      [2, 'failed'],
+      [3, 'loaded'],
+    ],
+  );
 });
 
 test('executor: no more tasks and bytes at once than it may, but always one', async (t) => {

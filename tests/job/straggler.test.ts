@@ -2,7 +2,7 @@
 import test from 'ava';
 import { peerId } from '../../src/base/ids.ts';
 import { type ZERO_COUNTERS } from '../../src/job/job-status.ts';
-import { PaceWatch } from '../../src/job/pace-watch.ts';
+import { type OwnerLoad, PaceWatch } from '../../src/job/pace-watch.ts';
 import { type ModelOwner, RunWorld, type WorldOptions } from './support/run-world.ts';
 
 const SLOW = peerId('p1');
@@ -140,55 +140,101 @@ function watchWithPeer(answers = 10): PaceWatch {
 
 const LATE = { oldestSentMs: 0, bytes: 1_000, count: 10 };
 
+function judge(watch: PaceWatch, load: OwnerLoad, nowMs: number): void {
+  watch.judge(new Map([[A, load]]), nowMs);
+}
+
 test('pace: old work makes an owner slow when it is found old twice in a row', (t) => {
   const watch = watchWithPeer();
-  watch.judge(A, LATE, 1_000);
-  watch.judge(A, LATE, 1_001);
+  judge(watch, LATE, 1_000);
+  judge(watch, LATE, 1_001);
   t.false(watch.isSlow(A));
-  watch.judge(A, LATE, 1_100);
-  t.true(watch.isSlow(A));
+  judge(watch, LATE, 1_100);
+  t.is(watch.levelOf(A), 'crawling');
 });
 
 test('pace: a stall of the leader makes nobody slow', (t) => {
   const watch = watchWithPeer();
-  watch.judge(A, LATE, 60_000);
-  watch.judge(A, { ...LATE, oldestSentMs: 60_000 }, 60_100);
-  watch.judge(A, { ...LATE, oldestSentMs: 60_000 }, 60_200);
+  judge(watch, LATE, 60_000);
+  judge(watch, { ...LATE, oldestSentMs: 60_000 }, 60_100);
+  judge(watch, { ...LATE, oldestSentMs: 60_000 }, 60_200);
   t.false(watch.isSlow(A));
 });
 
 test('pace: what the others would need as long for is not late', (t) => {
   const watch = watchWithPeer();
   const much = { oldestSentMs: 0, bytes: 1_000_000, count: 10 };
-  for (let nowMs = 0; nowMs < 300_000; nowMs += 1_000) watch.judge(A, much, nowMs);
+  watch.begin(B, 100);
+  for (let nowMs = 1_000; nowMs < 300_000; nowMs += 1_000) {
+    watch.judge(
+      new Map([
+        [A, much],
+        [B, much],
+      ]),
+      nowMs,
+    );
+  }
   t.false(watch.isSlow(A));
 });
 
 test('pace: work that piles up is no excuse', (t) => {
   const watch = watchWithPeer();
   const pile = { oldestSentMs: 0, bytes: 100_000, count: 1_000 };
-  watch.judge(A, pile, 1_001);
-  watch.judge(A, pile, 1_100);
+  judge(watch, pile, 1_001);
+  judge(watch, pile, 1_100);
   t.true(watch.isSlow(A));
 });
 
-test('pace: half the speed of the others is fast enough, a twentieth is not', (t) => {
-  for (const [everyMs, isSlow] of [
-    [20, false],
-    [200, true],
-  ] as const) {
-    const watch = watchWithPeer();
-    for (let nowMs = everyMs; nowMs < 30_000; nowMs += everyMs) {
-      watch.answered(A, 100, nowMs, false);
-      watch.judge(A, { oldestSentMs: nowMs - 10_000, bytes: 1_000, count: 10 }, nowMs);
-    }
-    t.is(watch.isSlow(A), isSlow);
+/** `a` answers one task of 100 bytes every `everyMs`, with `count` more out; `b` is idle or not. */
+function watchAtWork(everyMs: number, count: number, busyCount: number): PaceWatch {
+  const watch = watchWithPeer();
+  watch.begin(B, 100);
+  const loadOf = (tasks: number, nowMs: number): OwnerLoad => {
+    return { oldestSentMs: nowMs - 2_000, bytes: tasks * 100, count: tasks };
+  };
+  for (let nowMs = 110; nowMs < 20_000; nowMs += 10) {
+    if (busyCount > 0) watch.answered(B, 100, nowMs, false);
+    if (nowMs % everyMs !== 0) continue;
+    watch.answered(A, 100, nowMs, false);
+    const loads = new Map([[A, loadOf(count, nowMs)]]);
+    if (busyCount > 0) loads.set(B, loadOf(busyCount, nowMs));
+    watch.judge(loads, nowMs);
   }
+  return watch;
+}
+
+test('pace: half the speed of others that are at work is fast enough, a twentieth is not', (t) => {
+  t.is(watchAtWork(20, 100, 100).levelOf(A), 'steady');
+  t.is(watchAtWork(200, 100, 100).levelOf(A), 'crawling');
+});
+
+test('pace: with idle others, an owner with much work is behind; with little, it is not', (t) => {
+  t.is(watchAtWork(50, 500, 0).levelOf(A), 'behind');
+  t.is(watchAtWork(50, 500, 400).levelOf(A), 'steady');
+  t.is(watchAtWork(50, 20, 0).levelOf(A), 'steady');
+});
+
+test('pace: answers that come many at a time say as much as one by one', (t) => {
+  const watch = watchWithPeer();
+  for (let nowMs = 1_000; nowMs <= 20_000; nowMs += 1_000) {
+    for (let n = 0; n < 100; n += 1) watch.answered(B, 100, nowMs, n === 99);
+    for (let n = 0; n < 50; n += 1) watch.answered(A, 100, nowMs, false);
+    watch.begin(B, nowMs);
+    const load = { oldestSentMs: nowMs - 2_000, bytes: 1_000, count: 10 };
+    watch.judge(
+      new Map([
+        [A, load],
+        [B, load],
+      ]),
+      nowMs + 900,
+    );
+  }
+  t.deepEqual([watch.levelOf(A), watch.levelOf(B)], ['steady', 'steady']);
 });
 
 test('pace: with nobody to compare, or too few answers, nobody is slow', (t) => {
   for (const watch of [new PaceWatch({ slowAfterMs: 1_000 }), watchWithPeer(3)]) {
-    for (let nowMs = 0; nowMs < 300_000; nowMs += 1_000) watch.judge(A, LATE, nowMs);
+    for (let nowMs = 0; nowMs < 300_000; nowMs += 1_000) judge(watch, LATE, nowMs);
     t.false(watch.isSlow(A));
   }
 });
@@ -198,7 +244,8 @@ test('pace: a slow owner gets another chance, each time later', (t) => {
   const changes: number[] = [];
   let slow = false;
   for (let nowMs = 0; nowMs <= 200_000; nowMs += 500) {
-    watch.judge(A, LATE, nowMs);
+    // It has work for some time, and then is done with it, which nobody finds slow.
+    judge(watch, { ...LATE, oldestSentMs: slow ? nowMs : 0 }, nowMs);
     if (watch.isSlow(A) !== slow) changes.push(nowMs);
     slow = watch.isSlow(A);
   }

@@ -37,8 +37,7 @@ function ownerLink(peer: TestPeer, trace: string[]) {
       return { windowTasks: 4, windowBytes: 40 };
     },
     inventory: () => Promise.resolve({ inventory: INVENTORY, generation: 3 }),
-    recall: (from, _pass, taskIds) =>
-      trace.push(`${peer.id} gives ${taskIds.join()} back to ${from}`),
+    recall: (from, { taskIds }) => trace.push(`${peer.id} gives ${taskIds.join()} back to ${from}`),
     cancel: (pass) => trace.push(`${peer.id} cancels ${pass.jobId}`),
   };
   const coordinator: Pick<Coordinator, 'takeResults'> = {
@@ -68,7 +67,7 @@ test('owner link: orders, results and questions go to the other peer and to ones
       generation: 3,
     });
     await world.settle(near.link.sendResults(to.id, PASS as unknown as ResultFrame));
-    near.link.recall(to.id, PASS, [7, 8]);
+    near.link.recall(to.id, { ...PASS, taskIds: [7, 8], alsoRunning: true });
     near.link.cancel(to.id, PASS);
     await world.until('the cancel', () => trace.length === 4);
     t.deepEqual(trace, [

@@ -9,6 +9,7 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { delimiter } from 'node:path';
 import { promisify } from 'node:util';
 import type { Peer, PeerPlace } from '../../support/peer-process.ts';
@@ -65,8 +66,11 @@ export class Namespaces implements AsyncDisposable {
     const probe = `rlprobe${process.pid.toString(36)}`;
     if (!(await works('ip', ['netns', 'add', probe]))) return 'a kernel with network namespaces';
     const filter = await works('ip', ['netns', 'exec', probe, 'nft', 'add table inet probe']);
+    const tbf = ['root', 'tbf', 'rate', '1mbit', 'burst', '16kb', 'latency', '400ms'];
+    const shaper = await works('tc', ['-n', probe, 'qdisc', 'add', 'dev', 'lo', ...tbf]);
     await works('ip', ['netns', 'del', probe]);
-    return filter ? undefined : 'a kernel with nftables';
+    if (!filter) return 'a kernel with nftables';
+    return shaper ? undefined : 'a kernel with token buckets (sch_tbf)';
   }
 
   static async create(count: number): Promise<Namespaces> {
@@ -163,6 +167,12 @@ export class Namespaces implements AsyncDisposable {
       const tbf = ['tbf', 'rate', rate, 'burst', '16kb', 'latency', '400ms'];
       await run('tc', ['qdisc', 'replace', 'dev', cable, 'root', ...tbf]);
     }
+  }
+
+  /** All that has come to the peer over its cable since it was laid. */
+  async receivedBytes(peer: Peer): Promise<number> {
+    const { cable } = this.#cellOf(peer.index);
+    return Number(await readFile(`/sys/class/net/${cable}/statistics/tx_bytes`, 'utf8'));
   }
 
   /** Each peer must have ended before; its namespace goes with everything in it. */

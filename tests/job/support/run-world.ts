@@ -309,9 +309,11 @@ export class RunWorld {
         this.#send(run, effect.to, effect.batch);
         return;
       case 'recall':
-        this.trace.push(`recall ${effect.taskIds.length} from ${effect.to}`);
+        this.trace.push(`recall ${effect.recall.taskIds.length} from ${effect.to}`);
+        // Everything runs at once here: nothing waits that could be given back for nothing.
+        if (!effect.recall.alsoRunning) return;
         this.clock.setTimer(this.delayMs('batch'), () => {
-          for (const id of effect.taskIds) this.#recalls.get(id)?.();
+          for (const id of effect.recall.taskIds) this.#recalls.get(id)?.();
         });
         return;
       case 'ask-inventory':

@@ -365,9 +365,9 @@ export class SimCluster {
           this.#request(from, peerOf(to), (peer) => peer.executor.inventory(pass)),
         discard: (to, file) =>
           this.#request(from, peerOf(to), (peer) => peer.executor.discard(copy(file))),
-        recall: (to, pass, taskIds) => {
+        recall: (to, recall) => {
           const peer = peerOf(to);
-          if (!this.#isLost() && peer?.alive) peer.executor.recall(from, pass, taskIds);
+          if (!this.#isLost() && peer?.alive) peer.executor.recall(from, recall);
         },
         cancel: (to, pass) => {
           const peer = peerOf(to);
