@@ -118,6 +118,8 @@ export interface Plan {
 export const START_MS = 4000;
 const FAULT_KIND_COUNT = 25;
 const FAVOURED_WEIGHT = 18;
+/** Of runs: those whose listings lag behind. */
+const LYING_SHARE = 0.12;
 /** So few regions do not hold what is loaded. */
 export const SMALL_REGION_COUNT = 2;
 
@@ -247,7 +249,31 @@ class Planner {
       const atMs = chance.between(START_MS + 100, START_MS + spanMs);
       faults.push({ ...this.#draw(files), atMs });
     }
+    if (this.#laterChance.hit(LYING_SHARE)) faults.push(...this.#lies(files));
     return faults.sort((a, b) => a.atMs - b.atMs);
+  }
+
+  /** Listings that lag behind what happens to objects while the first loads list them. */
+  #lies(files: readonly PlannedFile[]): Fault[] {
+    const chance = this.#laterChance;
+    const weather = { stale: chance.between(0.3, 0.9) };
+    const lies: Fault[] = [
+      { kind: 'badUfs', weather, forMs: chance.between(2000, 8000), atMs: START_MS },
+    ];
+    for (let count = chance.whole(2, 6); count > 0; count--) {
+      const { root, file } = chance.pick(files) ?? { root: 0, file: 0 };
+      const kind = chance.pick(['change', 'create', 'remove', 'remove'] as const) ?? 'change';
+      const isNew = kind === 'create';
+      lies.push({
+        kind,
+        root,
+        file: isNew ? chance.whole(50, 99) : file,
+        sizeBytes: this.#size(chance),
+        // Before the first page, so that it is told of what was.
+        atMs: START_MS + chance.between(0, chance.hit(0.5) ? 200 : 2500),
+      });
+    }
+    return lies;
   }
 
   #draw(files: readonly PlannedFile[]): FaultAction {
