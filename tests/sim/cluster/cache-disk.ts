@@ -27,7 +27,12 @@ export class SimCacheDisk {
   readonly weather: DiskWeather = { syncMaxMs: USUAL_SYNC_MS, isFull: false };
   #names = new Map<string, Inode>();
   #durableNames = new Map<string, Inode>();
-  lostSectorCount = 0;
+  /** Told of what goes wrong, by kind. */
+  readonly #count: (what: string, by: number) => void;
+
+  constructor(count: (what: string, by: number) => void) {
+    this.#count = count;
+  }
 
   /** Files that lie elsewhere than in that directory. */
   strays(directory: string): string[] {
@@ -41,6 +46,7 @@ export class SimCacheDisk {
       const isCertain = this.#names.get(name) === inode && this.#durableNames.get(name) === inode;
       if (isCertain || chance.hit(0.5)) survivors.set(name, inode);
     }
+    this.#count('disk.lostNames', all.size - survivors.size);
     this.#names = survivors;
     this.#durableNames = new Map(survivors);
     for (const inode of survivors.values()) this.#tear(inode, chance);
@@ -71,6 +77,7 @@ export class SimCacheDisk {
       new Promise((resolve, reject) => {
         if (!life.begin()) return;
         const latencyMs = chance.between(0.1, weather.syncMaxMs);
+        if (latencyMs > USUAL_SYNC_MS) this.#count('disk.slowSyncs', 1);
         life.clock.setTimer(latencyMs, () => {
           settle(action, resolve, reject);
         });
@@ -127,6 +134,7 @@ export class SimCacheDisk {
 
   #checkRoom(): void {
     if (!this.weather.isFull) return;
+    this.#count('disk.noSpace', 1);
     throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
   }
 
@@ -135,12 +143,15 @@ export class SimCacheDisk {
     const { undo } = inode;
     inode.undo = [];
     for (const { position, before, length } of undo.reverse()) {
-      if (length < inode.length && chance.hit(0.5)) resize(inode, length);
+      if (length < inode.length && chance.hit(0.5)) {
+        this.#count('disk.lostTails', 1);
+        resize(inode, length);
+      }
       for (let at = 0; at < before.length;) {
         const end = Math.min(before.length, at + SECTOR_BYTES - ((position + at) % SECTOR_BYTES));
         if (chance.hit(0.5) && position + end <= inode.length) {
           inode.bytes.set(before.subarray(at, end), position + at);
-          this.lostSectorCount += 1;
+          this.#count('disk.lostSectors', 1);
         }
         at = end;
       }

@@ -69,6 +69,7 @@ async function main(): Promise<void> {
           workers,
         )
       : await runRange({ ...range, ...options, ...(values.verbose && { log: console.log }) });
+  if (workers <= 1) tellFailures(summary);
   print(summary, (performance.now() - startMs) / 1000);
   process.exitCode = summary.failures.length > 0 ? 1 : 0;
 }
@@ -94,7 +95,10 @@ async function runShares(shares: RangeOptions[], workers: number): Promise<Summa
             });
           });
           child.send(share);
-          addSummary(sum, await Promise.race([ended, done]));
+          const part = await Promise.race([ended, done]);
+          // Why now: the rest may take long.
+          tellFailures(part);
+          addSummary(sum, part);
         }
       } finally {
         child.removeAllListeners();
@@ -105,10 +109,12 @@ async function runShares(shares: RangeOptions[], workers: number): Promise<Summa
   return sum;
 }
 
+function tellFailures({ failures }: Summary): void {
+  for (const failure of failures) console.log(`${failure}\n`);
+}
+
 function print(summary: Summary, seconds: number): void {
   const { runs, virtualMs, events, checks, trace, counts, failures } = summary;
-  for (const failure of failures) console.log(`\n${failure}`);
-  if (failures.length > 0) console.log('');
   console.log('faults and what came of them:');
   const names = Object.keys(counts).sort();
   const isCheck = (name: string): boolean => name.startsWith(CHECK_PREFIX);

@@ -120,6 +120,8 @@ const FAULT_KIND_COUNT = 25;
 const FAVOURED_WEIGHT = 18;
 /** Of runs: those whose listings lag behind. */
 const LYING_SHARE = 0.12;
+/** Of runs: those that lose power while a disk is slow. */
+const TEARING_SHARE = 0.2;
 /** So few regions do not hold what is loaded. */
 export const SMALL_REGION_COUNT = 2;
 
@@ -250,7 +252,22 @@ class Planner {
       faults.push({ ...this.#draw(files), atMs });
     }
     if (this.#laterChance.hit(LYING_SHARE)) faults.push(...this.#lies(files));
+    if (this.#laterChance.hit(TEARING_SHARE)) faults.push(...this.#tears());
     return faults.sort((a, b) => a.atMs - b.atMs);
+  }
+
+  /** Power cuts that find much that is not synced yet. */
+  #tears(): Fault[] {
+    const chance = this.#laterChance;
+    const victim = chance.whole(0, this.#peerCount - 1);
+    const slowMs = START_MS + chance.between(0, 600);
+    const cutMs = slowMs + chance.between(100, 1200);
+    const syncMs = chance.between(100, 600);
+    const forMs = chance.between(200, 2000);
+    return [
+      { kind: 'slowDisk', victim, syncMs, forMs: cutMs - slowMs + 1, atMs: slowMs },
+      { kind: 'powerCut', victim, forMs, atMs: cutMs },
+    ];
   }
 
   /** Listings that lag behind what happens to objects while the first loads list them. */

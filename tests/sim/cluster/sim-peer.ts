@@ -71,7 +71,7 @@ export class SimPeer {
   readonly id: PeerId;
   readonly address: string;
   readonly raftDisk = new SimDisk();
-  cacheDisk = new SimCacheDisk();
+  cacheDisk: SimCacheDisk;
   readonly catalog = new DurableCatalog();
   identity: Identity;
   running: Running | undefined;
@@ -94,6 +94,7 @@ export class SimPeer {
     this.address = `p${index}`;
     this.identity = { peerId: this.id, generation: 0 };
     this.#options = options;
+    this.cacheDisk = this.#newCacheDisk();
     this.#chance = new Chance(world.seed, 100 + index);
     this.#clockRate = this.#chance.between(0.97, 1.03);
   }
@@ -156,7 +157,13 @@ export class SimPeer {
     this.isWiped = true;
     this.wiped = { names: this.residentAtEnd, atMs: this.#options.world.time.nowMs };
     this.residentAtEnd = new Set();
-    this.cacheDisk = new SimCacheDisk();
+    this.cacheDisk = this.#newCacheDisk();
+  }
+
+  #newCacheDisk(): SimCacheDisk {
+    return new SimCacheDisk((what, by) => {
+      this.#options.world.count(what, by);
+    });
   }
 
   /** Names of the segments that the model knows of and this peer holds, or held when it ended. */
