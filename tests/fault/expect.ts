@@ -106,7 +106,8 @@ export function expectFewFetches(
   const segments = segmentCountOf(load.stage, load.files.keys);
   t.log(`${fetches} fetches of ${segments} segments`);
   t.true(fetches >= segments);
-  t.true(fetches - segments <= allowance.repeatedMaxCount, `${fetches} fetches of ${segments}`);
+  const context = `${fetches} fetches of ${segments}\n${load.stage.cluster.logs()}`;
+  t.true(fetches - segments <= allowance.repeatedMaxCount, context);
 }
 
 export function segmentCountOf(stage: Stage, keys: readonly string[]): number {

@@ -102,6 +102,11 @@ export async function waitUntilResident(
   );
 }
 
+/** How often a leader found a member silent for too long, as the logs tell. */
+export function suspicionsOf({ cluster }: Stage): number {
+  return cluster.logs().match(/member judged .*verdict=suspect/g)?.length ?? 0;
+}
+
 /** Reads these files again and again at these peers (default: all that serve), until stopped. */
 export function readSteadily(
   stage: Stage,

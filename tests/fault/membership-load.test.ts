@@ -12,10 +12,11 @@ import {
   memberIdOf,
   PATIENT,
   readSteadily,
+  suspicionsOf,
   waitUntilInOrder,
   waitUntilResident,
 } from './members.ts';
-import { Stage } from './stage.ts';
+import { PARALLEL_FETCHES, Stage } from './stage.ts';
 
 test.serial(
   'membership under load: two join and one leaves, a load runs, readers read',
@@ -45,7 +46,8 @@ test.serial(
     await waitUntilResident(stage, kept, 2, epoch - 1);
     await waitUntilResident(stage, data, 2, epoch - 1);
     await expectLoaded(t, load);
-    expectFewFetches(t, load, { repeatedMaxCount: 0 });
+    // Nobody dies; but on a busy host somebody may be silent for so long that others take over.
+    expectFewFetches(t, load, { repeatedMaxCount: suspicionsOf(stage) * PARALLEL_FETCHES });
     await reader.expectUnhurt(t);
     t.is(stage.origin.getsBelow(kept.prefix).length - before, 0, 'bytes asked of the origin');
     await expectBytesFromCache(t, stage, kept.keys);

@@ -196,15 +196,16 @@ export class Cluster implements AsyncDisposable {
   waitFor<T>(
     probe: () => T | undefined | false | Promise<T | undefined | false>,
     what: string,
-    deadlineMs = 15_000,
+    deadlineMs = 60_000,
   ): Promise<T> {
     return waitFor(probe, { what, deadlineMs, context: () => this.logs() });
   }
 
-  /** Submits at any running peer and answers with the job's id, trying again while none leads. */
+  /** Submits at one running peer after the other, until one of them answers with the job's id. */
   submit(request: SubmitRequest): Promise<string> {
+    let attempt = 0;
     return this.waitFor(
-      async () => (await this.#anyPeer().api.submit(request)).jobId,
+      async () => (await this.#anyPeer(attempt++).api.submit(request)).jobId,
       `the load of ${request.path} to be accepted`,
     );
   }
@@ -296,8 +297,8 @@ export class Cluster implements AsyncDisposable {
     return this.stop();
   }
 
-  #anyPeer(): Peer {
-    const [peer] = this.runningPeers;
+  #anyPeer(position = 0): Peer {
+    const peer = this.runningPeers[position % this.runningPeers.length];
     if (peer === undefined) throw new Error('no peer is running');
     return peer;
   }
