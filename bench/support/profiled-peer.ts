@@ -1,5 +1,5 @@
 /** The command line under the CPU profiler: writes a .cpuprofile to $BENCH_PROFILE_FOLDER at exit. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +10,9 @@ session.post('Profiler.enable');
 session.post('Profiler.start');
 process.once('exit', () => {
   session.post('Profiler.stop', (error, result) => {
-    const file = join(process.env['BENCH_PROFILE_FOLDER'] ?? '.', `peer-${process.pid}.cpuprofile`);
+    const folder = process.env['BENCH_PROFILE_FOLDER'] ?? '.';
+    mkdirSync(folder, { recursive: true });
+    const file = join(folder, `peer-${process.pid}.cpuprofile`);
     if (error === null) writeFileSync(file, JSON.stringify(result.profile));
   });
 });
