@@ -1,5 +1,5 @@
 /**
- * The Raft library behind our own types: the only file that knows it.
+ * The Raft library behind our own types: beside `library-values.ts`, the only file that knows it.
  *
  * `@coaty/consensus.raft` is etcd's raft ported to TypeScript; of it only the deterministic
  * RawNode is used. This file turns its string ids, classes and printf logger into ours, replaces
@@ -24,20 +24,16 @@ import {
   ConfChangeSingle,
   ConfChangeType,
   ConfChangeV2,
-  ConfState,
   Entry,
   HardState as LibraryHardState,
   Message,
   MessageType,
-  Snapshot,
-  SnapshotMetadata,
-  ridnone,
 } from '@coaty/consensus.raft/ported/raftpb/raft.pb.js';
 import { RawNode } from '@coaty/consensus.raft/ported/rawnode.js';
 import type { Storage } from '@coaty/consensus.raft/ported/storage.js';
 import { ErrCompacted, ErrUnavailable } from '@coaty/consensus.raft/ported/storage.js';
 import type { LogIndex, RaftId } from '../base/ids.ts';
-import { logIndex, raftId, term } from '../base/ids.ts';
+import { logIndex, raftId } from '../base/ids.ts';
 import { invariant } from '../base/invariant.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
@@ -45,6 +41,17 @@ import { randomInt } from '../base/random.ts';
 import type { MembershipChange, RaftRole } from './consensus.ts';
 import type { Configuration, HardState, LogEntry, SnapshotRecord } from './log-storage.ts';
 import { ENTRY_TYPE } from './log-storage.ts';
+import {
+  fromConfState,
+  fromHardState,
+  fromLibraryMessage,
+  fromSnapshot,
+  optionalId,
+  toConfState,
+  toLibraryMessage,
+  toRid,
+  toSnapshot,
+} from './library-values.ts';
 import type { LogTail } from './log-tail.ts';
 import type { WireMessage } from './wire-message.ts';
 
@@ -355,96 +362,4 @@ function fail(format: string, ...values: unknown[]): never {
 function formatted(format: string, values: readonly unknown[]): string {
   let next = 0;
   return format.replaceAll(/%[a-z]/g, () => String(values[next++]));
-}
-
-function toRid(id: RaftId | undefined): string {
-  return id === undefined ? ridnone : String(id);
-}
-
-function optionalId(rid: string): RaftId | undefined {
-  return rid === ridnone ? undefined : raftId(Number(rid));
-}
-
-function fromHardState(state: LibraryHardState): HardState {
-  return {
-    term: term(state.term),
-    vote: optionalId(state.vote),
-    commit: logIndex(state.commit),
-  };
-}
-
-function fromConfState(state: ConfState): Configuration {
-  const ids = (rids: readonly string[]): RaftId[] =>
-    rids.map((rid) => raftId(Number(rid))).sort((a, b) => a - b);
-  return {
-    voters: ids(state.voters),
-    learners: ids(state.learners),
-    votersOutgoing: ids(state.votersOutgoing),
-    learnersNext: ids(state.learnersNext),
-    autoLeave: state.autoLeave,
-  };
-}
-
-function toConfState(configuration: Configuration): ConfState {
-  return new ConfState({
-    voters: configuration.voters.map(String),
-    learners: configuration.learners.map(String),
-    votersOutgoing: configuration.votersOutgoing.map(String),
-    learnersNext: configuration.learnersNext.map(String),
-    autoLeave: configuration.autoLeave,
-  });
-}
-
-function fromSnapshot(snapshot: Snapshot): SnapshotRecord {
-  return {
-    index: logIndex(snapshot.metadata.index),
-    term: term(snapshot.metadata.term),
-    configuration: fromConfState(snapshot.metadata.confState),
-    data: String(snapshot.data ?? ''),
-  };
-}
-
-function toSnapshot(record: SnapshotRecord): Snapshot {
-  return new Snapshot({
-    data: record.data,
-    metadata: new SnapshotMetadata({
-      index: record.index,
-      term: record.term,
-      confState: toConfState(record.configuration),
-    }),
-  });
-}
-
-function fromLibraryMessage(message: Message): WireMessage {
-  return {
-    type: message.type,
-    to: raftId(Number(message.to)),
-    from: raftId(Number(message.from)),
-    term: term(message.term),
-    logTerm: term(message.logTerm),
-    index: logIndex(message.index),
-    commit: logIndex(message.commit),
-    reject: message.reject,
-    rejectHint: logIndex(message.rejectHint),
-    context: message.context === null ? null : String(message.context),
-    entries: message.entries,
-    snapshot: message.snapshot.isEmptySnap() ? undefined : fromSnapshot(message.snapshot),
-  };
-}
-
-function toLibraryMessage(message: WireMessage): Message {
-  return new Message({
-    type: message.type as MessageType,
-    to: String(message.to),
-    from: String(message.from),
-    term: message.term,
-    logTerm: message.logTerm,
-    index: message.index,
-    commit: message.commit,
-    reject: message.reject,
-    rejectHint: message.rejectHint,
-    context: message.context,
-    entries: message.entries as Entry[],
-    ...(message.snapshot ? { snapshot: toSnapshot(message.snapshot) } : {}),
-  });
 }
