@@ -1,22 +1,23 @@
 /**
  * Assigns units to owners: the first reachable owner fetches, the others copy from it, and what
- * fails is tried again within a budget. An owner that does not keep pace is spared its fetches:
- * another owner, or a peer lent to it, fetches first, and it copies from there.
+ * fails is tried again within a budget.
  *
- * Owns the open units and the owners' queues of one pass. It decides, but does not send: the
- * job run takes batches out of it. Invariant: a unit without holders has at most one task, so that
- * a segment is fetched from the UFS once.
+ * Owns the open units of one pass. It decides, but does not send: the job run takes batches out of
+ * it. Invariant: a unit without holders has at most one task, so that a segment is fetched from the
+ * UFS once.
  */
 import type { PeerId } from '../base/ids.ts';
 import { jitter, type Random } from '../base/random.ts';
 import type { FileRun } from './file-run.ts';
-import { OwnerQueue } from './owner-queue.ts';
-import { type OwnerLoad, type PaceLimits, PaceWatch } from './pace-watch.ts';
+import { FetcherChoice, type Recall } from './fetcher-choice.ts';
+import type { OwnerQueue } from './owner-queue.ts';
+import type { PaceLimits } from './pace-watch.ts';
 import type { Placement } from './placement.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
 import { backoffMs } from './retry-policy.ts';
+import { type AnsweredTask, TaskBook } from './task-book.ts';
 import { Throttle } from './throttle.ts';
-import type { TaskKind, TaskRun, Unit } from './unit.ts';
+import type { TaskRun, Unit } from './unit.ts';
 
 export interface AssignerLimits extends PaceLimits {
   /** Tasks and bytes out per owner before its first acknowledgement says otherwise. */
@@ -36,30 +37,10 @@ export interface AssignerShape {
   readonly batchSize: number;
 }
 
-/** Tasks that their owner shall give back. */
-export interface Recall {
-  readonly to: PeerId;
-  readonly taskIds: readonly number[];
-  readonly alsoRunning: boolean;
-}
-
 export interface OwnerBatch {
   readonly to: PeerId;
   readonly tasks: readonly TaskRun[];
 }
-
-export interface AnsweredTask {
-  readonly task: TaskRun;
-  /** It was given up meanwhile: a success counts, a failure concerns nobody any more. */
-  readonly isLate: boolean;
-}
-
-/** Tasks given up whose late answers are still understood; the oldest are forgotten first. */
-const LOST_MAX_COUNT = 16_384;
-/** Fetches that a slow owner keeps at a time when nobody else can do them. */
-const SLOW_FETCH_MAX_COUNT = 1;
-/** A recall is a message that may be lost: it is said again. */
-const RECALL_REPEAT_MS = 2_000;
 
 export class Assigner {
   readonly #limits: AssignerLimits;
@@ -67,17 +48,13 @@ export class Assigner {
   readonly #random: Random;
   readonly #onSettled: (unit: Unit) => void;
   readonly #onMoved: (unit: Unit) => void;
-  readonly #pace: PaceWatch;
+  readonly #book: TaskBook;
+  readonly #fetchers: FetcherChoice;
   readonly #throttle = new Throttle();
   #placement: Placement;
   #askPeersFirst: boolean;
-  #nextTaskId: number;
   readonly #units = new Map<FileRun, Set<Unit>>();
   #openUnitCount = 0;
-  readonly #tasks = new Map<number, TaskRun>();
-  /** Tasks that were sent, given up, and may be done all the same. Oldest first. */
-  readonly #lost = new Map<number, TaskRun>();
-  readonly #queues = new Map<PeerId, OwnerQueue>();
   /** Units that wait for their next attempt. */
   readonly #resting = new Set<Unit>();
 
@@ -98,11 +75,16 @@ export class Assigner {
     this.#shape = options.shape;
     this.#placement = options.placement;
     this.#random = options.random;
-    this.#nextTaskId = options.firstTaskId;
+    this.#book = new TaskBook(options.firstTaskId, options.limits);
     this.#askPeersFirst = options.askPeersFirst;
     this.#onSettled = options.onSettled;
     this.#onMoved = options.onMoved;
-    this.#pace = new PaceWatch(options.limits);
+    this.#fetchers = new FetcherChoice({
+      limits: options.limits,
+      book: this.#book,
+      placement: () => this.#placement,
+      nearOf: (unit) => this.#nearOf(unit),
+    });
   }
 
   get openUnitCount(): number {
@@ -115,11 +97,11 @@ export class Assigner {
 
   /** Higher than the id of every task so far. */
   get nextTaskId(): number {
-    return this.#nextTaskId;
+    return this.#book.nextTaskId;
   }
 
   outCountOf(peer: PeerId): number {
-    return this.#queues.get(peer)?.out.size ?? 0;
+    return this.#book.knownQueueOf(peer)?.out.size ?? 0;
   }
 
   open(unit: Unit): void {
@@ -137,11 +119,11 @@ export class Assigner {
     unit.closed = true;
     this.#openUnitCount -= 1;
     this.#resting.delete(unit);
-    this.#endLoan(unit);
+    this.#fetchers.endLoan(unit);
     const units = this.#units.get(unit.file);
     units?.delete(unit);
     if (units?.size === 0) this.#units.delete(unit.file);
-    for (const task of unit.tasks.values()) this.#dropUnsent(task);
+    for (const task of unit.tasks.values()) this.#book.dropUnsent(task);
   }
 
   closeAll(file: FileRun): void {
@@ -155,7 +137,7 @@ export class Assigner {
     this.#placement = placement;
     if (!ringChanged && !this.#reachabilityChanged(before)) return;
     if (ringChanged) this.#askPeersFirst = true;
-    for (const queue of this.#queues.values()) {
+    for (const queue of this.#book.queues()) {
       if (!placement.isReachable(queue.owner)) this.#giveUp(queue, queue.drain());
     }
     for (const units of this.#units.values()) {
@@ -167,19 +149,19 @@ export class Assigner {
   }
 
   #reachabilityChanged(before: Placement): boolean {
-    for (const peer of this.#queues.keys()) {
-      if (before.isReachable(peer) !== this.#placement.isReachable(peer)) return true;
+    for (const { owner } of this.#book.queues()) {
+      if (before.isReachable(owner) !== this.#placement.isReachable(owner)) return true;
     }
     return before.reachableCount !== this.#placement.reachableCount;
   }
 
   /** The process of `peer` ended: whatever was out there may or may not have been done. */
   losePeer(peer: PeerId): void {
-    const queue = this.#queues.get(peer);
+    const queue = this.#book.knownQueueOf(peer);
     if (!queue) return;
     const tasks = queue.drain();
     this.#giveUp(queue, tasks);
-    for (const [id, task] of this.#lost) if (task.owner === peer) this.#lost.delete(id);
+    this.#book.forgetLostOf(peer);
     for (const { unit } of tasks) this.#advance(unit);
   }
 
@@ -187,15 +169,15 @@ export class Assigner {
   takeBatches(nowMs: number): OwnerBatch[] {
     const batches: OwnerBatch[] = [];
     const maxCount = Math.min(this.#limits.batchSize, this.#shape.batchSize);
-    for (const queue of this.#queues.values()) {
+    for (const queue of this.#book.queues()) {
       if (nowMs < queue.blockedUntilMs || !this.#placement.isReachable(queue.owner)) continue;
       const wasIdle = queue.out.size === 0;
-      const fetchMaxCount = this.#pace.isSlow(queue.owner) ? SLOW_FETCH_MAX_COUNT : Infinity;
+      const fetchMaxCount = this.#fetchers.fetchMaxCountOf(queue.owner);
       const tasks = queue.takeBatch({ maxCount, fetchMaxCount }, this.#throttle.share, nowMs);
       if (tasks.length === 0) continue;
       if (wasIdle) {
         queue.lastHeardMs = nowMs;
-        this.#pace.begin(queue.owner, nowMs);
+        this.#fetchers.begin(queue.owner, nowMs);
       }
       for (const task of tasks) {
         task.unit.file.inflightCount += 1;
@@ -208,23 +190,23 @@ export class Assigner {
 
   /** The owner took the batch, and grants this window from now on. */
   acknowledge(to: PeerId, window: { windowTasks: number; windowBytes: number }): void {
-    const queue = this.#queueOf(to);
+    const queue = this.#book.queueOf(to);
     queue.windowTasks = window.windowTasks;
     queue.windowBytes = window.windowBytes;
   }
 
   /** The batch was refused or may be lost: its tasks go back, the owner rests a little. */
   returnBatch(to: PeerId, taskIds: readonly number[], nowMs: number): void {
-    const queue = this.#queueOf(to);
+    const queue = this.#book.queueOf(to);
     queue.blockedUntilMs = nowMs + this.#limits.retryDelayMs;
-    const tasks = taskIds.flatMap((id) => this.#tasks.get(id) ?? []);
+    const tasks = this.#book.of(taskIds);
     this.#giveUp(queue, tasks);
     for (const { unit } of tasks) this.#advance(unit);
   }
 
   /** The owner works on what it was given, or says something else about the job. */
   hear(from: PeerId, nowMs: number): void {
-    this.#queueOf(from).lastHeardMs = nowMs;
+    this.#book.queueOf(from).lastHeardMs = nowMs;
   }
 
   /** Takes the task that an answer is for; undefined when nothing is known of it any more. */
@@ -233,19 +215,12 @@ export class Assigner {
     taskId: number,
     { stored, nowMs }: { readonly stored: boolean; readonly nowMs: number },
   ): AnsweredTask | undefined {
-    const lost = this.#lost.get(taskId);
-    if (lost?.owner === from) {
-      this.#lost.delete(taskId);
-      return { task: lost, isLate: true };
-    }
-    const task = this.#tasks.get(taskId);
-    if (task?.owner !== from) return undefined;
-    const queue = this.#queueOf(from);
-    this.#forget(queue, task);
-    const isIdle = queue.out.size === 0;
-    this.#pace.answered(from, stored ? task.unit.length : undefined, nowMs, isIdle);
+    const answered = this.#book.takeAnswered(from, taskId);
+    if (!answered || answered.isLate) return answered;
+    const { task } = answered;
+    this.#fetchers.answered(task, stored, nowMs);
     task.unit.tried.delete(from);
-    return { task, isLate: false };
+    return answered;
   }
 
   /** `task.owner` holds the unit now. */
@@ -254,7 +229,7 @@ export class Assigner {
     // Why: who has left the ring is reached by nobody's order; waiting for it as a source has no end.
     if (this.#placement.isOnRing(owner)) unit.holders.add(owner);
     const again = unit.tasks.get(owner);
-    if (again) this.#dropUnsent(again);
+    if (again) this.#book.dropUnsent(again);
     this.#advance(unit);
   }
 
@@ -308,7 +283,7 @@ export class Assigner {
     }
     const silent: TaskRun[] = [];
     const { answerTimeoutMs } = this.#limits;
-    for (const queue of this.#queues.values()) {
+    for (const queue of this.#book.queues()) {
       if (queue.out.size === 0) continue;
       if (nowMs - queue.lastHeardMs >= answerTimeoutMs) {
         silent.push(...this.#passOver(queue, nowMs));
@@ -326,52 +301,10 @@ export class Assigner {
    * @returns what they shall give back.
    */
   takeRecalls(nowMs: number): Recall[] {
-    this.#pace.judge(this.#loads(), nowMs);
-    const recalls: Recall[] = [];
-    for (const queue of this.#queues.values()) {
-      const level = this.#pace.levelOf(queue.owner);
-      if (level === 'steady') continue;
-      this.#moveWaiting(queue);
-      const taskIds = this.#recallOut(queue, nowMs);
-      const alsoRunning = level === 'crawling';
-      if (taskIds.length > 0) recalls.push({ to: queue.owner, taskIds, alsoRunning });
-    }
-    return recalls;
-  }
-
-  #loads(): ReadonlyMap<PeerId, OwnerLoad> {
-    const loads = new Map<PeerId, OwnerLoad>();
-    for (const { owner, load } of this.#queues.values()) {
-      if (load && this.#placement.isReachable(owner)) loads.set(owner, load);
-    }
-    return loads;
-  }
-
-  #moveWaiting(queue: OwnerQueue): void {
-    for (let task = queue.peekFetch(); task; task = queue.peekFetch()) {
-      const { unit } = task;
-      if (!this.#swiftOwner(unit) && !this.#helperOf(unit, queue)) return;
-      this.#dropUnsent(task);
-      this.#advance(unit);
-    }
-  }
-
-  /** Fetches that are out and that somebody else can do, as far as there are peers to lend. */
-  #recallOut(queue: OwnerQueue, nowMs: number): number[] {
-    const taskIds: number[] = [];
-    let room = queue.windowTasks - queue.loanCount;
-    for (const task of queue.out.values()) {
-      const { unit, kind, recalledMs } = task;
-      if (kind !== 'fetch' || unit.closed) continue;
-      if (!this.#swiftOwner(unit)) {
-        if (room <= 0 || !this.#helperOf(unit, queue)) continue;
-        room -= 1;
-      }
-      if (recalledMs !== undefined && nowMs - recalledMs < RECALL_REPEAT_MS) continue;
-      task.recalledMs = nowMs;
-      taskIds.push(task.id);
-    }
-    return taskIds;
+    return this.#fetchers.takeRecalls(nowMs, (task) => {
+      this.#book.dropUnsent(task);
+      this.#advance(task.unit);
+    });
   }
 
   /** Gives a silent owner a rest; what only waited for it is fetched by another owner. */
@@ -401,6 +334,11 @@ export class Assigner {
     return this.#placement.ownersOf({ path, index: Math.max(0, unit.index), segmented }, count);
   }
 
+  /** Its owners, and those that follow on the ring: they were owners, or would be. */
+  #nearOf(unit: Unit): readonly PeerId[] {
+    return this.#ownersOf(unit, this.#shape.replicaCount + 2);
+  }
+
   /** Gives the unit the tasks it can have now, or settles it. */
   #advance(unit: Unit): void {
     if (unit.closed || unit.dueMs > 0) return;
@@ -414,66 +352,27 @@ export class Assigner {
       (owner) => !unit.tasks.has(owner) && this.#placement.isReachable(owner),
     );
     if (unit.index === METADATA_ONLY_INDEX) {
-      for (const owner of free) this.#enqueue(unit, owner, 'record', []);
+      for (const owner of free) this.#book.enqueue(unit, owner, 'record', []);
     } else if (unit.holders.size === 0) {
       if (unit.tasks.size === 0) this.#beginFetch(unit, free);
     } else {
       const sources = this.#reachable(unit.holders);
-      if (sources.length > 0) for (const owner of free) this.#enqueue(unit, owner, 'copy', sources);
+      if (sources.length > 0)
+        for (const owner of free) this.#book.enqueue(unit, owner, 'copy', sources);
     }
   }
 
   #beginFetch(unit: Unit, free: readonly PeerId[]): void {
-    this.#endLoan(unit);
-    const usual = chooseFetcher(unit, free);
-    if (usual === undefined) return;
-    const enqueue = (peer: PeerId, kind: TaskKind): void => {
-      this.#enqueue(unit, peer, kind, this.#likelyHolders(unit, peer));
-      if (peer !== usual) this.#onMoved(unit);
-    };
-    const swift = this.#pace.isSlow(usual) ? this.#swiftOwner(unit) : usual;
-    if (swift !== undefined) {
-      enqueue(swift, 'fetch');
-      return;
-    }
-    const queue = this.#queueOf(usual);
-    const helper = this.#helperOf(unit, queue);
-    if (helper === undefined) {
-      enqueue(usual, 'fetch');
-      return;
-    }
-    unit.lentFor = usual;
-    queue.lend(unit);
-    enqueue(helper, 'relay');
-  }
-
-  /** The owner that fetches while others are slow. */
-  #swiftOwner(unit: Unit): PeerId | undefined {
-    const swift = this.#reachable(unit.owners).filter((owner) => !this.#pace.isSlow(owner));
-    return chooseFetcher(unit, swift);
-  }
-
-  /**
-   * A peer that fetches for owners that are all slow. Bounded by what the slow one may have out:
-   * what it does not take in time is not fetched for it either.
-   */
-  #helperOf(unit: Unit, slow: OwnerQueue): PeerId | undefined {
-    if (!unit.mayLend || !slow.mayLend(unit)) return undefined;
-    const near = this.#ownersOf(unit, this.#shape.replicaCount + 2);
-    return this.#reachable(near).find(
-      (peer) => !unit.owners.includes(peer) && !this.#pace.isSlow(peer),
-    );
-  }
-
-  #endLoan(unit: Unit): void {
-    if (unit.lentFor === undefined) return;
-    this.#queueOf(unit.lentFor).endLoan(unit);
-    unit.lentFor = undefined;
+    const fetcher = this.#fetchers.choose(unit, free);
+    if (!fetcher) return;
+    const { peer, kind, isMoved } = fetcher;
+    this.#book.enqueue(unit, peer, kind, this.#likelyHolders(unit, peer));
+    if (isMoved) this.#onMoved(unit);
   }
 
   /** Peers where a segment may already lie: who never answered, its owners, the next on the ring. */
   #likelyHolders(unit: Unit, except: PeerId): PeerId[] {
-    const near = this.#askPeersFirst ? this.#ownersOf(unit, this.#shape.replicaCount + 2) : [];
+    const near = this.#askPeersFirst ? this.#nearOf(unit) : [];
     return this.#reachable(new Set([...unit.tried, ...near])).filter((peer) => peer !== except);
   }
 
@@ -481,59 +380,8 @@ export class Assigner {
     return [...peers].filter((peer) => this.#placement.isReachable(peer));
   }
 
-  #enqueue(unit: Unit, owner: PeerId, kind: TaskKind, sources: readonly PeerId[]): void {
-    const id = this.#nextTaskId++;
-    const times = { sentMs: undefined, recalledMs: undefined };
-    const task = { id, kind, unit, owner, sources, attempt: unit.attempts, ...times };
-    this.#tasks.set(id, task);
-    unit.tasks.set(owner, task);
-    this.#queueOf(owner).push(task);
-  }
-
-  /** A task that only waits is not needed any more; its queue passes over it. */
-  #dropUnsent(task: TaskRun): void {
-    if (task.sentMs !== undefined) return;
-    this.#tasks.delete(task.id);
-    task.unit.tasks.delete(task.owner);
-  }
-
-  #forget(queue: OwnerQueue, task: TaskRun): void {
-    queue.settle(task);
-    if (task.sentMs !== undefined) task.unit.file.inflightCount -= 1;
-    this.#tasks.delete(task.id);
-    if (task.unit.tasks.get(task.owner) === task) task.unit.tasks.delete(task.owner);
-  }
-
-  /** Tasks that nobody waits for any more, though their owner may still do them. */
   #giveUp(queue: OwnerQueue, tasks: readonly TaskRun[]): void {
-    for (const task of tasks) {
-      if (!this.#tasks.has(task.id)) continue;
-      this.#forget(queue, task);
-      if (task.sentMs !== undefined) this.#lost.set(task.id, task);
-    }
-    if (queue.out.size === 0) this.#pace.forgive(queue.owner);
-    for (const id of this.#lost.keys()) {
-      if (this.#lost.size <= LOST_MAX_COUNT) return;
-      this.#lost.delete(id);
-    }
+    this.#book.giveUp(queue, tasks);
+    this.#fetchers.gaveUp(queue);
   }
-
-  #queueOf(owner: PeerId): OwnerQueue {
-    let queue = this.#queues.get(owner);
-    if (!queue) {
-      queue = new OwnerQueue(owner, this.#limits.windowTasks, this.#limits.windowBytes);
-      this.#queues.set(owner, queue);
-    }
-    return queue;
-  }
-}
-
-/** The first free owner from the unit's offset on: it stays the same while others come and go. */
-function chooseFetcher(unit: Unit, free: readonly PeerId[]): PeerId | undefined {
-  const { owners, fetcherOffset } = unit;
-  for (let step = 0; step < owners.length; step += 1) {
-    const owner = owners[(fetcherOffset + step) % owners.length];
-    if (owner !== undefined && free.includes(owner)) return owner;
-  }
-  return undefined;
 }

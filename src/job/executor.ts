@@ -1,24 +1,19 @@
 /**
- * The owner's side of a load: takes batches from the leader, brings segments in, and reports.
+ * The owner's side of a load: takes orders from leaders, has them done, and reports. Owns the books
+ * of what was ordered by whom, and what has come to nothing since.
  *
- * Bounded: it grants the leader a window and runs a limited number of tasks and bytes at once.
- * Fenced: an order of a lower term, or of a run that is known to have ended, is refused. What it
- * reports as stored is leased to the pass, so that nothing evicts it before the verdict.
+ * Bounded: it grants the leader a window. Fenced: an order of a lower term, or of a run that is
+ * known to have ended, is refused.
  */
-import { formatSum, type CombinableSum } from '../base/crc-combine.ts';
 import { RingloadError, toRingloadError, toWireError } from '../base/errors.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { JobId, PeerId, Term } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
-import { formatDigest, recordDigest, segmentDigest } from '../cache/digest.ts';
-import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
-import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
-import type { TallyCounts } from '../cluster/job-record.ts';
-import type { LoadOutcome, SegmentLoader } from '../data/segment-loader.ts';
-import { UrgentFirst } from './fifo.ts';
+import type { FileCatalog } from '../cache/file-catalog.ts';
+import type { SegmentStore } from '../cache/segment-store.ts';
+import type { Order } from './order.ts';
 import {
   leaseOf,
-  METADATA_ONLY_INDEX,
   type BatchAck,
   type DiscardedFile,
   type InventoryReply,
@@ -30,53 +25,40 @@ import {
   type TaskRecall,
   type TaskResult,
 } from './protocol.ts';
-import { RecordWriter } from './record-writer.ts';
 import { ResultOutbox } from './result-outbox.ts';
 import { Stocktaking } from './stocktaking.ts';
+import { TaskPerformer, type PerformerOptions } from './task-performer.ts';
+import { TaskQueue, type QueuedTask, type TaskQueueLimits } from './task-queue.ts';
 import { TaskSignals } from './task-signals.ts';
 
-export interface ExecutorLimits {
+export interface ExecutorLimits extends TaskQueueLimits {
   /** Granted to the leader per job. */
   readonly windowTasks: number;
   readonly windowBytes: number;
-  /** Tasks that run at once, all jobs together. */
-  readonly parallelTasks: number;
-  /** Bytes of the segments that are loaded at once; one always may. */
-  readonly parallelBytes: number;
   /** Results wait so long for company before they are sent. */
   readonly resultDelayMs: number;
   readonly resultBatchMaxCount: number;
 }
 
-export interface ExecutorOptions {
+export interface ExecutorOptions extends PerformerOptions {
   readonly store: SegmentStore & {
     /** Jobs that hold leases here. */
     leaseHolders(): ReadonlySet<JobId>;
   };
   readonly catalog: FileCatalog;
-  readonly loader: SegmentLoader;
   readonly leader: LeaderTransport;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits: ExecutorLimits;
-  /** A checksum of what is read, in hex digits. */
-  readonly sumOf: (algorithm: CombinableSum, chunks: AsyncIterable<Uint8Array>) => Promise<string>;
   /** Start generation of this process. */
   readonly generation: number;
   /** Told of every batch that comes from a deposed leader or for an ended run. */
   readonly onRefused?: () => void;
   /** Highest Raft term that this peer knows. */
   readonly currentTerm: () => Term;
-  /** Data endpoint of a member; undefined when unknown. */
-  readonly endpointOf: (peer: PeerId) => string | undefined;
   /** What replicated state tells of the job; undefined when this peer has not heard of it. */
   readonly runOf: (jobId: JobId) => { readonly run: number; readonly active: boolean } | undefined;
 }
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-/** Jobs whose sums are remembered. */
-const TALLY_MAX_COUNT = 10_000;
 
 const SWEEP_MS = 1000;
 /** Sweeps between two signs of life to the leader. */
@@ -86,48 +68,26 @@ const LEADER_LOST_MS = 15_000;
 /** Tasks of one job that may pile up, in windows: more means that the leader lost count. */
 const PENDING_MAX_WINDOWS = 2;
 
-/** One pass of one run of a job, as ordered by one leader. */
-interface Order {
-  readonly pass: PassRef;
-  readonly leader: PeerId;
-  /** Ends all work of the run, of this order and of those before it. */
-  readonly signals: TaskSignals;
-  readonly outbox: ResultOutbox;
-  /** Id of its first task: an order with a lower one was given before. */
-  readonly firstTaskId: number;
-  /** Nobody waits for its results: what runs may end, what waits is dropped. */
-  abandoned: boolean;
-  pendingCount: number;
-}
-
-interface QueuedTask {
-  readonly order: Order;
-  readonly batch: TaskBatch;
-  readonly task: Task;
-}
-
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #orders = new Map<JobId, Order>();
-  readonly #tallies = new Map<JobId, Mutable<TallyCounts>>();
-  readonly #queue = new UrgentFirst<QueuedTask>();
-  readonly #records: RecordWriter;
+  readonly #performer: TaskPerformer;
+  readonly #queue: TaskQueue;
   readonly #inventories = new Stocktaking<InventoryReply>();
-  #runningCount = 0;
-  #runningBytes = 0;
   #sweepTimer: Timer | undefined;
   #sweepCount = 0;
   #closed = false;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    this.#records = new RecordWriter(options.catalog);
+    this.#performer = new TaskPerformer(options);
+    this.#queue = new TaskQueue(options.limits, (queued) => this.#run(queued));
     this.#scheduleSweep();
   }
 
   /** Tasks that wait or run. */
   get pendingCount(): number {
-    return this.#queue.length + this.#runningCount;
+    return this.#queue.pendingCount;
   }
 
   /**
@@ -139,11 +99,7 @@ export class Executor {
     const order = this.#orderFor(from, batch);
     this.#checkRoom(order, batch);
     order.pendingCount += batch.tasks.length;
-    // Why copies first: a segment that one peer alone has is lost with that peer.
-    for (const task of batch.tasks) {
-      this.#queue.push({ order, batch, task }, task.copy);
-    }
-    this.#startTasks();
+    this.#queue.add(order, batch);
     const { windowTasks, windowBytes } = this.#options.limits;
     return { windowTasks, windowBytes };
   }
@@ -175,16 +131,10 @@ export class Executor {
     const order = this.#orders.get(pass.jobId);
     if (!order || order.abandoned || order.leader !== from || !samePass(order.pass, pass)) return;
     const recalled = new Set(taskIds);
-    const isRecalled = (queued: QueuedTask): boolean =>
-      queued.order === order && recalled.has(queued.task.id);
-    const waiting = [...this.#queue];
-    this.#queue.clear();
-    for (const queued of waiting) {
-      if (isRecalled(queued)) this.#answer(queued, failureOf(queued.task, RECALLED));
-      else this.#queue.push(queued, queued.task.copy);
+    for (const queued of this.#queue.takeBack(order, recalled)) {
+      this.#answer(queued, failureOf(queued.task, RECALLED));
     }
     if (alsoRunning) for (const id of recalled) order.signals.abortOne(id, RECALLED);
-    this.#startTasks();
   }
 
   /** Drops what is queued or running for that run of the job. */
@@ -243,7 +193,7 @@ export class Executor {
         ...this.#options,
         pass: { jobId, run, term, pass },
         to: from,
-        tally: () => this.#tallyOf(jobId),
+        tally: () => this.#performer.tallyOf(jobId),
         onRefused: () => {
           this.#abandon(order);
         },
@@ -285,33 +235,12 @@ export class Executor {
     if (this.#orders.get(order.pass.jobId) === order) this.#orders.delete(order.pass.jobId);
   }
 
-  #startTasks(): void {
-    const { parallelTasks, parallelBytes } = this.#options.limits;
-    for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
-      if (next.order.abandoned) {
-        this.#queue.shift();
-        continue;
-      }
-      const { length } = next.task;
-      const fits = this.#runningBytes === 0 || this.#runningBytes + length <= parallelBytes;
-      if (this.#runningCount >= parallelTasks || !fits) return;
-      this.#queue.shift();
-      this.#runningCount += 1;
-      this.#runningBytes += length;
-      void this.#run(next).finally(() => {
-        this.#runningCount -= 1;
-        this.#runningBytes -= length;
-        this.#startTasks();
-      });
-    }
-  }
-
   async #run(queued: QueuedTask): Promise<void> {
     const { order, batch, task } = queued;
     let result: TaskResult;
     try {
       const perform = (signal: AbortSignal): Promise<TaskResult> =>
-        this.#perform(order, batch, task, signal);
+        this.#performer.perform(order.pass, batch, task, signal);
       result = await order.signals.run(perform, task.id);
     } catch (thrown) {
       const error = toRingloadError(thrown);
@@ -325,137 +254,6 @@ export class Executor {
   #answer({ order }: QueuedTask, result: TaskResult): void {
     order.pendingCount -= 1;
     if (!order.abandoned) order.outbox.add(result);
-  }
-
-  async #perform(
-    order: Order,
-    batch: TaskBatch,
-    task: Task,
-    signal: AbortSignal,
-  ): Promise<TaskResult> {
-    const record = recordOf(batch, task);
-    const holder = leaseOf(order.pass);
-    const told = task.record ? { recordDigest: formatDigest(recordDigest(record)) } : {};
-    if (task.index === METADATA_ONLY_INDEX) {
-      const isNew = await this.#records.put(record, batch.options.reload, holder);
-      return { id: task.id, status: isNew ? 'loaded' : 'resident', ...told };
-    }
-    const { path, version, segmentSizeBytes } = record;
-    const key: SegmentKey = { path, version, segmentSizeBytes, index: task.index };
-    const putRecord = async (): Promise<void> => {
-      if (task.record) await this.#records.put(record, false, holder);
-    };
-    const outcome = await this.#load(order, batch, { task, key, putRecord }, signal);
-    const { segment, sum, isChecked } = outcome;
-    const ours = segment.loadedBy === batch.jobId;
-    const digest = formatDigest(segmentDigest(key, segment.lengthBytes, segment.crc32c));
-    const wanted = batch.files[task.file]?.sum;
-    const known = sum ?? (await this.#knownSum(batch, task, segment));
-    return {
-      ...{ id: task.id, status: ours ? 'loaded' : 'resident', digest, ...told },
-      ...(wanted !== undefined && known !== undefined && { sum: known }),
-      ...(isChecked === true && { isChecked }),
-    };
-  }
-
-  /**
-   * The checksum that is wanted of a resident segment. Only of what this job has brought in, and
-   * in its first pass, is it computed anew: then an answer that had it was lost.
-   */
-  async #knownSum(
-    batch: TaskBatch,
-    task: Task,
-    segment: ResidentSegment,
-  ): Promise<string | undefined> {
-    const wanted = batch.files[task.file]?.sum;
-    if (wanted === undefined) return undefined;
-    if (wanted === 'crc32c') return formatSum(wanted, BigInt(segment.crc32c));
-    const isOurs = segment.loadedBy === batch.jobId && task.sources.length === 0;
-    if (!isOurs || batch.pass > 1) return undefined;
-    const reader = await this.#options.store.open(segment.key);
-    if (!reader) return undefined;
-    try {
-      return await this.#options.sumOf(wanted, reader.read(0, reader.lengthBytes));
-    } catch {
-      // The segment is leased by now, so its task must not fail; the inventory misses it.
-      return undefined;
-    } finally {
-      reader.close();
-    }
-  }
-
-  /**
-   * Loads and leases; what was evicted between the two is loaded again. Why the lease is last: what
-   * is leased counts in the inventory, so nothing may fail behind it.
-   */
-  async #load(
-    order: Order,
-    batch: TaskBatch,
-    wanted: { task: Task; key: SegmentKey; putRecord: () => Promise<void> },
-    signal: AbortSignal,
-  ): Promise<LoadOutcome> {
-    const { task, key, putRecord } = wanted;
-    const { options } = batch;
-    const file = batch.files[task.file];
-    // Why only fetched ones: a copy from a peer has been compared by CRC32C, and costs twice.
-    const sum = file?.sum === 'crc32c' || task.sources.length > 0 ? undefined : file?.sum;
-    const tally = this.#tallyOf(batch.jobId);
-    const isPatient = task.attempt < options.patientAttemptCount;
-    const peerEndpoints = task.sources.flatMap((peer) => this.#options.endpointOf(peer) ?? []);
-    if (isPatient && peerEndpoints.length === 0 && task.sources.length > 0) {
-      // Why: a member that this peer has not heard of yet is about to become known.
-      throw new RingloadError('peer_unreachable', 'no source of the copy is known here yet');
-    }
-    if (file?.isRefetched === true) await this.#options.store.drop(key);
-    for (let attempt = 0; attempt < 3; attempt += 1) {
-      const outcome = await this.#options.loader.load(
-        {
-          key,
-          lengthBytes: task.length,
-          fileSizeBytes: file?.sizeBytes ?? 0,
-          ...(sum !== undefined && { sum }),
-          peerEndpoints,
-          allowUfs: true,
-          waitForPeers: isPatient,
-          job: batch.jobId,
-          reload: options.reload,
-          deepVerify: options.deepVerify,
-          meter: (from, receivedBytes) => {
-            if (from === 'ufs') tally.ufsBytes += receivedBytes;
-            else tally.copiedBytes += receivedBytes;
-          },
-          ...(options.bandwidthBps !== undefined && {
-            bandwidthBps: options.bandwidthBps,
-            bandwidthGroup: batch.jobId,
-          }),
-        },
-        signal,
-      );
-      if (outcome.own && outcome.filled) {
-        tally.segmentCount += 1;
-        tally.storedBytes += task.length;
-      }
-      await putRecord();
-      signal.throwIfAborted();
-      if (this.#options.store.lease(key, leaseOf(order.pass))) return outcome;
-    }
-    throw new RingloadError(
-      'cache_io',
-      `segment ${String(key.index)} of ${key.path} does not stay in the cache`,
-    );
-  }
-
-  #tallyOf(jobId: JobId): Mutable<TallyCounts> {
-    let tally = this.#tallies.get(jobId);
-    if (!tally) {
-      tally = { segmentCount: 0, storedBytes: 0, ufsBytes: 0, copiedBytes: 0 };
-      this.#tallies.set(jobId, tally);
-      // Why not with the leases: a job that is resumed goes on with its sums.
-      const oldest = this.#tallies.keys().next().value;
-      if (this.#tallies.size > TALLY_MAX_COUNT && oldest !== undefined)
-        this.#tallies.delete(oldest);
-    }
-    return tally;
   }
 
   /** A large segment may take long: the leader hears that it is worked on. */
@@ -488,16 +286,4 @@ function parseLease(holder: JobId): { readonly jobId: JobId; readonly run: numbe
 
 function samePass(a: PassRef, b: PassRef): boolean {
   return a.jobId === b.jobId && a.run === b.run && a.term === b.term && a.pass === b.pass;
-}
-
-function recordOf(batch: TaskBatch, task: Task): FileRecord {
-  const file = batch.files[task.file];
-  if (!file) {
-    throw new RingloadError(
-      'invalid_argument',
-      `task ${String(task.id)} names file ${String(task.file)} of ${String(batch.files.length)}`,
-    );
-  }
-  const { segmentSizeBytes, segmented, replicaCount } = batch.options;
-  return { ...file, segmentSizeBytes, segmented, replicaCount, loadedBy: batch.jobId };
 }

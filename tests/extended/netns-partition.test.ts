@@ -69,6 +69,9 @@ test.before(async () => {
     env: {
       RINGLOAD_CLUSTER_SECRET: 'a-secret-of-the-namespaces',
       RINGLOAD_LOAD_SLOW_AFTER_MS: 1_000,
+      // As a cluster has it by default: a slow line delays a heartbeat for a second or two.
+      RINGLOAD_LIVENESS_SUSPECT_AFTER_MS: 3_000,
+      RINGLOAD_LIVENESS_DOWN_AFTER_MS: 6_000,
     },
   });
   cached = stage.addFiles({ count: 30, sizeBytes: 20 * KIB });

@@ -68,8 +68,8 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
   {
     name: 'owner: what is acknowledged is not leased',
     breaks: 'S3',
-    file: 'job/executor.ts',
-    find: 'if (this.#options.store.lease(key, leaseOf(order.pass))) return outcome;',
+    file: 'job/task-performer.ts',
+    find: 'if (this.#options.store.lease(key, leaseOf(pass))) return outcome;',
     replace: 'return outcome;',
     tests: ['job/executor.test.js', 'sim/job/job-sim.test.js'],
   },
