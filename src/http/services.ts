@@ -134,7 +134,12 @@ export interface FileService {
     root: string;
     after?: string;
     limit: number;
-  }): Promise<{ readonly files: readonly FileRecord[]; readonly next?: string }>;
+  }): Promise<{
+    readonly files: readonly FileRecord[];
+    readonly next?: string;
+    /** Members that could not be asked: files that only they know of are missing. */
+    readonly unanswered?: readonly PeerId[];
+  }>;
   /**
    * Opens a range; missing segments are read through. Omitted `length` means to the end.
    * @throws range_not_satisfiable, path_not_mounted, ufs_*

@@ -37,6 +37,14 @@ export interface OpenRange {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
+export interface FilePage {
+  readonly files: readonly FileRecord[];
+  /** Where the next page begins; absent after the last one. */
+  readonly next?: string;
+  /** Members that could not be asked: files that only they know of are not in the page. */
+  readonly unanswered?: readonly PeerId[];
+}
+
 export interface SegmentLocation {
   readonly index: number;
   readonly lengthBytes: number;
@@ -55,11 +63,15 @@ export interface FilePlacement {
 const HOME_MAX_COUNT = 5;
 /** Files of one page: what a peer answers at most, so that no page hides what follows it. */
 const LIST_MAX_COUNT = 1000;
+/** Files of which it is remembered that their cached version cannot be completed. */
+const INCOMPLETE_MAX_COUNT = 10_000;
 /** Segments that `placement` describes; a larger file is cut off there. */
 const PLACEMENT_MAX_COUNT = 10_000;
 
 export class FileReader {
   readonly #options: FileReaderOptions;
+  /** By path, the version of which some bytes are cached no more, and have another one at the store. */
+  readonly #incomplete = new Map<string, string>();
 
   constructor(options: FileReaderOptions) {
     this.#options = options;
@@ -70,10 +82,18 @@ export class FileReader {
     // Why first: what lies outside of the mounts is refused, whatever is cached.
     this.#options.stores.storeOf(path);
     const record = await this.#cachedRecord(path);
-    if (record) return { ...record, source: 'catalog' };
-    const object = await this.#statAtStore(path);
-    const { segmentSizeBytes } = this.#options;
-    return { ...object, segmentSizeBytes, segmented: true, replicaCount: 1, source: 'ufs' };
+    const cached: FoundFile | undefined = record && { ...record, source: 'catalog' };
+    const isWhole = record?.version !== this.#incomplete.get(path);
+    if (cached && isWhole) return cached;
+    try {
+      const object = await this.#statAtStore(path);
+      const { segmentSizeBytes } = this.#options;
+      return { ...object, segmentSizeBytes, segmented: true, replicaCount: 1, source: 'ufs' };
+    } catch (thrown) {
+      // What is cached of it can still be read when the store cannot.
+      if (cached) return cached;
+      throw thrown;
+    }
   }
 
   /**
@@ -97,19 +117,17 @@ export class FileReader {
   }
 
   /** Cached files of the cluster at or below `root`, in order of UTF-8 bytes, 1,000 at most. */
-  async list(asked: {
-    root: string;
-    after?: string;
-    limit: number;
-  }): Promise<{ readonly files: readonly FileRecord[]; readonly next?: string }> {
+  async list(asked: { root: string; after?: string; limit: number }): Promise<FilePage> {
     const { network, catalog } = this.#options;
     const placement = this.#options.placement();
     const { members, self } = placement;
     const limit = Math.min(LIST_MAX_COUNT, asked.limit);
     const request = { ...asked, limit };
+    const asks = (peer: PeerId): boolean => peer === self || placement.isReachable(peer);
+    const unanswered = members.filter((peer) => !asks(peer));
     const pages = await Promise.all(
       members
-        .filter((peer) => peer === self || placement.isReachable(peer))
+        .filter(asks)
         .map((peer) => (peer === self ? catalog.scan(request) : network.listAt(peer, request))),
     );
     const byPath = new Map<string, FileRecord>();
@@ -118,7 +136,11 @@ export class FileReader {
     const files = merged.slice(0, limit);
     const last = files.at(-1);
     const more = merged.length > files.length || pages.some((page) => page.length >= limit);
-    return more && last ? { files, next: last.path } : { files };
+    return {
+      files,
+      ...(more && last && { next: last.path }),
+      ...(unanswered.length > 0 && { unanswered }),
+    };
   }
 
   /** Where each segment should be, and where it is. */
@@ -212,12 +234,27 @@ export class FileReader {
         current = following;
         following = undefined;
       }
+    } catch (thrown) {
+      if (toRingloadError(thrown).code === 'ufs_changed') this.#noteIncomplete(record);
+      throw thrown;
     } finally {
       // Why before the returns: they wait for a step under way, which may wait for the network.
       controller.abort(new RingloadError('cancelled', 'the range is over'));
       await current?.chunks.return(undefined);
       await following?.chunks.return(undefined);
     }
+  }
+
+  /**
+   * A load that was stopped leaves a part of a version; when the object changes then, a range that
+   * began with what is cached has to be cut. The next one gets the version of the store.
+   */
+  #noteIncomplete({ path, version }: FileRecord): void {
+    this.#incomplete.delete(path);
+    this.#incomplete.set(path, version);
+    const oldest = this.#incomplete.keys().next().value;
+    if (this.#incomplete.size > INCOMPLETE_MAX_COUNT && oldest !== undefined)
+      this.#incomplete.delete(oldest);
   }
 
   #begin(slices: Generator<SegmentSlice>, signal: AbortSignal): BegunSegment | undefined {

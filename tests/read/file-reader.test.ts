@@ -138,6 +138,22 @@ test('file reader: a version that is gone everywhere gives way to the one of the
   t.deepEqual(await collect(range.body), now.subarray(20));
 });
 
+test('file reader: a range that was cut because the object changed is whole when it is read again', async (t) => {
+  const world = new ReadWorld(['me']);
+  const before = bytesOf(SIZE);
+  const record = await world.file(before, ['me']);
+  await world.hold('me', record, 0, before);
+  const now = bytesOf(50, 3);
+  const { version } = world.under.put(PATH, now);
+  const cut = await world.reader.read(PATH);
+  const error = await t.throwsAsync(collect(cut.body), { instanceOf: RingloadError });
+  t.is(error.code, 'ufs_changed');
+  const again = await world.reader.read(PATH);
+  t.is(again.record.version, version);
+  t.deepEqual(await collect(again.body), now);
+  t.is((await world.reader.stat(PATH)).source, 'ufs');
+});
+
 test('file reader: the record of a home counts more than one that was left here', async (t) => {
   const world = new ReadWorld(['me', 'p2', 'p3']);
   const old = bytesOf(SIZE);
@@ -232,6 +248,15 @@ test('file reader: a listing of the cluster misses and repeats nothing, page by 
     } while (after !== undefined);
     t.deepEqual(seen, paths, `pages of ${limit}`);
   }
+});
+
+test('file reader: a page of a listing says who could not be asked', async (t) => {
+  const world = new ReadWorld();
+  await world.file(bytesOf(SIZE), ['p3']);
+  t.is((await world.reader.list({ root: 's3://b', limit: 10 })).unanswered, undefined);
+  world.peer('p3').away = true;
+  const page = await world.reader.list({ root: 's3://b', limit: 10 });
+  t.deepEqual(page, { files: [], unanswered: [peerId('p3')] });
 });
 
 test('file reader: says where each segment should be and where it is', async (t) => {

@@ -53,6 +53,7 @@ export interface SubmitAnswer {
 export interface FilePage {
   readonly files: readonly FileRecord[];
   readonly next?: string;
+  readonly unanswered?: readonly PeerId[];
 }
 
 export const submitAnswer = shape<SubmitAnswer>({
@@ -254,7 +255,11 @@ const fileRecord = shape<FileRecord>(recordFields);
 
 export const fileStat = shape<FileStat>({ ...recordFields, source: oneOf(['catalog', 'ufs']) });
 
-export const filePage = shape<FilePage>({ files: listOf(fileRecord), next: optional(text) });
+export const filePage = shape<FilePage>({
+  files: listOf(fileRecord),
+  next: optional(text),
+  unanswered: optional(listOf(peerIdText)),
+});
 
 export const placement = shape<FilePlacement>({
   record: fileRecord,

@@ -29,9 +29,10 @@ export async function runLs(context: CliContext, input: CommandInput): Promise<n
   const root = withoutSlash(input.argument(0));
   const { terminal } = context;
   let count = 0;
+  const silent = new Set<string>();
   await context.withClient(async (client) => {
     if (context.json) await terminal.write('{"files":[');
-    for await (const file of cachedFiles(client, root)) {
+    for await (const file of cachedFiles(client, root, silent)) {
       if (terminal.stdoutClosed.aborted) return;
       if (context.json)
         await terminal.write(`${count === 0 ? '\n' : ',\n'}${JSON.stringify(file)}`);
@@ -41,6 +42,8 @@ export async function runLs(context: CliContext, input: CommandInput): Promise<n
     if (context.json) await terminal.write(`${count === 0 ? '' : '\n'}]}\n`);
   });
   if (count === 0) terminal.message(`nothing is cached at ${printable(root)}`);
+  if (silent.size > 0)
+    terminal.message(`${formatCount(silent.size)} peers could not be asked: files may be missing`);
   return 0;
 }
 
@@ -158,7 +161,12 @@ export function rangeOf(text: string | undefined): ByteRange | undefined {
   return lastByte === undefined ? { firstByte } : { firstByte, lastByte };
 }
 
-async function* cachedFiles(client: RingloadClient, root: string): AsyncIterable<FileRecord> {
+/** @param silent collects the members that could not be asked. */
+async function* cachedFiles(
+  client: RingloadClient,
+  root: string,
+  silent: Set<string> = new Set(),
+): AsyncIterable<FileRecord> {
   let after: string | undefined;
   do {
     const page = await client.listFiles({
@@ -166,6 +174,7 @@ async function* cachedFiles(client: RingloadClient, root: string): AsyncIterable
       limit: PAGE_SIZE,
       ...(after === undefined ? {} : { after }),
     });
+    for (const peer of page.unanswered ?? []) silent.add(peer);
     yield* page.files;
     // Why: a cursor that stands still would list the same page for ever.
     if (page.next === after) return;

@@ -221,7 +221,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     { ...fileRecord, source: { type: 'string', enum: ['catalog', 'ufs'] } },
     'loadedBy',
   ),
-  FileList: object({ files: listOf(ref('FileRecord')), next: text }, 'next'),
+  FileList: object(
+    { files: listOf(ref('FileRecord')), next: text, unanswered: listOf(id) },
+    'next',
+    'unanswered',
+  ),
   Placement: object({
     record: ref('FileRecord'),
     segments: listOf(

@@ -1,5 +1,5 @@
 /** Clients: they ask peers for what was planned, and check what they are told against the model. */
-import { toRingloadError } from '../../../src/base/errors.ts';
+import { toRingloadError, type ErrorCode } from '../../../src/base/errors.ts';
 import type { JobId } from '../../../src/base/ids.ts';
 import { newestJobOf } from '../../../src/cluster/cluster-state.ts';
 import { isActiveState } from '../../../src/cluster/job-record.ts';
@@ -45,6 +45,8 @@ export class Clients {
   readonly stops: Stopped[] = [];
   /** Paths that clients read, and when the last of them was done with it. */
   readonly #reading = new Map<string, { count: number; untilMs: number }>();
+  /** Peers and files whose ranges were cut at the end, for a version that cannot be completed. */
+  readonly #cutOnce = new Set<string>();
   readonly acceptedJobs = new Set<JobId>();
 
   constructor(cluster: Cluster) {
@@ -168,7 +170,10 @@ export class Clients {
     });
   }
 
-  /** All pages of what is cached at or below `root`; undefined when a page was refused. */
+  /**
+   * All pages of what is cached at or below `root`; undefined when a page was refused, or says that
+   * it may lack something.
+   */
   async list(
     peer: number,
     root: string,
@@ -176,6 +181,7 @@ export class Clients {
   ): Promise<ReadonlySet<string> | undefined> {
     const listed: string[] = [];
     let after: string | undefined;
+    let isWhole = true;
     do {
       const request = { root, limit: LIST_LIMIT, ...(after !== undefined && { after }) };
       const answer = await this.#ask(
@@ -195,10 +201,11 @@ export class Clients {
         });
         listed.push(path);
       }
+      isWhole &&= answer.value.unanswered === undefined;
       after = answer.value.next;
     } while (after !== undefined);
     this.#world.count('lists');
-    return new Set(listed);
+    return isWhole ? new Set(listed) : undefined;
   }
 
   /** What lies in no mount is refused, and the under store never hears of it. */
@@ -246,6 +253,17 @@ export class Clients {
     return true;
   }
 
+  /**
+   * Of a version that is cached in part and gone from the store, a range may have begun; it has to
+   * be cut then, and whoever asks that peer again has to get the version that is there.
+   */
+  #isFirstCut(code: ErrorCode, which: string): boolean {
+    if (code !== 'ufs_changed' || this.#cutOnce.has(which)) return false;
+    this.#cutOnce.add(which);
+    this.#world.count('reads.cut');
+    return true;
+  }
+
   #rangeOf(path: string): { offset: number; length: number } | undefined {
     const sizeBytes = this.#world.ufs.current(path)?.sizeBytes ?? 0;
     if (sizeBytes === 0) return undefined;
@@ -280,7 +298,7 @@ export class Clients {
         code !== 'internal',
         () => `${what} ended with ${code}: ${message}`,
       );
-      if (mustSucceed !== undefined) {
+      if (mustSucceed !== undefined && !this.#isFirstCut(code, `${peer.address} ${what}`)) {
         this.#world.violated(mustSucceed, `${peer.address} refused ${what}: ${code}: ${message}`);
       }
       return undefined;

@@ -22,11 +22,11 @@ const LEADER_MAX_MS = 20_000;
 const JOBS_MAX_MS = 150_000;
 const REPAIR_MAX_MS = 120_000;
 const READS_MAX_MS = 100_000;
-const READ_AGAIN_MS = 100;
+const AGAIN_MS = 100;
 /** Longer than owners take to look for runs that are over. */
 const REST_MS = 3000;
 /** Set at once on a peer that does nothing. */
-const TIMER_MAX_COUNT = 60;
+const TIMER_MAX_COUNT = 16;
 
 export class Ending {
   readonly #cluster: Cluster & { readonly clients: Clients };
@@ -205,18 +205,18 @@ export class Ending {
     for (;;) {
       if (await clients.read(this.#anyPeer(), path, false, 'L1')) return;
       if (world.violation) return;
-      await new Promise<void>((resolve) => world.time.after(READ_AGAIN_MS, resolve));
+      await new Promise<void>((resolve) => world.time.after(AGAIN_MS, resolve));
     }
   }
 
   /** Of each job that SUCCEEDED, every file that was there all the time is listed by any peer. */
   async #listEverything(): Promise<boolean> {
-    const { world, clients } = this.#cluster;
+    const { world } = this.#cluster;
     let open = 0;
     for (const job of this.#newestJobs()) {
       if (job.state !== 'SUCCEEDED') continue;
       open += 1;
-      void clients.list(this.#anyPeer(), job.spec.path, 'S10').then((listed) => {
+      void this.#listWhole(job.spec.path).then((listed) => {
         open -= 1;
         for (const { path } of this.#filesOf(job)) {
           world.check('S10', listed?.has(path) === true, () => `${path} is not listed`);
@@ -224,6 +224,16 @@ export class Ending {
       });
     }
     return this.#until(() => open === 0, READS_MAX_MS, 'all files are listed');
+  }
+
+  /** Again until nobody is out of reach: links come back a while after the faults end. */
+  async #listWhole(root: string): Promise<ReadonlySet<string> | undefined> {
+    const { clients, world } = this.#cluster;
+    for (;;) {
+      const listed = await clients.list(this.#anyPeer(), root, 'S10');
+      if (listed || world.violation) return listed;
+      await new Promise<void>((resolve) => world.time.after(AGAIN_MS, resolve));
+    }
   }
 
   /** L4: when nothing is asked any more, nothing goes on, and nothing is kept for what is over. */
