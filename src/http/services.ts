@@ -130,11 +130,7 @@ export interface FileService {
   /** Where each segment is and should be: "why is this file not cached?" */
   placement(path: string): Promise<FilePlacement>;
   /** Cached files of the whole cluster below `root`, in order of UTF-8 bytes. */
-  list(request: {
-    root: string;
-    after?: string;
-    limit: number;
-  }): Promise<{
+  list(request: { root: string; after?: string; limit: number }): Promise<{
     readonly files: readonly FileRecord[];
     readonly next?: string;
     /** Members that could not be asked: files that only they know of are missing. */
