@@ -33,6 +33,7 @@ const WORK_NAMES = [
   'failedTaskCount',
   'retriedTaskCount',
   'movedTaskCount',
+  'relayedBytes',
 ] as const;
 
 /** Zero, but for the work that `counters` tells of. */

@@ -112,9 +112,11 @@ export class PaceWatch {
 
   /** Asked at every tick, with all owners that have work out. */
   judge(loads: ReadonlyMap<PeerId, OwnerLoad>, nowMs: number): void {
+    for (const pace of this.#paces.values()) {
+      if (nowMs >= pace.slowUntilMs) pace.level = 'steady';
+    }
     for (const owner of loads.keys()) {
       const pace = this.#paceOf(owner);
-      if (nowMs >= pace.slowUntilMs) pace.level = 'steady';
       const before = pace.seen;
       pace.seen = this.#look(owner, loads, nowMs);
       const level = LEVELS[Math.min(LEVELS.indexOf(before), LEVELS.indexOf(pace.seen))];

@@ -111,7 +111,6 @@ export class PassAccount {
       counted.skippedBytes = 0;
       counted.replicaBytes = 0;
       counted.replicaFiles = 0;
-      counted.relayedBytes = 0;
     });
   }
 

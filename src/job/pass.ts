@@ -230,17 +230,14 @@ export class Pass {
     const { check } = file;
     if (check?.verdict() !== 'mismatch') return true;
     // The answers to its last tasks are waited for: none may come after what follows.
-    if (file.inflightCount > 0) return false;
+    if (file.inflightCount > 0 || file.discardCount > 0) return false;
+    this.#discard(file);
     if (file.isRefetched) {
       this.#options.corrupt.add(nameOf(file.object));
-      this.#discard(file);
       this.#failFile(file, corruptError(file));
     } else {
       file.isRefetched = true;
-      check.reset();
-      // The owners drop what they have of it before they fetch it again.
-      file.held.clear();
-      this.#restart(file, file.object);
+      if (file.discardCount === 0) this.#refetch(file);
     }
     return false;
   }
@@ -264,7 +261,13 @@ export class Pass {
     file.discardCount -= 1;
     if (file.discardCount > 0) return;
     this.#discarding.delete(path);
-    this.#account.settleIfOver(file);
+    if (file.failure) this.#account.settleIfOver(file);
+    else this.#refetch(file);
+  }
+
+  #refetch(file: FileRun): void {
+    file.check?.reset();
+    this.#restart(file, file.object);
   }
 
   // --- assignment and answers ---

@@ -1,5 +1,6 @@
 /** Owners that do not keep pace: what others can do for them is done by others, once. */
 import test from 'ava';
+import { carrySum, formatSum } from '../../src/base/crc-combine.ts';
 import { peerId } from '../../src/base/ids.ts';
 import { type ZERO_COUNTERS } from '../../src/job/job-status.ts';
 import { type OwnerLoad, PaceWatch } from '../../src/job/pace-watch.ts';
@@ -66,6 +67,40 @@ test('straggler: a single replica is fetched by a helper and copied by its owner
   t.is(counter(world, 'loadedBytes'), 60 * 250);
   t.is(counter(world, 'replicaBytes'), 60 * 250);
   t.true(fetchSum(world) <= 180 + 2 * world.limits.windowTasks, `${fetchSum(world)} fetches`);
+});
+
+test('straggler: a helper keeps nothing of a file that did not match its checksum', async (t) => {
+  const limits = { throttlePatienceMs: 600_000 };
+  const world = worldOf({ files: 60, spec: { replicaCount: 1 }, limits });
+  // By the time that all of the file is stored, its owner is quick, and needs no helper.
+  const isEarly = (): boolean => world.clock.nowMs() < 20_000;
+  world.fillMs = (owner, from) => (isEarly() ? slowUfs(owner, from) : 10);
+  const late = world.objects.findLast(({ path }) => world.order(path, 1)[0] === SLOW);
+  if (!late) throw new Error('p1 owns nothing');
+  world.objects[world.objects.indexOf(late)] = { ...late, mayHaveChecksum: true };
+  const whole = carrySum('crc32c', 7n, 150) ^ carrySum('crc32c', 7n, 50) ^ 7n;
+  world.checksums.set(late.path, { algorithm: 'crc32c', value: formatSum('crc32c', whole) });
+  world.fate = (_owner, task, path) =>
+    path === late.path && task.index === 2 && world.clock.nowMs() < 100_000
+      ? { code: 'ufs_throttled', message: 'not yet' }
+      : undefined;
+  let isSpoilt = true;
+  world.crcOf = (path, index) => {
+    const isMeant = path === late.path && index === 1 && isSpoilt;
+    if (isMeant) isSpoilt = false;
+    return isMeant ? 99 : 7;
+  };
+  world.lead();
+  t.true(await world.finish(600_000));
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  const copies = [...world.owners.values()].flatMap(({ segments }) => [...segments]);
+  t.deepEqual(
+    copies.filter(([, { crc }]) => crc !== 7),
+    [],
+  );
+  t.is(world.verdict?.checkpoint.pass, 1);
+  t.is(counter(world, 'checkedFiles'), 1);
+  t.true(counter(world, 'relayedBytes') > 0);
 });
 
 test('straggler: an owner that is slow at everything holds nobody else up', async (t) => {
