@@ -38,7 +38,7 @@ export class Load {
         return isThere(status) ? status : undefined;
       },
       `the load to reach: ${what}`,
-      30_000,
+      60_000,
     );
   }
 
