@@ -224,14 +224,18 @@ export class Cluster implements AsyncDisposable {
   /** @throws at once when the job ends in another state than the one waited for. */
   async waitForState(jobId: string, state: JobState, deadlineMs = 60_000): Promise<JobStatus> {
     const ended: readonly JobState[] = ['SUCCEEDED', 'FAILED', 'STOPPED'];
-    const status = await this.waitFor(
+    let seen: JobStatus | undefined;
+    const status = await waitFor(
       async () => {
-        const current = await this.status(jobId);
-        if (current === undefined || current.stale) return undefined;
-        return current.state === state || ended.includes(current.state) ? current : undefined;
+        seen = (await this.status(jobId)) ?? seen;
+        if (seen === undefined || seen.stale) return undefined;
+        return seen.state === state || ended.includes(seen.state) ? seen : undefined;
       },
-      `job ${jobId} to be ${state}`,
-      deadlineMs,
+      {
+        what: `job ${jobId} to be ${state}`,
+        deadlineMs,
+        context: () => `${JSON.stringify(seen)}\n${this.logs()}`,
+      },
     );
     if (status.state !== state) {
       throw new Error(
