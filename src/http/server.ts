@@ -54,6 +54,58 @@ export function answerWhileStarting(request: IncomingMessage, response: ServerRe
   request.resume();
 }
 
+/**
+ * For requests over connections that are too many. Whether the process lives is still told: it does.
+ */
+export function answerTooMany(
+  request: IncomingMessage,
+  response: ServerResponse,
+  detail: string,
+): void {
+  response.shouldKeepAlive = false;
+  const pathname = request.url?.split('?', 1)[0];
+  const isAlive = pathname === '/healthz' || pathname === '/livez';
+  const text = JSON.stringify(isAlive ? { status: 'ok' } : tooManyProblem(detail));
+  response.writeHead(isAlive ? 200 : 503, {
+    'Content-Type': isAlive ? JSON_TYPE : PROBLEM_TYPE,
+    'Content-Length': Buffer.byteLength(text),
+    ...(isAlive ? {} : { 'Retry-After': RETRY_AFTER_S }),
+  });
+  response.end(request.method === 'HEAD' ? undefined : text);
+  request.resume();
+}
+
+/** The same as it is written to a connection whose request nobody waits for. */
+export function tooManyText(detail: string): string {
+  const problem = tooManyProblem(detail);
+  const headers = { 'Retry-After': String(RETRY_AFTER_S) };
+  return textOf(problem, headers);
+}
+
+function tooManyProblem(detail: string): Problem {
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[503] ?? '',
+    status: 503,
+    detail,
+    code: 'overloaded',
+    requestId: randomUUID(),
+  };
+}
+
+/** A whole answer, after which the connection ends. */
+function textOf(problem: Problem, headers: Readonly<Record<string, string>> = {}): string {
+  const body = JSON.stringify(problem);
+  const lines = [
+    `HTTP/1.1 ${problem.status} ${problem.title}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    'Connection: close',
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
 /** For `server.on('clientError', …)`: a problem document instead of Node's empty 400. */
 export function answerClientError(error: Error & { code?: string }, socket: Duplex): void {
   // Why: in the middle of another answer the document would pass for its body.
@@ -72,13 +124,7 @@ export function answerClientError(error: Error & { code?: string }, socket: Dupl
     code,
     requestId: randomUUID(),
   };
-  const body = JSON.stringify(problem);
-  socket.end(
-    `HTTP/1.1 ${status} ${problem.title}\r\n` +
-      `Content-Type: ${PROBLEM_TYPE}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n` +
-      `Connection: close\r\n\r\n${body}`,
-  );
+  socket.end(textOf(problem));
 }
 
 function refusalOf(code: string | undefined): { status: number; code: ErrorCode; detail: string } {

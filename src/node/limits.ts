@@ -9,6 +9,8 @@ import { MIB } from '../base/units.ts';
 const SMALL_TASK_FACTOR = 4;
 /** Length that `load.concurrency` is meant for. */
 const FULL_SEGMENT_BYTES = 8 * MIB;
+/** Of a mount, however many there are. */
+const SOCKET_MIN_COUNT = 4;
 
 export function ownerLimits(load: LoadJobConfig): ExecutorLimits {
   return {
@@ -42,8 +44,13 @@ export function runLimits(load: LoadJobConfig): RunLimits {
   };
 }
 
-/** Mounts with the limits that all of them share. */
-export function mountConfigs(ufs: UfsConfig): MountConfig[] {
-  const { mounts, ...limits } = ufs;
-  return mounts.map((mount) => ({ ...mount, limits }));
+/**
+ * Mounts with the limits that all of them share.
+ * @param socketMaxCount of all together
+ */
+export function mountConfigs(ufs: UfsConfig, socketMaxCount: number): MountConfig[] {
+  const { mounts, ...shared } = ufs;
+  const share = Math.max(SOCKET_MIN_COUNT, Math.floor(socketMaxCount / mounts.length));
+  const connectionMaxCount = Math.min(ufs.connectionMaxCount, share);
+  return mounts.map((mount) => ({ ...mount, limits: { ...shared, connectionMaxCount } }));
 }

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
+import { DescriptorGate } from '../base/descriptors.ts';
 import { RingloadError } from '../base/errors.ts';
 import type { ClusterId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
@@ -10,6 +11,7 @@ import { LevelFileCatalog } from '../cache/io/level-file-catalog.ts';
 import type { FileCatalog } from '../cache/file-catalog.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
+import { openFileLimit } from '../config/open-file-limit.ts';
 import type { DataPlane } from '../data/data-plane.ts';
 import { LaneDataPlane } from '../data/io/lanes/lane-data-plane.ts';
 import { LaneThreads } from '../data/io/lanes/lane-threads.ts';
@@ -22,6 +24,7 @@ import type { UnderStores } from '../ufs/under-store.ts';
 import { openUnderStores } from '../ufs/io/open-under-stores.ts';
 import type { Closer } from './closer.ts';
 import { dataToken } from './data-token.ts';
+import { descriptorShares, type DescriptorShares } from './descriptor-shares.ts';
 import { DrainAwareLoader } from './draining.ts';
 import { startIdentity, type Identity } from './identity.ts';
 import { mountConfigs } from './limits.ts';
@@ -44,13 +47,22 @@ export interface LocalParts {
   readonly cluster: { id: ClusterId | undefined };
 }
 
+/** With what only a process of its own has. */
+export interface OpenedLocalParts extends LocalParts {
+  readonly descriptors: DescriptorShares;
+}
+
 const STALL_TIMEOUT_MS = 10_000;
 
 /** @throws data_dir_locked, data_dir_foreign, data_corrupt, config_invalid, address_in_use */
-export async function openLocalParts(options: NodeOptions, closer: Closer): Promise<LocalParts> {
-  const { loaded, logger, env } = options;
+export async function openLocalParts(
+  options: NodeOptions,
+  closer: Closer,
+): Promise<OpenedLocalParts> {
+  const { loaded, logger, env, metrics } = options;
   const { config } = loaded;
   const { dataDir } = config.peer;
+  const descriptors = descriptorShares(openFileLimit());
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   // Why first: the catalogue's lock is the data directory's lock; nothing is touched before it.
   const catalog = await LevelFileCatalog.open(join(dataDir, 'catalog'), logger);
@@ -60,11 +72,12 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
   const store = await openFileSegmentStore({
     directories,
     regionSizeBytes,
+    openFileMaxCount: descriptors.regionFiles,
     clock: systemClock,
     logger,
   });
   closer.add('segment cache', () => store.close());
-  const mounted = openUnderStores(mountConfigs(config.ufs), {
+  const mounted = openUnderStores(mountConfigs(config.ufs, descriptors.underStore), {
     clock: systemClock,
     random: systemRandom(),
     logger,
@@ -80,8 +93,8 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
     headTimeoutMs: config.liveness.downAfterMs,
     stallTimeoutMs: STALL_TIMEOUT_MS,
   };
-  const client = new SegmentClient(peers);
-  const plane = openDataPlane(options, { store, stores, client, peers });
+  const client = new SegmentClient({ ...peers, socketMaxCount: descriptors.readers });
+  const plane = openDataPlane(options, { store, stores, client, peers, descriptors });
   closer.add('data plane', () => plane.close());
   const loader = new DrainAwareLoader({ store, plane, logger, observe: observer(options) });
   const dataServer = await startSegmentServer({
@@ -89,6 +102,10 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
     port: config.peer.dataPort,
     token,
     open: (request, signal) => openSegment(store, loader, request, signal),
+    gate: new DescriptorGate(descriptors.peerGate),
+    onRefused: () => {
+      metrics.connectionRefused('data');
+    },
     logger,
   });
   closer.add('data endpoint', () => dataServer.close());
@@ -103,6 +120,7 @@ export async function openLocalParts(options: NodeOptions, closer: Closer): Prom
     loader,
     dataServer,
     cluster,
+    descriptors,
   };
 }
 
@@ -113,16 +131,22 @@ function openDataPlane(
     readonly stores: UnderStores;
     readonly client: PeerSegments;
     readonly peers: PeerCopyOptions;
+    readonly descriptors: DescriptorShares;
   },
 ): DataPlane {
-  const { store, stores, client, peers } = parts;
+  const { store, stores, client, peers, descriptors } = parts;
   const streams = new StreamDataPlane({ stores, peers: client, writer: store, clock: systemClock });
   const { lanes, ufs } = loaded.config;
   if (lanes.threadCount === 0) return streams;
   const { threadCount, directIo } = lanes;
   const laneMaxCount = Math.ceil(ufs.connectionMaxCount / threadCount);
+  const socketMaxCount = Math.ceil(descriptors.lanes / threadCount);
+  const openFileMaxCount = Math.ceil(descriptors.regionFiles / threadCount);
   return new LaneDataPlane({
-    threads: new LaneThreads({ threadCount, directIo, laneMaxCount, logger }),
+    threads: new LaneThreads({
+      ...{ threadCount, directIo, laneMaxCount, socketMaxCount, openFileMaxCount },
+      logger,
+    }),
     ...{ streams, stores, placer: store, peers },
     onFallback: (source) => {
       metrics.fillFallback(source);

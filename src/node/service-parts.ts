@@ -1,10 +1,8 @@
 /** What clients see of this peer: files, jobs, the cluster, health and metrics, over HTTP. */
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:http';
 import { jobId as asJobId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { createHttpApp } from '../http/app.ts';
-import { answerWhileStarting } from '../http/server.ts';
 import type { Coordinator } from '../job/coordinator.ts';
 import { failureListPath } from '../job/io/failure-file.ts';
 import { FileReader } from '../read/file-reader.ts';
@@ -17,13 +15,14 @@ import { DrainAwareCatalog } from './draining.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { RepairParts } from './repair-parts.ts';
+import type { RestPort } from './rest-port.ts';
 import type { ReadLink } from './read-link.ts';
 import { VerifyHere } from './verify-here.ts';
 import { VerifyService } from './verify-service.ts';
 
 type Context = NodeOptions & {
   readonly local: LocalParts;
-  readonly cluster: ClusterParts & { readonly rest: Server };
+  readonly cluster: ClusterParts & { readonly rest: RestPort };
   readonly coordinator: Coordinator;
   readonly repair: RepairParts;
   readonly readLink: ReadLink;
@@ -69,8 +68,7 @@ export function openServices(context: Context): void {
     },
   );
   const answer = app.callback();
-  cluster.rest.off('request', answerWhileStarting);
-  cluster.rest.on('request', (request, response) => void answer(request, response));
+  cluster.rest.answerWith((request, response) => void answer(request, response));
   metrics.watch({
     cache: () => local.store.usage(),
     raft: () => consensus.status(),

@@ -116,6 +116,11 @@ export const METRIC_TABLE = {
     help: 'Buffers and other memory outside the heap.',
   },
   process_start_time_seconds: { type: 'gauge', help: 'Start of the process since 1970.' },
+  connections_refused_total: {
+    type: 'counter',
+    help: 'Connections that were too many for the limit of open files.',
+    labels: { port: 'rest, data' },
+  },
   process_open_fds: { type: 'gauge', help: 'Open file descriptors; 0 where unknown.' },
   log_lines_dropped_total: {
     type: 'counter',

@@ -81,6 +81,7 @@ export class Metrics {
   readonly #fillFallbacks = this.#counter('fill_fallbacks_total');
   readonly #loadBytes = this.#counter('load_bytes_total');
   readonly #batchesRefused = this.#counter('load_batches_refused_total');
+  readonly #connectionsRefused = this.#counter('connections_refused_total');
   readonly #elections = this.#counter('raft_elections_total');
   readonly #httpRequests = this.#counter('http_requests_total');
   readonly #httpDuration = this.#histogram('http_request_duration_seconds');
@@ -123,6 +124,10 @@ export class Metrics {
 
   fillFallback(source: 'ufs' | 'peer'): void {
     this.#fillFallbacks.inc({ source });
+  }
+
+  connectionRefused(port: 'rest' | 'data'): void {
+    this.#connectionsRefused.inc({ port });
   }
 
   batchRefused(): void {

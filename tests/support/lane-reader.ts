@@ -29,6 +29,8 @@ export class LaneReader implements AsyncDisposable {
       threadCount: 1,
       directIo: 'auto',
       laneMaxCount,
+      socketMaxCount: 64,
+      openFileMaxCount: 64,
       logger: silentLogger,
     });
   }

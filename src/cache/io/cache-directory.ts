@@ -14,7 +14,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { Region } from '../region.ts';
 import type { RegionSet } from '../region-set.ts';
 import type { SegmentTable } from '../segment-table.ts';
-import { cacheIoError, isDiskFull } from './cache-io-error.ts';
+import { cacheIoError, isDiskFull, isShortOfFiles } from './cache-io-error.ts';
 import { GroupCommit, type CommitTarget } from './group-commit.ts';
 import type { RegionFiles } from './region-files.ts';
 
@@ -121,8 +121,8 @@ export class CacheDirectory implements CommitTarget {
       });
     } catch (error) {
       const isFull = error instanceof RingloadError && isDiskFull(error);
-      if (isFull && region.isAllocated) {
-        // It has its space; what is missing are a few bytes that others will free again.
+      if ((isFull && region.isAllocated) || isShortOfFiles(error)) {
+        // What is missing are a few bytes, or a descriptor, that others will free again.
         this.set.takeBack(region);
         throw error;
       }
@@ -182,7 +182,7 @@ export class CacheDirectory implements CommitTarget {
 
   #countError(error: RingloadError): void {
     this.logger.warn('cache directory error', { reason: error.message });
-    if (isDiskFull(error)) return;
+    if (isDiskFull(error) || isShortOfFiles(error)) return;
     const nowMs = this.#parts.clock.nowMs();
     this.#errorTimesMs = this.#errorTimesMs.filter((atMs) => nowMs - atMs < ERROR_WINDOW_MS);
     this.#errorTimesMs.push(nowMs);

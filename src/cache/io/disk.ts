@@ -5,7 +5,10 @@
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import { constants } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+
+import { whenDescriptorsAllow } from '../../base/descriptors.ts';
 
 export interface DiskFile {
   /** Fills `target` from `position`; returns fewer bytes only at the end of the file. */
@@ -92,7 +95,7 @@ export const nodeDisk: Disk = {
   },
 
   async list(path) {
-    const entries = await readdir(path, { withFileTypes: true });
+    const entries = await patiently(() => readdir(path, { withFileTypes: true }));
     return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
   },
 
@@ -102,7 +105,7 @@ export const nodeDisk: Disk = {
 
   async open(path, { create }) {
     const flags = constants.O_RDWR | (create ? constants.O_CREAT : 0);
-    return new NodeDiskFile(await open(path, flags, 0o600));
+    return new NodeDiskFile(await patiently(() => open(path, flags, 0o600)));
   },
 
   async preallocate(path, lengthBytes) {
@@ -120,7 +123,7 @@ export const nodeDisk: Disk = {
       }
       // The tool or the file system cannot do it: a sparse file works as well, only slower.
     }
-    const handle = await open(path, constants.O_RDWR);
+    const handle = await patiently(() => open(path, constants.O_RDWR));
     try {
       await handle.truncate(lengthBytes);
     } finally {
@@ -129,7 +132,8 @@ export const nodeDisk: Disk = {
   },
 
   async syncDirectory(path) {
-    const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    const flags = constants.O_RDONLY | constants.O_DIRECTORY;
+    const handle = await patiently(() => open(path, flags));
     try {
       await handle.sync();
     } finally {
@@ -137,3 +141,7 @@ export const nodeDisk: Disk = {
     }
   },
 };
+
+function patiently<T>(open: () => Promise<T>): Promise<T> {
+  return whenDescriptorsAllow(open, pause);
+}

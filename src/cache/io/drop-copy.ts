@@ -1,6 +1,7 @@
 /** Forgets one copy of a segment, in memory at once and on disk with the next group. */
 import { NO_ENTRY } from '../segment-index.ts';
 import { encodeDropRecord } from '../sidecar-format.ts';
+import { isShortOfFiles } from './cache-io-error.ts';
 import { recordName, type SegmentCopy, type StoreParts } from './store-parts.ts';
 
 /** Writes down that the record at that place no longer counts. @throws cache_io */
@@ -30,4 +31,10 @@ export function dropDamaged(store: StoreParts, copy: SegmentCopy): void {
     offset: copy.location.offset,
   });
   recordDrop(store, copy, recordOffset).catch(() => undefined);
+}
+
+/** What the disk does not give back is as lost as what it gives back wrong. */
+export function dropUnreadable(store: StoreParts, copy: SegmentCopy, error: unknown): void {
+  // Why not then: it is all there, only nobody can look.
+  if (!isShortOfFiles(error)) dropDamaged(store, copy);
 }

@@ -7,7 +7,7 @@ import { failpoint } from '../../base/failpoint.ts';
 import type { JobId } from '../../base/ids.ts';
 import { CHECKSUM_BLOCK_BYTES, type SegmentKey, type SegmentReader } from '../segment-store.ts';
 import type { SegmentBody } from '../sidecar-format.ts';
-import { dropDamaged } from './drop-copy.ts';
+import { dropDamaged, dropUnreadable } from './drop-copy.ts';
 import { READ_CHUNK_BYTES, readBlocks, type StoredSegment } from './segment-blocks.ts';
 import type { SegmentCopy, StoreParts } from './store-parts.ts';
 
@@ -90,8 +90,7 @@ export class FileSegmentReader implements SegmentReader {
       const blocks = await readBlocks(this.#stored, start, end, this.#store.crc32c);
       if (blocks) return blocks;
     } catch (error) {
-      // What the disk does not give back is as lost as what it gives back wrong.
-      dropDamaged(this.#store, this.copy);
+      dropUnreadable(this.#store, this.copy, error);
       throw error;
     } finally {
       this.#activeReadCount--;

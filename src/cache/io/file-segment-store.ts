@@ -26,7 +26,7 @@ import type {
 import { decodeBody, type SegmentBody } from '../sidecar-format.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import type { ChangeSignal } from './change-signal.ts';
-import { dropDamaged, recordDrop } from './drop-copy.ts';
+import { dropDamaged, dropUnreadable, recordDrop } from './drop-copy.ts';
 import type { FilePool } from './file-pool.ts';
 import { cacheIoError } from './cache-io-error.ts';
 import { FileReservation, type ExtentPlace } from './file-reservation.ts';
@@ -309,7 +309,7 @@ export class FileSegmentStore implements SegmentStore {
       body = await this.#loadBody(copy);
       if (!body) dropDamaged(this.#parts, copy);
     } catch (error) {
-      dropDamaged(this.#parts, copy);
+      dropUnreadable(this.#parts, copy, error);
       throw error;
     } finally {
       if (!body) copy.directory.unpin(copy.region);

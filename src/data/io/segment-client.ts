@@ -11,16 +11,24 @@ export interface SegmentClientOptions {
   readonly headTimeoutMs: number;
   /** A body must make progress at least this often. */
   readonly stallTimeoutMs: number;
+  /** Sockets to all peers together; further reads wait for one. */
+  readonly socketMaxCount: number;
 }
 
 const ERROR_BODY_MAX_BYTES = 64 * 1024;
 
 export class SegmentClient implements PeerSegments {
   readonly #options: SegmentClientOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 16 });
+  readonly #agent: Agent;
 
   constructor(options: SegmentClientOptions) {
     this.#options = options;
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: 64,
+      maxFreeSockets: 16,
+      maxTotalSockets: options.socketMaxCount,
+    });
   }
 
   /** @throws peer_unreachable, deadline_exceeded, or what the peer answered. */

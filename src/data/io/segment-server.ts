@@ -6,6 +6,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { DescriptorGate } from '../../base/descriptors.ts';
 import { RingloadError, toRingloadError, toWireError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { SegmentReader } from '../../cache/segment-store.ts';
@@ -26,6 +27,9 @@ export interface SegmentServerOptions {
     request: SegmentRequest,
     signal: AbortSignal,
   ) => Promise<SegmentReader | undefined>;
+  readonly gate: DescriptorGate;
+  /** Told of every connection that the gate did not let in. */
+  readonly onRefused: () => void;
   readonly logger: Logger;
 }
 
@@ -34,10 +38,22 @@ export interface SegmentServer {
   close(): Promise<void>;
 }
 
+/** What is refused and asks for nothing ends after so long. */
+const REFUSED_MAX_MS = 1000;
+
 /** @throws address_in_use */
 export async function startSegmentServer(options: SegmentServerOptions): Promise<SegmentServer> {
   const server = createServer({ keepAliveTimeout: 30_000 }, (request, response) => {
-    void serve(request, response, options);
+    if (options.gate.admits(request.socket)) void serve(request, response, options);
+    else refuseConnection(response, options.gate);
+  });
+  server.on('connection', (socket) => {
+    const verdict = options.gate.enter(socket);
+    if (verdict === 'use') return;
+    options.onRefused();
+    server.closeIdleConnections();
+    if (verdict === 'drop') socket.destroy();
+    else socket.setTimeout(REFUSED_MAX_MS);
   });
   await listen(server, options);
   return {
@@ -140,6 +156,11 @@ function drained(response: ServerResponse): Promise<void> {
     response.once('drain', done);
     response.once('close', done);
   });
+}
+
+function refuseConnection(response: ServerResponse, { reason }: DescriptorGate): void {
+  response.shouldKeepAlive = false;
+  refuse(response, new RingloadError('overloaded', reason));
 }
 
 /** An error before the head is an answer; after it only a cut connection tells the truth. */

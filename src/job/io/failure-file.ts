@@ -4,6 +4,8 @@
  */
 import { appendFile, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { whenDescriptorsAllow } from '../../base/descriptors.ts';
 import type { JobId } from '../../base/ids.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { FailureSink } from '../job-driver.ts';
@@ -40,8 +42,8 @@ export class FailureFile implements FailureSink {
       while (this.#waiting.length > 0) {
         const group = this.#waiting;
         this.#waiting = [];
-        await appendFile(this.#path, group.map(({ path }) => `${oneLine(path)}\n`).join(''));
-        await appendFile(
+        await append(this.#path, group.map(({ path }) => `${oneLine(path)}\n`).join(''));
+        await append(
           `${this.#path}.reasons`,
           group.map((one) => `${JSON.stringify(one)}\n`).join(''),
         );
@@ -52,6 +54,10 @@ export class FailureFile implements FailureSink {
       this.#writing = false;
     }
   }
+}
+
+function append(path: string, text: string): Promise<void> {
+  return whenDescriptorsAllow(() => appendFile(path, text), pause);
 }
 
 export function failureListPath(dataDir: string, jobId: JobId): string {

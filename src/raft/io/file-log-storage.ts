@@ -8,6 +8,8 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { whenDescriptorsAllow } from '../../base/descriptors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { LogFile, LogFiles } from '../log-files.ts';
 import { WalLogStorage } from '../wal-log-storage.ts';
@@ -34,19 +36,19 @@ export class DirectoryLogFiles implements LogFiles {
   }
 
   list(): Promise<readonly string[]> {
-    return readdir(this.#directory);
+    return patiently(() => readdir(this.#directory));
   }
 
   read(name: string): Promise<Uint8Array> {
-    return readFile(this.#path(name));
+    return patiently(() => readFile(this.#path(name)));
   }
 
   async create(name: string): Promise<LogFile> {
-    return new HandleLogFile(await open(this.#path(name), 'w', 0o600), 0);
+    return new HandleLogFile(await patiently(() => open(this.#path(name), 'w', 0o600)), 0);
   }
 
   async openAt(name: string, sizeBytes: number): Promise<LogFile> {
-    const handle = await open(this.#path(name), constants.O_RDWR);
+    const handle = await patiently(() => open(this.#path(name), constants.O_RDWR));
     try {
       const { size } = await handle.stat();
       if (size > sizeBytes) {
@@ -106,10 +108,15 @@ class HandleLogFile implements LogFile {
 }
 
 async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY);
+  const handle = await patiently(() => open(path, constants.O_RDONLY));
   try {
     await handle.sync();
   } finally {
     await handle.close();
   }
+}
+
+/** Only openings: they have changed nothing when there is no descriptor for them. */
+function patiently<T>(open: () => Promise<T>): Promise<T> {
+  return whenDescriptorsAllow(open, pause);
 }

@@ -5,6 +5,7 @@
  * whatever the server wrote. A message holds the path, the S3 error code, the HTTP status and the
  * request id, each checked to be a plain token.
  */
+import { isOutOfDescriptors } from '../../base/descriptors.ts';
 import { RingloadError, type ErrorCode } from '../../base/errors.ts';
 import type { Failure } from '../retry.ts';
 
@@ -21,6 +22,11 @@ interface Verdict {
 const CREDENTIALS: Verdict = { code: 'ufs_credentials', again: 'never' };
 const UNAVAILABLE: Verdict = { code: 'ufs_unavailable', again: 'soon' };
 const THROTTLED: Verdict = { code: 'ufs_throttled', again: 'later' };
+const NO_DESCRIPTORS: Verdict = {
+  code: 'overloaded',
+  again: 'later',
+  hint: 'the limit of open files of this peer is reached',
+};
 const FORBIDDEN: Verdict = { code: 'ufs_forbidden', again: 'never' };
 const NOT_FOUND: Verdict = { code: 'ufs_not_found', again: 'never' };
 const BAD_RESPONSE: Verdict = { code: 'ufs_bad_response', again: 'soon' };
@@ -136,6 +142,7 @@ function transportVerdict(name: string, code: string): Verdict {
   if (name === 'CredentialsProviderError' || name === 'TokenProviderError') {
     return { ...CREDENTIALS, hint: 'no credentials could be loaded' };
   }
+  if (isOutOfDescriptors(code)) return NO_DESCRIPTORS;
   if (TLS_CODE.test(code)) {
     return { ...UNAVAILABLE, again: 'never', hint: 'the server certificate is not accepted' };
   }

@@ -100,6 +100,36 @@ test('faults: a full disk is cache_io for the writer', async (t) => {
   await store.close();
 });
 
+test('faults: a process that may open nothing keeps its segments, regions and directories', async (t) => {
+  await using folder = await temporaryFolder();
+  const disk = newFaultyDisk();
+  const store = await openSmallStore(folder.path, {
+    disk,
+    errorMaxCount: 2,
+    openFileMaxCount: 0,
+    recordCacheMaxBytes: 0,
+  });
+  for (const index of [0, 1]) await storeBytes(store, keyOf(index), bytesOf(index, BLOCK));
+  const { capacityBytes } = store.usage();
+  disk.fault = (operation) => (operation === 'open' ? 'EMFILE' : undefined);
+  for (const index of [0, 1, 0, 1]) {
+    t.is(codeOf(await t.throwsAsync(loadBytes(store, keyOf(index)))), 'cache_io');
+    t.is(
+      codeOf(await t.throwsAsync(storeBytes(store, keyOf(2), bytesOf(2, BLOCK)))),
+      'cache_io',
+    );
+  }
+  disk.fault = undefined;
+  for (const index of [0, 1])
+    t.deepEqual(await loadBytes(store, keyOf(index)), bytesOf(index, BLOCK));
+  await storeBytes(store, keyOf(2), bytesOf(2, BLOCK));
+  const usage = store.usage();
+  t.is(usage.capacityBytes, capacityBytes);
+  t.is(usage.corruptSegmentCount, 0);
+  t.is(usage.directories[0]?.state, 'ok');
+  await store.close();
+});
+
 test('faults: a disk smaller than the capacity is used as far as it goes', async (t) => {
   await using folder = await temporaryFolder();
   const disk = newFaultyDisk();

@@ -81,4 +81,8 @@ export interface LaneThreadOptions {
   readonly directIo: 'auto' | 'off';
   /** Most connections to one endpoint. */
   readonly laneMaxCount: number;
+  /** Most connections to all of them. */
+  readonly socketMaxCount: number;
+  /** Files that stay open when nobody writes to them. */
+  readonly openFileMaxCount: number;
 }

@@ -2,18 +2,23 @@
  * The lanes to one endpoint: which connection carries which order, how many there are, and orders
  * that wait for one.
  */
+import { isOutOfDescriptors } from '../../../base/descriptors.ts';
 import type { DirectEndpoint } from '../../../ufs/under-store.ts';
 import { Exchange, type ExchangeParts } from './exchange.ts';
 import { Lane } from './lane.ts';
 import type { LaneLimit } from './lane-limit.ts';
 import type { LaneOrder, LaneReport } from './lane-orders.ts';
+import type { LaneHolder, LaneRoom } from './lane-room.ts';
 
 /** Object stores close idle connections after 10 to 60 s. */
 const IDLE_MAX_MS = 8000;
+/** An order for which no socket can be had is tried again for so long. */
+const PATIENCE_MS = 30_000;
 
 interface Waiting {
   readonly order: LaneOrder;
   readonly report: (report: LaneReport) => void;
+  readonly sinceMs: number;
 }
 
 interface IdleLane {
@@ -21,16 +26,20 @@ interface IdleLane {
   readonly sinceMs: number;
 }
 
-export class LaneSet {
+export class LaneSet implements LaneHolder {
   readonly #endpoint: DirectEndpoint;
   readonly #limit: LaneLimit;
-  readonly #parts: ExchangeParts;
+  readonly #parts: ExchangeParts & { readonly room: LaneRoom };
   #waiting: Waiting[] = [];
   readonly #busy = new Set<Lane>();
   /** The one that was used last is last. */
   #idle: IdleLane[] = [];
 
-  constructor(endpoint: DirectEndpoint, limit: LaneLimit, parts: ExchangeParts) {
+  constructor(
+    endpoint: DirectEndpoint,
+    limit: LaneLimit,
+    parts: ExchangeParts & { readonly room: LaneRoom },
+  ) {
     this.#endpoint = endpoint;
     this.#limit = limit;
     this.#parts = parts;
@@ -41,8 +50,8 @@ export class LaneSet {
   }
 
   run(order: LaneOrder, report: (report: LaneReport) => void): void {
-    this.#waiting.push({ order, report });
-    this.#startWaiting();
+    this.#waiting.push({ order, report, sinceMs: this.#parts.nowMs() });
+    this.startWaiting();
   }
 
   /** Whether that order was here. */
@@ -63,17 +72,27 @@ export class LaneSet {
     this.#idle = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs < IDLE_MAX_MS);
     for (const { lane } of old) lane.close('ECONNRESET');
     this.#limit.round(nowMs, this.#waiting.length > 0);
-    this.#startWaiting();
+    this.startWaiting();
   }
 
-  #startWaiting(): void {
+  startWaiting(): void {
     while (this.#waiting.length > 0 && this.#busy.size < this.#limit.value) {
-      const next = this.#waiting.shift();
-      if (next) this.#start(next, this.#idle.pop()?.lane ?? this.#open());
+      const lane = this.#idle.pop()?.lane ?? this.#open();
+      const next = lane && this.#waiting.shift();
+      if (!next) return;
+      this.#start(next, lane);
     }
   }
 
-  #open(): Lane {
+  closeIdle(): boolean {
+    const idle = this.#idle.shift();
+    idle?.lane.close('ECONNRESET');
+    return idle !== undefined;
+  }
+
+  /** Undefined while there may be no more of them. */
+  #open(): Lane | undefined {
+    if (!this.#parts.room.take()) return undefined;
     return new Lane(this.#endpoint, {
       onFree: (lane) => {
         this.#freed(lane);
@@ -90,21 +109,40 @@ export class LaneSet {
     void exchange.report.then((outcome) => {
       // Why: a kept-alive connection may be closed by the other side just when it is used again.
       if (outcome.kind === 'broken' && isReused && exchange.isUntouched) {
-        this.#start(waiting, this.#open());
+        this.#retry(waiting);
+        return;
+      }
+      const nowMs = this.#parts.nowMs();
+      if (isWithoutSocket(outcome) && nowMs - waiting.sinceMs < PATIENCE_MS) {
+        // The next look starts it: at once it would meet the same.
+        this.#limit.throttled(nowMs);
+        this.#waiting.unshift(waiting);
         return;
       }
       this.#limit.received(outcome.receivedBytes);
-      if (isThrottled(outcome)) this.#limit.throttled(this.#parts.nowMs());
+      if (isThrottled(outcome)) this.#limit.throttled(nowMs);
       report(outcome);
     });
   }
 
+  #retry(waiting: Waiting): void {
+    const lane = this.#open();
+    if (lane) this.#start(waiting, lane);
+    else this.#waiting.unshift(waiting);
+  }
+
   #freed(lane: Lane): void {
     this.#busy.delete(lane);
-    if (lane.isClosed) this.#idle = this.#idle.filter((idle) => idle.lane !== lane);
-    else this.#idle.push({ lane, sinceMs: this.#parts.nowMs() });
-    this.#startWaiting();
+    if (lane.isClosed) {
+      this.#idle = this.#idle.filter((idle) => idle.lane !== lane);
+      this.#parts.room.giveBack();
+    } else this.#idle.push({ lane, sinceMs: this.#parts.nowMs() });
+    this.startWaiting();
   }
+}
+
+function isWithoutSocket(report: LaneReport): boolean {
+  return report.kind === 'broken' && isOutOfDescriptors(report.systemCode);
 }
 
 function isThrottled(report: LaneReport): boolean {

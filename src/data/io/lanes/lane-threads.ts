@@ -118,8 +118,8 @@ export class LaneThreads {
   }
 
   #start(index: number): LaneThread {
-    const { directIo, laneMaxCount, logger } = this.#options;
-    return new LaneThread({ directIo, laneMaxCount }, (error) => {
+    const { logger, threadCount: _, ...options } = this.#options;
+    return new LaneThread(options, (error) => {
       // The next order starts another one.
       logger.error('a lane thread broke', { reason: error.message });
       this.#threads[index] = undefined;

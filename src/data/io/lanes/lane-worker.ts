@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { DirectEndpoint } from '../../../ufs/under-store.ts';
 import { LaneLimit } from './lane-limit.ts';
 import type { LaneMiddle, LaneReport, LaneRequest, LaneThreadOptions } from './lane-orders.ts';
+import { LaneRoom } from './lane-room.ts';
 import { LaneSet } from './lane-set.ts';
 import { PageBuffers } from './page-buffers.ts';
 import { RateGate } from './rate-gate.ts';
@@ -14,16 +15,17 @@ import { TargetFiles } from './target-files.ts';
 const CHECK_MS = 250;
 
 const options = workerData as LaneThreadOptions;
+const sets = new Map<string, LaneSet>();
+const room = new LaneRoom(options.socketMaxCount, () => sets.values());
 const parts = {
   buffers: new PageBuffers(),
-  files: new TargetFiles(options.directIo),
+  files: new TargetFiles(options.directIo, options.openFileMaxCount),
   gate: new RateGate(),
   nowMs: () => performance.now(),
   onMiddle: (id: number) => {
     tell({ kind: 'middle', id });
   },
 };
-const sets = new Map<string, LaneSet>();
 let reports: (LaneReport | LaneMiddle)[] = [];
 
 parentPort?.on('message', (requests: readonly LaneRequest[]) => {
@@ -58,7 +60,7 @@ function setOf(endpoint: DirectEndpoint): LaneSet {
   const name = `${endpoint.address} ${endpoint.port} ${endpoint.tls?.serverName ?? ''}`;
   let set = sets.get(name);
   if (!set) {
-    set = new LaneSet(endpoint, new LaneLimit(options.laneMaxCount), parts);
+    set = new LaneSet(endpoint, new LaneLimit(options.laneMaxCount), { ...parts, room });
     sets.set(name, set);
   }
   return set;

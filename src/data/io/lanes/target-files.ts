@@ -5,9 +5,9 @@
  * wait for memory. Where a file system refuses it, the same file is written as usual.
  */
 import { close, constants, open, write, writeSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { whenDescriptorsAllow } from '../../../base/descriptors.ts';
 import { PAGE_BYTES } from './page-buffers.ts';
-
-const OPEN_MAX_COUNT = 64;
 
 export type DirectIo = 'auto' | 'off';
 
@@ -18,13 +18,15 @@ interface TargetFile {
 
 export class TargetFiles {
   readonly #directIo: DirectIo;
+  readonly #openMaxCount: number;
   /** In order of last use. */
   readonly #files = new Map<string, TargetFile>();
   /** Directories whose file system refuses direct I/O would be few: one answer stands for all. */
   #isRefused = false;
 
-  constructor(directIo: DirectIo) {
+  constructor(directIo: DirectIo, openMaxCount: number) {
     this.#directIo = directIo;
+    this.#openMaxCount = openMaxCount;
   }
 
   /** Whether a write of that place may go directly: whole pages from aligned memory. */
@@ -66,7 +68,8 @@ export class TargetFiles {
     const key = `${direct ? 'direct' : 'plain'} ${path}`;
     let file = this.#files.get(key);
     if (!file) {
-      file = { fd: openForWriting(path, direct), userCount: 0 };
+      const opened = whenDescriptorsAllow(() => openForWriting(path, direct), pause);
+      file = { fd: opened, userCount: 0 };
       // Why: a file that could not be opened is tried again by the next write.
       file.fd.catch(() => this.#files.delete(key));
     }
@@ -79,7 +82,7 @@ export class TargetFiles {
   #release(file: TargetFile): void {
     file.userCount--;
     for (const [key, idle] of this.#files) {
-      if (this.#files.size <= OPEN_MAX_COUNT) return;
+      if (this.#files.size <= this.#openMaxCount) return;
       if (idle.userCount > 0) continue;
       this.#files.delete(key);
       idle.fd.then(closeQuietly, () => undefined);

@@ -23,7 +23,7 @@ class Stage implements AsyncDisposable {
   readonly middles: number[] = [];
   readonly path: string;
   readonly #folder: Awaited<ReturnType<typeof tempFolder>>;
-  readonly #files = new TargetFiles('auto');
+  readonly #files = new TargetFiles('auto', 64);
 
   private constructor(folder: Awaited<ReturnType<typeof tempFolder>>) {
     this.#folder = folder;

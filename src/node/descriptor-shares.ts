@@ -1,0 +1,38 @@
+/**
+ * Who may have how many of the process's descriptors. Each part is bounded by itself, so that all
+ * of them together leave room for links, logs and whatever else must never wait; clients get what
+ * is left, by the number of the descriptor that a connection comes with.
+ */
+import type { GateBounds } from '../base/descriptors.ts';
+
+/** What an idle peer has open, and what starts and ends: children, folders that are synced. */
+const OWN_COUNT = 48;
+
+export interface DescriptorShares {
+  /** Connections of lanes, of all threads together. */
+  readonly lanes: number;
+  /** Sockets of one mount that are no lanes. */
+  readonly underStore: number;
+  /** Sockets to data endpoints that are no lanes. */
+  readonly readers: number;
+  /** Region files that are kept open, and as many that lanes write into. */
+  readonly regionFiles: number;
+  /** Of the REST port. */
+  readonly clientGate: GateBounds;
+  /** Of the data endpoint: what peers ask for goes before what clients do. */
+  readonly peerGate: GateBounds;
+}
+
+/** @param limit 256 or more; Infinity: there is none. */
+export function descriptorShares(limit: number): DescriptorShares {
+  const shared = limit - OWN_COUNT;
+  const part = (share: number): number => Math.floor(shared * share);
+  return {
+    lanes: part(1 / 4),
+    underStore: part(1 / 8),
+    readers: part(1 / 8),
+    regionFiles: Math.min(256, part(1 / 16)),
+    clientGate: { limit, refuseFrom: limit - part(1 / 4), dropFrom: limit - part(1 / 8) },
+    peerGate: { limit, refuseFrom: limit - part(1 / 8), dropFrom: limit - part(1 / 16) },
+  };
+}
