@@ -30,7 +30,14 @@ test('lane threads: an order that was given up before it was given asks nothing'
   await writeFile(path, '');
   const { heads, server, port } = await listen();
   const logger = silentLogger;
-  const threads = new LaneThreads({ threadCount: 1, directIo: 'off', laneMaxCount: 1, logger });
+  const threads = new LaneThreads({
+    threadCount: 1,
+    directIo: 'off',
+    laneMaxCount: 1,
+    socketMaxCount: 64,
+    openFileMaxCount: 64,
+    logger,
+  });
   t.teardown(async () => {
     await threads.close();
     server.close();
