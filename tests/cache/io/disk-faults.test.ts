@@ -114,10 +114,7 @@ test('faults: a process that may open nothing keeps its segments, regions and di
   disk.fault = (operation) => (operation === 'open' ? 'EMFILE' : undefined);
   for (const index of [0, 1, 0, 1]) {
     t.is(codeOf(await t.throwsAsync(loadBytes(store, keyOf(index)))), 'cache_io');
-    t.is(
-      codeOf(await t.throwsAsync(storeBytes(store, keyOf(2), bytesOf(2, BLOCK)))),
-      'cache_io',
-    );
+    t.is(codeOf(await t.throwsAsync(storeBytes(store, keyOf(2), bytesOf(2, BLOCK)))), 'cache_io');
   }
   disk.fault = undefined;
   for (const index of [0, 1])
