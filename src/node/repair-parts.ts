@@ -4,6 +4,7 @@ import type { Logger } from '../base/logger.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState } from '../cluster/job-record.ts';
+import { DamageWatch } from '../repair/damage-watch.ts';
 import type { JobOrder } from '../repair/record-order.ts';
 import type { CopyOrder, RepairNetwork } from '../repair/repair-network.ts';
 import { Repairer } from '../repair/repairer.ts';
@@ -17,12 +18,13 @@ import type { ReadLink } from './read-link.ts';
 
 const COPY = 'repair.copy';
 const HAND_OVER = 'repair.handOver';
+const LOOK = 'repair.look';
 const COPY_DEADLINE_MS = 300_000;
 const DEADLINE_MS = 10_000;
 const SETTLE_DELAY_MS = 1000;
 
 interface Context {
-  readonly local: Pick<LocalParts, 'clock' | 'catalog' | 'loader'>;
+  readonly local: Pick<LocalParts, 'clock' | 'catalog' | 'loader' | 'store'>;
   readonly cluster: ClusterParts;
   readonly readLink: ReadLink;
   readonly closer: Closer;
@@ -69,6 +71,11 @@ export function openRepairParts(context: Context): RepairParts {
   closer.add('repair', () => {
     repairer.close();
   });
+  network.onRequest(LOOK, async (_from, payload) => {
+    repairer.request(payload as readonly string[]);
+    return Promise.resolve(null);
+  });
+  watchDamage(context, repairer);
   let seen = '';
   state.onChange((current) => {
     const now = causesOf(current);
@@ -88,6 +95,27 @@ export function openRepairParts(context: Context): RepairParts {
   });
   network.onRequest(COPY, (_from, payload) => copyHere(copying, payload as CopyOrder));
   return { repairer, report, jobOrder, copiedSegmentCount: () => copiedSegmentCount };
+}
+
+/** Copies that a read finds damaged come back from the other owners. */
+function watchDamage({ local, cluster, closer, logger }: Context, repairer: Repairer): void {
+  const { self, ring, network } = cluster;
+  const watch = new DamageWatch({
+    placement: () => ring.repairPlacement(),
+    lookAt: async (home, paths) => {
+      if (home === self) repairer.request(paths);
+      else await network.request(home, LOOK, paths, DEADLINE_MS);
+    },
+    isHere: async (key) => (await local.store.lookup(key)) !== undefined,
+    clock: local.clock,
+    logger,
+  });
+  local.store.onDamaged = (key) => {
+    watch.dropped(key);
+  };
+  closer.add('watch for damage', () => {
+    watch.close();
+  });
 }
 
 /**

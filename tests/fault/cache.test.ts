@@ -48,6 +48,37 @@ test.serial('disk: a flipped bit is never served, another copy is', async (t) =>
   t.is((await corruptCount()) - before, 1);
 });
 
+test.serial(
+  'disk: a copy that was dropped for a flipped bit comes back at once, from a peer',
+  async (t) => {
+    const data = stage.addFiles({ count: 3 });
+    const [key = ''] = data.keys;
+    await (await stage.load(data, { replicas: 2 })).succeeds();
+    const gets = stage.origin.countOf('get');
+    const before = await corruptCount();
+    const flipped: Peer[] = [];
+    for (const peer of stage.cluster.peers) {
+      if (flipped.length === 0 && (await flipBit(stage, peer, key)) > 0) flipped.push(peer);
+    }
+    const [holder] = flipped;
+    if (!holder) throw new Error('no copy was found on any disk');
+    const holds = async (): Promise<boolean> => {
+      const [{ id }, { segments }] = await Promise.all([
+        holder.api.self(),
+        holder.api.placement(pathOf(key)),
+      ]);
+      return segments[0]?.residentOn.includes(id) === true;
+    };
+    t.true(await holds());
+    await expectBytes(t, stage, [key], [holder]);
+    t.is((await corruptCount()) - before, 1, 'the damage was met');
+    await stage.cluster.waitFor(holds, 'the copy to be back');
+    await expectBytes(t, stage, [key], [holder]);
+    t.is((await corruptCount()) - before, 1, 'what came back is sound');
+    t.is(stage.origin.countOf('get'), gets, 'the under store was asked');
+  },
+);
+
 test.serial('disk: where every copy has a flipped bit, the segment is fetched again', async (t) => {
   const data = stage.addFiles({ count: 3 });
   const [key = ''] = data.keys;

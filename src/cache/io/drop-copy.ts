@@ -1,5 +1,6 @@
 /** Forgets one copy of a segment, in memory at once and on disk with the next group. */
 import { NO_ENTRY } from '../segment-index.ts';
+import type { SegmentKey } from '../segment-store.ts';
 import { encodeDropRecord } from '../sidecar-format.ts';
 import { isShortOfFiles } from './cache-io-error.ts';
 import { recordName, type SegmentCopy, type StoreParts } from './store-parts.ts';
@@ -19,8 +20,11 @@ export async function recordDrop(
   });
 }
 
-/** Drops and counts a damaged copy, if it is still the one that is resident. */
-export function dropDamaged(store: StoreParts, copy: SegmentCopy): void {
+/**
+ * Drops and counts a damaged copy, if it is still the one that is resident.
+ * @param key told to whoever listens; absent: somebody else sees to it, or it is not known.
+ */
+export function dropDamaged(store: StoreParts, copy: SegmentCopy, key?: SegmentKey): void {
   const { slot, recordOffset } = copy.location;
   const id = store.table.findAt(copy.hash, slot, recordOffset);
   if (id === NO_ENTRY) return;
@@ -31,10 +35,16 @@ export function dropDamaged(store: StoreParts, copy: SegmentCopy): void {
     offset: copy.location.offset,
   });
   recordDrop(store, copy, recordOffset).catch(() => undefined);
+  if (key) store.listeners.onDamaged(key);
 }
 
 /** What the disk does not give back is as lost as what it gives back wrong. */
-export function dropUnreadable(store: StoreParts, copy: SegmentCopy, error: unknown): void {
+export function dropUnreadable(
+  store: StoreParts,
+  copy: SegmentCopy,
+  error: unknown,
+  key?: SegmentKey,
+): void {
   // Why not then: it is all there, only nobody can look.
-  if (!isShortOfFiles(error)) dropDamaged(store, copy);
+  if (!isShortOfFiles(error)) dropDamaged(store, copy, key);
 }

@@ -19,6 +19,7 @@ export class FileSegmentReader implements SegmentReader {
   readonly copy: SegmentCopy;
   readonly #store: StoreParts;
   readonly #stored: StoredSegment;
+  readonly #isCheck: boolean;
   #isClosed = false;
   #activeReadCount = 0;
 
@@ -30,6 +31,8 @@ export class FileSegmentReader implements SegmentReader {
     lengthBytes: number;
     crc32c: number;
     loadedBy: JobId | undefined;
+    /** Whoever checks is told of damage by the outcome. */
+    isCheck: boolean;
   }) {
     const { copy, body } = parts;
     this.key = body.key;
@@ -37,6 +40,7 @@ export class FileSegmentReader implements SegmentReader {
     this.crc32c = parts.crc32c;
     if (parts.loadedBy !== undefined) this.loadedBy = parts.loadedBy;
     this.#store = parts.store;
+    this.#isCheck = parts.isCheck;
     this.copy = copy;
     this.#stored = {
       directory: copy.directory,
@@ -80,7 +84,11 @@ export class FileSegmentReader implements SegmentReader {
 
   /** Drops and counts the segment. */
   dropDamaged(): void {
-    dropDamaged(this.#store, this.copy);
+    dropDamaged(this.#store, this.copy, this.#toldKey);
+  }
+
+  get #toldKey(): SegmentKey | undefined {
+    return this.#isCheck ? undefined : this.key;
   }
 
   async #readBlocks(start: number, end: number): Promise<Uint8Array> {
@@ -90,13 +98,13 @@ export class FileSegmentReader implements SegmentReader {
       const blocks = await readBlocks(this.#stored, start, end, this.#store.crc32c);
       if (blocks) return blocks;
     } catch (error) {
-      dropUnreadable(this.#store, this.copy, error);
+      dropUnreadable(this.#store, this.copy, error, this.#toldKey);
       throw error;
     } finally {
       this.#activeReadCount--;
       this.#unpinWhenDone();
     }
-    dropDamaged(this.#store, this.copy);
+    this.dropDamaged();
     throw new RingloadError(
       'segment_corrupt',
       `read segment ${this.key.index} of ${this.key.path}: a checksum failed, the copy is dropped`,

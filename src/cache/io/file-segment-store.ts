@@ -66,6 +66,11 @@ export class FileSegmentStore implements SegmentStore {
     this.#rooms = this.#parts.directories.map((each) => new RoomMaker(each, this.#parts));
   }
 
+  /** Told of each copy that a read or a move found damaged and that is dropped now. */
+  set onDamaged(listener: (key: SegmentKey) => void) {
+    this.#parts.listeners.onDamaged = listener;
+  }
+
   lookup(key: SegmentKey): Promise<ResidentSegment | undefined> {
     const id = this.#find(key);
     return Promise.resolve(id === NO_ENTRY ? undefined : this.#describe(id, key));
@@ -156,7 +161,7 @@ export class FileSegmentStore implements SegmentStore {
     // Why: what is remembered of the record would hide that its bytes are gone.
     this.#parts.records.delete(recordName(region, location.recordOffset));
     try {
-      const opened = await this.#open(id, key);
+      const opened = await this.#open(id, key, true);
       return typeof opened === 'string' ? { state: opened } : await this.#checkBytes(opened);
     } catch (error) {
       // The copy has been dropped; only what is not about this segment goes on.
@@ -300,16 +305,21 @@ export class FileSegmentStore implements SegmentStore {
   }
 
   /** A reader of the entry's segment, or why there is none. @throws cache_io */
-  async #open(id: EntryId, key: SegmentKey): Promise<FileSegmentReader | 'damaged' | 'missing'> {
+  async #open(
+    id: EntryId,
+    key: SegmentKey,
+    isCheck = false,
+  ): Promise<FileSegmentReader | 'damaged' | 'missing'> {
+    const toldKey = isCheck ? undefined : key;
     const copy = this.#copyOf(id);
     const { lengthBytes, crc32c, loadedBy } = this.#describe(id, key);
     copy.directory.pin(copy.region);
     let body: SegmentBody | undefined;
     try {
       body = await this.#loadBody(copy);
-      if (!body) dropDamaged(this.#parts, copy);
+      if (!body) dropDamaged(this.#parts, copy, toldKey);
     } catch (error) {
-      dropUnreadable(this.#parts, copy, error);
+      dropUnreadable(this.#parts, copy, error, toldKey);
       throw error;
     } finally {
       if (!body) copy.directory.unpin(copy.region);
@@ -320,7 +330,9 @@ export class FileSegmentStore implements SegmentStore {
       copy.directory.unpin(copy.region);
       return 'missing';
     }
-    return new FileSegmentReader({ store: this.#parts, copy, body, lengthBytes, crc32c, loadedBy });
+    return new FileSegmentReader({
+      ...{ store: this.#parts, copy, body, lengthBytes, crc32c, loadedBy, isCheck },
+    });
   }
 
   /** Reads all of it, block by block, and closes it. @throws segment_corrupt, cache_io */

@@ -32,7 +32,7 @@ export async function moveSegment(move: Move): Promise<void> {
   const record = await readSource(copy);
   if (!record || !(await copyBlocks(move, copy, record))) {
     place.region.giveBack(place.offset, store.table.index.lengthOf(id));
-    dropDamaged(store, copy);
+    dropDamaged(store, copy, record && decodeBody(record).key);
     return;
   }
   failpoint('cache.segment.copied');

@@ -91,6 +91,7 @@ export async function openFileSegmentStore(
       counters: { evicted: 0, corrupt: 0 },
       records: new RecordCache(options.recordCacheMaxBytes ?? 16 * 1024 * 1024),
       leaseNotes: new LeaseNotes(crc32c),
+      listeners: { onDamaged: () => undefined },
       regions,
       directories,
     },

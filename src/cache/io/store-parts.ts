@@ -2,6 +2,7 @@
 import type { Crc32c } from '../crc32c.ts';
 import type { RecordCache } from '../record-cache.ts';
 import type { Region } from '../region.ts';
+import type { SegmentKey } from '../segment-store.ts';
 import type { SegmentTable } from '../segment-table.ts';
 import type { SegmentLocation } from '../segment-index.ts';
 import type { KeyHash } from '../key-hash.ts';
@@ -22,6 +23,12 @@ export interface StoreParts {
   /** By slot. */
   readonly regions: readonly Region[];
   readonly directories: readonly CacheDirectory[];
+  readonly listeners: StoreListeners;
+}
+
+export interface StoreListeners {
+  /** Told of a segment whose copy was dropped since it is damaged. */
+  onDamaged: (key: SegmentKey) => void;
 }
 
 /** Where one copy of one segment is or was. */

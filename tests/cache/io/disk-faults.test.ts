@@ -6,7 +6,7 @@ import test from 'ava';
 import { jobId } from '../../../src/base/ids.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { openFileSegmentStore } from '../../../src/cache/io/open-file-segment-store.ts';
-import { flipByte } from '../support/damage.ts';
+import { flipByte, flipStoredByte } from '../support/damage.ts';
 import { newFaultyDisk } from '../support/faulty-disk.ts';
 import {
   REGION_BYTES,
@@ -97,6 +97,21 @@ test('faults: a full disk is cache_io for the writer', async (t) => {
   disk.fault = undefined;
   await storeBytes(store, keyOf(1), bytesOf(1, BLOCK));
   t.deepEqual(await loadBytes(store, keyOf(1)), bytesOf(1, BLOCK));
+  await store.close();
+});
+
+test('faults: damage that a read meets is told, that of a check is its outcome', async (t) => {
+  await using folder = await temporaryFolder();
+  const store = await openSmallStore(folder.path);
+  const told: number[] = [];
+  store.onDamaged = ({ index }) => told.push(index);
+  for (const index of [1, 2]) {
+    await storeBytes(store, keyOf(index), bytesOf(index, BLOCK));
+    await flipStoredByte({ store, folder: folder.path, key: keyOf(index), position: 5 });
+  }
+  t.is((await store.check(keyOf(1))).state, 'damaged');
+  t.is(codeOf(await t.throwsAsync(loadBytes(store, keyOf(2)))), 'segment_corrupt');
+  t.deepEqual(told, [2]);
   await store.close();
 });
 
