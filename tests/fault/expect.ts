@@ -106,8 +106,22 @@ export function expectFewFetches(
   const segments = segmentCountOf(load.stage, load.files.keys);
   t.log(`${fetches} fetches of ${segments} segments`);
   t.true(fetches >= segments);
-  const context = `${fetches} fetches of ${segments}\n${load.stage.cluster.logs()}`;
+  const context = `${fetches} fetches of ${segments}\n${repeatedOf(load)}\n${load.stage.cluster.logs()}`;
   t.true(fetches - segments <= allowance.repeatedMaxCount, context);
+}
+
+/** What was asked for more than once, and when, in milliseconds since the first request. */
+function repeatedOf({ stage, files }: Load): string {
+  const gets = stage.origin.getsBelow(files.prefix);
+  const times = new Map<string, number[]>();
+  for (const { key, headers, atMs } of gets) {
+    const name = `${key} ${headers.range}`;
+    const known = times.get(name) ?? [];
+    known.push(Math.round(atMs - (gets[0]?.atMs ?? 0)));
+    times.set(name, known);
+  }
+  const repeated = [...times].filter(([, each]) => each.length > 1);
+  return repeated.map(([name, each]) => `${name} at ${each.join(', ')}`).join('\n');
 }
 
 export function segmentCountOf(stage: Stage, keys: readonly string[]): number {
