@@ -3,7 +3,7 @@ export default {
   files: [
     'build/tests/long/**/*.test.js',
     'build/tests/extended/netns-*.test.js',
-    'build/tests/fault/{failpoint,fencing,membership-load,resume}.test.js',
+    'build/tests/fault/{membership-load,resume}.test.js',
   ],
   timeout: '10m',
   concurrency: 1,
