@@ -22,6 +22,7 @@ import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
 import type { PeerSegments } from '../data/peer-segments.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { openUnderStores } from '../ufs/io/open-under-stores.ts';
+import { lockCacheDirectories } from './cache-locks.ts';
 import type { Closer } from './closer.ts';
 import { dataToken } from './data-token.ts';
 import { descriptorShares, type DescriptorShares } from './descriptor-shares.ts';
@@ -69,6 +70,8 @@ export async function openLocalParts(
   closer.add('catalogue', () => catalog.close());
   const identity = await startIdentity(dataDir);
   const { directories, regionSizeBytes } = config.cache;
+  const paths = directories.map(({ path }) => path);
+  await lockCacheDirectories(paths, closer, logger);
   const store = await openFileSegmentStore({
     directories,
     regionSizeBytes,

@@ -98,6 +98,30 @@ test('start: a data directory in use is refused, its owner goes on', async (t) =
   t.true(await peer.api.ready());
 });
 
+test('start: a cache directory in use is refused, whoever crashed lets go of it', async (t) => {
+  const shared = place('shared-cache');
+  const argsOf = async (name: string): Promise<string[]> => {
+    const args = await newPeerArgs(name);
+    return [...args.slice(0, -1), `${shared}=512MiB`];
+  };
+  const isServing = (child: Child): Promise<unknown> =>
+    waitFor(() => /ready to serve/.test(child.logs()), {
+      what: 'a peer to be ready',
+      deadlineMs: START_DEADLINE_MS,
+      context: () => child.logs(),
+    });
+  const owner = await start(t, ...(await argsOf('first-of-two')));
+  await isServing(owner);
+  const attempt = await serve(t, ...(await argsOf('second-of-two')));
+  expectRefusal(t, attempt, /cache directory .*shared-cache: another process uses it/);
+  t.is(owner.exit, undefined, 'its owner goes on');
+  owner.kill('SIGKILL');
+  await owner.exited;
+  const heir = await start(t, ...(await argsOf('second-of-two')));
+  await isServing(heir);
+  t.notRegex(heir.logs(), /cannot lock/);
+});
+
 test('start: a data directory of another cluster is refused', async (t) => {
   // A cluster of one, founded and stopped; its directory is then used to join another one.
   const args = await newPeerArgs('foreign');

@@ -19,11 +19,13 @@ const LOST_FOLDER = 'lost';
 const LOCK_FOLDER = 'lock';
 
 /**
- * Locks the directory for this process until the returned one is closed. It is an empty LevelDB of
- * its own, so that the catalogue can be closed, repaired and opened under the lock.
+ * Locks the directory for this process until the returned one is closed, or the process ends, in
+ * whatever way. It is an empty LevelDB of its own, so that the catalogue can be closed, repaired
+ * and opened under the lock, and that other directories can be locked the same way.
+ * @param what names the directory in errors
  * @throws data_dir_locked, cache_io
  */
-export async function lockLevel(directoryPath: string): Promise<Level> {
+export async function lockLevel(directoryPath: string, what = 'file catalog'): Promise<Level> {
   const path = join(directoryPath, LOCK_FOLDER);
   const open = async (): Promise<Level> => {
     const lock: Level = new ClassicLevel(path);
@@ -34,15 +36,15 @@ export async function lockLevel(directoryPath: string): Promise<Level> {
     await mkdir(directoryPath, { recursive: true, mode: 0o700 });
     return await open();
   } catch (error) {
-    if (isLocked(error)) throw lockedError(directoryPath, error);
+    if (isLocked(error)) throw lockedError(directoryPath, error, what);
   }
   try {
     // Why: it holds nothing, so whatever is wrong with it goes away with it.
     await ClassicLevel.destroy(path);
     return await open();
   } catch (error) {
-    if (isLocked(error)) throw lockedError(directoryPath, error);
-    throw cacheIoError(`lock the file catalog ${directoryPath}`, causeOf(error));
+    if (isLocked(error)) throw lockedError(directoryPath, error, what);
+    throw cacheIoError(`lock the ${what} ${directoryPath}`, causeOf(error));
   }
 }
 
@@ -119,8 +121,8 @@ export function isCorruption(error: unknown): boolean {
   return causeOf(error).code === 'LEVEL_CORRUPTION';
 }
 
-function lockedError(directoryPath: string, cause: unknown): RingloadError {
-  const message = `open the file catalog ${directoryPath}: another process uses it`;
+function lockedError(directoryPath: string, cause: unknown, what = 'file catalog'): RingloadError {
+  const message = `open the ${what} ${directoryPath}: another process uses it`;
   return new RingloadError('data_dir_locked', message, { cause });
 }
 
