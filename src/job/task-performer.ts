@@ -92,7 +92,7 @@ export class TaskPerformer {
     const wanted = batch.files[task.file]?.sum;
     if (wanted === undefined) return undefined;
     if (wanted === 'crc32c') return formatSum(wanted, BigInt(segment.crc32c));
-    const isOurs = segment.loadedBy === batch.jobId && task.sources.length === 0;
+    const isOurs = segment.loadedBy === batch.jobId && !task.copy;
     if (!isOurs || batch.pass > 1) return undefined;
     const reader = await this.#options.store.open(segment.key);
     if (!reader) return undefined;
@@ -119,8 +119,8 @@ export class TaskPerformer {
     const { task, key, putRecord } = wanted;
     const { options } = batch;
     const file = batch.files[task.file];
-    // Why only fetched ones: a copy from a peer has been compared by CRC32C, and costs twice.
-    const sum = file?.sum === 'crc32c' || task.sources.length > 0 ? undefined : file?.sum;
+    // Why not of copies: their source has told it, and they were compared by CRC32C.
+    const sum = file?.sum === 'crc32c' || task.copy ? undefined : file?.sum;
     const tally = this.tallyOf(batch.jobId);
     const isPatient = task.attempt < options.patientAttemptCount;
     const peerEndpoints = task.sources.flatMap((peer) => this.#options.endpointOf(peer) ?? []);

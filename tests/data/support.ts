@@ -1,10 +1,12 @@
 /** A data plane from memory to memory, whose fills wait for the test where it wants. */
+import { Readable } from 'node:stream';
 import { RingloadError, toRingloadError } from '../../src/base/errors.ts';
 import { nativeCrc32c } from '../../src/cache/io/native-crc32c.ts';
 import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
 import type { SegmentKey } from '../../src/cache/segment-store.ts';
 import type { DataPlane, FillCommand, FillResult, FillSource } from '../../src/data/data-plane.ts';
 import { Checksummer } from '../../src/data/io/checksummer.ts';
+import { sumOf } from '../../src/data/io/extra-sum.ts';
 import type { LoadRequest } from '../../src/data/segment-loader.ts';
 
 export const SEGMENT_BYTES = 8;
@@ -39,7 +41,7 @@ export class TestPlane implements DataPlane {
     this.#store = store;
   }
 
-  async fill({ source, extent }: FillCommand, signal: AbortSignal): Promise<FillResult> {
+  async fill({ source, extent, sum }: FillCommand, signal: AbortSignal): Promise<FillResult> {
     this.asked.push(source.kind === 'ufs' ? 'ufs' : source.endpoint);
     const bytes = new Uint8Array(extent.lengthBytes).fill(7);
     try {
@@ -53,7 +55,8 @@ export class TestPlane implements DataPlane {
     const sums = new Checksummer(bytes.length);
     sums.update(bytes);
     const { lengthBytes } = extent;
-    return { ...sums.result(), lengthBytes, receivedBytes: lengthBytes };
+    const told = sum === undefined ? {} : { sum: await sumOf(sum, Readable.from([bytes])) };
+    return { ...sums.result(), ...told, lengthBytes, receivedBytes: lengthBytes };
   }
 
   close(): Promise<void> {

@@ -158,6 +158,22 @@ test('executor: stores, leases, records and reports, the second time as already 
   t.true(store.leaseHolders().has(leaseOf(batch([]))));
 });
 
+test('executor: the sum that is wanted is told of what peers were asked for first, not of copies', async (t) => {
+  const { executor, plane, results, pass } = open();
+  const sources = [peerId('near')];
+  plane.before = ({ kind }) => {
+    if (kind === 'peer') throw new RingloadError('not_found', 'it lies elsewhere');
+  };
+  const file = { path: 's3://b/a', version: 'v1', sizeBytes: 100, mtimeMs: 1, sum: 'crc32' } as const;
+  const tasks = [task(1, { sources }), task(2, { index: 1, sources, copy: true })];
+  executor.accept(LEADER, batch(tasks, { files: [file] }));
+  await pass(50);
+  t.deepEqual(plane.asked.toSorted(), ['http://near', 'http://near', 'ufs', 'ufs']);
+  const told = new Map(results().map(({ id, sum }) => [id, sum]));
+  t.regex(told.get(1) ?? '', /^[0-9a-f]{8}$/);
+  t.is(told.get(2), undefined);
+});
+
 test('executor: what another job had loaded is resident', async (t) => {
   const { executor, results, pass } = open();
   executor.accept(LEADER, batch([task(1)]));
