@@ -226,8 +226,7 @@ export class Assigner {
   /** `task.owner` holds the unit now. */
   addHolder(task: TaskRun): void {
     const { unit, owner } = task;
-    // Why: who has left the ring is reached by nobody's order; waiting for it as a source has no end.
-    if (this.#placement.isOnRing(owner)) unit.holders.add(owner);
+    if (this.#isSource(owner)) unit.holders.add(owner);
     const again = unit.tasks.get(owner);
     if (again) this.#book.dropUnsent(again);
     this.#advance(unit);
@@ -321,11 +320,20 @@ export class Assigner {
     return sent;
   }
 
+  /** A member that drains begins nothing new; what it has begun is waited for, and copied. */
   #place(unit: Unit): void {
     unit.owners = this.#ownersOf(unit, this.#shape.replicaCount);
-    for (const holder of unit.holders) {
-      if (!this.#placement.isOnRing(holder)) unit.holders.delete(holder);
+    for (const task of unit.tasks.values()) {
+      if (!this.#placement.isOnRing(task.owner)) this.#book.dropUnsent(task);
     }
+  }
+
+  /**
+   * Whether copies may be made from there, now or later. Why not from everybody who holds it: who is
+   * off the ring and out of reach may never come back, and to wait for it has no end.
+   */
+  #isSource(peer: PeerId): boolean {
+    return this.#placement.isOnRing(peer) || this.#placement.isReachable(peer);
   }
 
   #ownersOf(unit: Unit, count: number): readonly PeerId[] {
@@ -342,6 +350,7 @@ export class Assigner {
   /** Gives the unit the tasks it can have now, or settles it. */
   #advance(unit: Unit): void {
     if (unit.closed || unit.dueMs > 0) return;
+    for (const holder of unit.holders) if (!this.#isSource(holder)) unit.holders.delete(holder);
     const missing = unit.owners.filter((owner) => !unit.holders.has(owner));
     if (missing.length === 0 && unit.owners.length >= this.#shape.replicaCount) {
       this.close(unit);

@@ -19,8 +19,9 @@ export interface Placement {
   /** Whether the peer owns keys, alive or suspect. */
   isOnRing(peer: PeerId): boolean;
   /**
-   * Whether the peer was heard lately. Why not whether its link is up this instant: what it works
-   * on would be fetched a second time elsewhere for each link that breaks for a moment.
+   * Whether the peer, on the ring or draining, was heard lately. Why not whether its link is up this
+   * instant: what it works on would be fetched a second time elsewhere for each link that breaks for
+   * a moment.
    */
   isReachable(peer: PeerId): boolean;
 }

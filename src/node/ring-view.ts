@@ -49,13 +49,15 @@ export class RingView {
     const owners = [...this.#state().members.values()].filter(isOnRing);
     const ids = new Set(owners.map(({ id }) => id));
     const reachable = new Set(
-      [...ids].filter((id) => id === this.#self || this.#links.wasHeardLately(id)),
+      [...ids, ...this.#draining()].filter(
+        (id) => id === this.#self || this.#links.wasHeardLately(id),
+      ),
     );
     return {
       epoch: ring.epoch,
       isInOrder,
       memberCount: owners.length,
-      reachableCount: reachable.size,
+      reachableCount: [...ids].filter((id) => reachable.has(id)).length,
       capacityBytes: owners.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),
       ownersOf: (segment, count) => ring.ownersOf(placementKey(segment), count),
       isOnRing: (peer) => ids.has(peer),

@@ -702,6 +702,40 @@ test('job run: copies are sent before the fetches that wait for the same owner',
   t.true(lastFetch > firstCopy);
 });
 
+test('job run: what a draining owner has begun is waited for and copied, the rest is fetched elsewhere', async (t) => {
+  const world = storyWorld({
+    spec: { replicaCount: 1 },
+    limits: { windowTasks: 2, batchSize: 2, windowUnits: 100 },
+  });
+  world.order = () => P;
+  world.put('a', 1000);
+  world.delayMs = (what) => (what === 'task' ? 200 : 1);
+  world.lead();
+  await world.advance(50);
+  const begunCount = sent(world).length;
+  t.true(begunCount < 10);
+  world.drain('p1');
+  t.true(await world.finish());
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  for (let index = 0; index < 10; index += 1) t.is(world.fetchCountOf('a', index), 1, `${index}`);
+  const toFirst = sent(world).filter((line) => line.startsWith('p1'));
+  t.is(toFirst.length, begunCount, 'nothing was begun there after that');
+});
+
+test('job run: a draining owner that goes before it answers is not waited for', async (t) => {
+  const world = storyWorld({ spec: { replicaCount: 1 } });
+  world.order = () => P;
+  world.put('a', 300);
+  world.delayMs = (what) => (what === 'task' ? 200 : 1);
+  world.lead();
+  await world.advance(50);
+  world.drain('p1');
+  await world.advance(50);
+  world.setReachable('p1', false);
+  t.true(await world.finish(60_000));
+  t.is(world.verdict?.state, 'SUCCEEDED');
+});
+
 test('job run: an owner that answers after it left the ring is not waited for', async (t) => {
   const world = new RunWorld({ peers: 3, spec: { replicaCount: 1 } });
   world.order = () => ['p1', 'p2', 'p3'].map((name) => peerId(name));

@@ -69,6 +69,16 @@ test('ring: a schedule reaches who was heard lately, and this peer always', (t) 
   t.true(world.view.placement(true).isReachable(idOf('c')));
 });
 
+test('ring: a schedule reaches a member that drains, which owns nothing', (t) => {
+  const world = viewOf([...ABC, memberOf('d', { state: 'draining' })]);
+  world.heard.add(idOf('d'));
+  const placement = world.view.placement(true);
+  t.true(placement.isReachable(idOf('d')));
+  t.false(placement.isOnRing(idOf('d')));
+  t.is(placement.memberCount, 3);
+  t.is(placement.reachableCount, 3);
+});
+
 test('ring: readers and repair reach who is connected now', (t) => {
   const world = viewOf(ABC);
   world.connected.delete(idOf('b'));

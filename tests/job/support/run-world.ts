@@ -61,6 +61,8 @@ export interface ModelOwner {
   generation: number;
   reachable: boolean;
   onRing: boolean;
+  /** Off the ring, and there all the same. */
+  draining: boolean;
   /** Segment name to the job that loaded it. */
   readonly segments: Map<string, { digest: bigint; crc: number; loadedBy: string }>;
   readonly leases: Map<string, Map<string, bigint>>;
@@ -135,6 +137,7 @@ export class RunWorld {
       generation: 1,
       reachable: true,
       onRing: true,
+      draining: false,
       segments: new Map(),
       leases: new Map(),
       catalog: new MemoryFileCatalog(),
@@ -185,12 +188,16 @@ export class RunWorld {
   placement(): Placement {
     const live = [...this.owners.values()].filter((owner) => owner.onRing);
     const onRing = new Set(live.map(({ id }) => id));
-    const reachable = new Set(live.filter((owner) => owner.reachable).map(({ id }) => id));
+    const reachable = new Set(
+      [...this.owners.values()]
+        .filter((owner) => owner.reachable && (owner.onRing || owner.draining))
+        .map(({ id }) => id),
+    );
     return {
       epoch: epoch(this.epoch),
       isInOrder: this.isInOrder,
       memberCount: onRing.size,
-      reachableCount: reachable.size,
+      reachableCount: live.filter((owner) => owner.reachable).length,
       capacityBytes: 1e12,
       ownersOf: ({ path, index }, count) =>
         this.order(path, index)
@@ -208,6 +215,12 @@ export class RunWorld {
   setReachable(name: string, reachable: boolean): void {
     this.owner(name).reachable = reachable;
     this.placementChanged();
+  }
+
+  /** It leaves the ring, and goes on with what it has begun. */
+  drain(name: string): void {
+    this.owner(name).draining = true;
+    this.setOnRing(name, false);
   }
 
   setOnRing(name: string, onRing: boolean): void {
