@@ -177,8 +177,16 @@ requires(straceMissing())(
       if (status.state === 'SUCCEEDED') await expectLoaded(t, load);
     }
     t.true(peer.running);
-    const load = await stage.load(stage.addFiles({ count: 4 }));
-    await load.succeeds();
+    // It is opened anew once a second at most; a load that meets it before that fails, and says so.
+    const load = await waitFor(
+      async () => {
+        const attempt = await stage.load(stage.addFiles({ count: 4 }));
+        const status = await attempt.reaches(({ endedAtMs }) => endedAtMs !== undefined, 'its end');
+        for (const { code } of status.failedFiles) t.is(code, 'cache_io');
+        return status.state === 'SUCCEEDED' ? attempt : undefined;
+      },
+      { what: 'a load to succeed', deadlineMs: 20_000 },
+    );
     await expectLoaded(t, load);
   },
 );

@@ -164,7 +164,13 @@ test('executor: the sum that is wanted is told of what peers were asked for firs
   plane.before = ({ kind }) => {
     if (kind === 'peer') throw new RingloadError('not_found', 'it lies elsewhere');
   };
-  const file = { path: 's3://b/a', version: 'v1', sizeBytes: 100, mtimeMs: 1, sum: 'crc32' } as const;
+  const file = {
+    path: 's3://b/a',
+    version: 'v1',
+    sizeBytes: 100,
+    mtimeMs: 1,
+    sum: 'crc32',
+  } as const;
   const tasks = [task(1, { sources }), task(2, { index: 1, sources, copy: true })];
   executor.accept(LEADER, batch(tasks, { files: [file] }));
   await pass(50);

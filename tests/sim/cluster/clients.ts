@@ -99,6 +99,11 @@ export class Clients {
     };
   }
 
+  /** Questions of processes that run, without an answer yet. */
+  get openCount(): number {
+    return [...this.#open].filter(({ peer, life }) => peer.running?.life === life).length;
+  }
+
   #take(step: ClientStep): void {
     switch (step.kind) {
       case 'submit':

@@ -44,6 +44,7 @@ export class Ending {
   async run(): Promise<void> {
     const steps = [
       () => this.#until(() => this.#isAgreed(), LEADER_MAX_MS, 'all follow one leader'),
+      () => this.#until(() => this.#isAnswered(), JOBS_MAX_MS, 'what was asked is answered'),
       () => this.#until(() => this.#areJobsOver(), JOBS_MAX_MS, 'all jobs end'),
       () => this.#retryFailed(),
       () => this.#until(() => this.#isRepaired(), REPAIR_MAX_MS, 'placement is in order'),
@@ -71,6 +72,11 @@ export class Ending {
         isUp && cluster.leader() === leader.id && serializeState(cluster.state.current) === digest
       );
     });
+  }
+
+  /** A submit that waited for a leader until now begins a job of its own. */
+  #isAnswered(): boolean {
+    return this.#cluster.clients.openCount === 0;
   }
 
   #members(): SimPeer[] {
