@@ -271,7 +271,6 @@ next_steps() {
   fi
   printf '  ringload cluster status%s\n' "$peer_option"
   printf '  ./local-cluster.sh kill 1     # and see that nothing is lost\n'
-  printf '  dashboard: http://127.0.0.1:%d/\n' "$(port_of 1)"
 }
 
 status() {

@@ -62,8 +62,7 @@ export const peer = z.strictObject({
     schema: HOST,
   }),
   restPort: integer({
-    description:
-      'Port of the REST API, the dashboard and the links between peers; 0 takes a free one.',
+    description: 'Port of the REST API and the links between peers; 0 takes a free one.',
     flag: 'rest-port',
     default: 19_999,
     min: 0,
