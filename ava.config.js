@@ -6,5 +6,7 @@ export default {
     '!build/tests/long/**',
   ],
   timeout: '60s',
+  // One more than the cores of a small machine: some files wait for deadlines most of the time.
+  concurrency: 3,
   workerThreads: true,
 };

@@ -63,7 +63,7 @@ export async function runSuite(config, avaArgs = []) {
     console.log(stderr.join('\n').replace(/^/gm, '  '));
   }
   tap.printFiles();
-  console.log(`  ${config}: ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+  console.log(`  ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
   return tap.tally;
 }
 

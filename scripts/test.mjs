@@ -1,6 +1,5 @@
 /**
- * `npm test`: both builds, then the checks and the unit suites beside the fault suites, which mostly
- * wait for what they have caused. Needs Node and npm only.
+ * `npm test`: the checks, both builds, then the unit and the fault suites. Needs Node and npm only.
  *
  * A check that fails counts as one failed test and does not keep the suites from running. The test
  * build compiles all that `tsconfig.json` names, under the same rules: it is the type check here.
@@ -15,18 +14,9 @@ const BUILDS = [
 ];
 
 const tally = emptyTally();
-
-/** Lanes run side by side, the work of a lane one after the other. */
-async function run(...lanes) {
-  const inTurn = async (lane) => {
-    for (const work of lane) addTally(tally, await work());
-  };
-  await Promise.all(lanes.map(inTurn));
+const lanes = [runSteps([LINT]), runSteps([...BUILDS, ...QUICK_CHECKS])];
+for (const lane of await Promise.all(lanes)) addTally(tally, lane);
+for (const config of ['ava.config.js', 'ava.fault.config.js']) {
+  addTally(tally, await runSuite(config));
 }
-
-await run(...BUILDS.map((step) => [() => runSteps([step])]));
-await run(
-  [() => runSteps([LINT, ...QUICK_CHECKS]), () => runSuite('ava.config.js')],
-  [() => runSuite('ava.fault.config.js')],
-);
 close(tally);

@@ -42,10 +42,12 @@ export class OrderWatch {
 
   /**
    * It was, and neither the ring changed nor a member started since, which may have come back
-   * without what it had.
+   * without what it had. So it is, too, before any job has ended: nothing was left anywhere.
    */
   wasInOrder(): boolean {
-    return this.#inOrder !== undefined && this.#inOrder === placeOf(this.#options.state());
+    const state = this.#options.state();
+    const isUntouched = [...state.jobs.values()].every((job) => isActiveState(job.state));
+    return isUntouched || this.#inOrder === placeOf(state);
   }
 
   /** Asks everybody: true when this round and the one before say so. */

@@ -258,7 +258,8 @@ for (const [what, report] of Object.entries({
 }
 
 test('duties: placement is in order when all were quiet twice, until the ring changes or a member starts', async (t) => {
-  const w = world(stateOf(members()));
+  const jobs = [jobOf('j', { state: 'SUCCEEDED' })];
+  const w = world(stateOf(members(), { jobs }));
   w.alive = new Set(['b', 'c']);
   w.reports.set(idOf('c'), { ...IDLE, idle: false });
   w.duties.start();
@@ -267,13 +268,15 @@ test('duties: placement is in order when all were quiet twice, until the ring ch
   w.reports.clear();
   await w.pass(1000);
   t.true(w.duties.isPlacementInOrder());
-  w.state = stateOf(members({ b: { generation: 2 } }));
+  w.state = stateOf(members({ b: { generation: 2 } }), { jobs });
   t.false(w.duties.isPlacementInOrder(), 'a member may have come back with an empty disk');
   await w.pass(1000);
   t.true(w.duties.isPlacementInOrder());
   w.state = { ...w.state, epoch: epoch(2) };
   await w.pass(1000);
   t.false(w.duties.isPlacementInOrder(), 'nobody has walked for this ring');
+  w.state = { ...w.state, jobs: new Map() };
+  t.true(w.duties.isPlacementInOrder(), 'nothing was loaded yet');
   w.duties.stop();
 });
 
