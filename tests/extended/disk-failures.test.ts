@@ -143,7 +143,7 @@ requires(straceMissing())(
       pid: leader.pid,
       calls: 'fdatasync',
       how: 'delay_enter=200000',
-      files: await filesBelow(join(leader.dataDir, 'cache')),
+      files: regionFiles(join(leader.dataDir, 'cache')),
     });
     const data = stage.addFiles({ count: 12 });
     const load = await stage.load(data, { replicas: 2 });
