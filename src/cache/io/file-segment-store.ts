@@ -1,7 +1,6 @@
 /**
  * The segment cache on disk: several directories of region files behind one index in memory. This
- * file owns the rules that span directories: where a segment goes, what a lookup means, how long
- * a reservation waits.
+ * file owns what a lookup, a lease and a reservation mean; where a segment goes is `room-finder.ts`.
  *
  * Invariant: what `lookup` reports was durable, data and record, before it was reported.
  */
@@ -10,7 +9,6 @@ import { RingloadError } from '../../base/errors.ts';
 import type { JobId } from '../../base/ids.ts';
 import { checkKey, isSameHash, isSameKey, type HashKey } from '../key-hash.ts';
 import { spaceOf } from '../layout.ts';
-import type { Place } from '../region.ts';
 import { NO_ENTRY, type EntryId } from '../segment-index.ts';
 import type {
   CacheUsage,
@@ -24,7 +22,6 @@ import type {
   SegmentStore,
 } from '../segment-store.ts';
 import { decodeBody, type SegmentBody } from '../sidecar-format.ts';
-import type { CacheDirectory } from './cache-directory.ts';
 import type { ChangeSignal } from './change-signal.ts';
 import { dropDamaged, dropUnreadable, recordDrop } from './drop-copy.ts';
 import type { FilePool } from './file-pool.ts';
@@ -32,18 +29,16 @@ import { cacheIoError } from './cache-io-error.ts';
 import { FileReservation, type ExtentPlace } from './file-reservation.ts';
 import { FileSegmentReader } from './file-segment-reader.ts';
 import { listSegments } from './list-segments.ts';
-import { RoomMaker } from './room-maker.ts';
+import { capacityOf, RoomFinder } from './room-finder.ts';
 import { recordName, type SegmentCopy, type StoreParts } from './store-parts.ts';
 
 export class FileSegmentStore implements SegmentStore {
   readonly #parts: StoreParts;
   readonly #pool: FilePool;
   readonly #changes: ChangeSignal;
-  readonly #clock: Clock;
-  readonly #roomWaitMs: number;
   readonly #regionSizeBytes: number;
   readonly #hashKey: HashKey;
-  readonly #rooms: readonly RoomMaker[];
+  readonly #rooms: RoomFinder;
   readonly #reservations = new Map<string, FileReservation>();
   #isClosed = false;
 
@@ -59,11 +54,14 @@ export class FileSegmentStore implements SegmentStore {
     this.#parts = wiring.parts;
     this.#pool = wiring.pool;
     this.#changes = wiring.changes;
-    this.#clock = wiring.clock;
-    this.#roomWaitMs = wiring.roomWaitMs;
     this.#regionSizeBytes = wiring.regionSizeBytes;
     this.#hashKey = wiring.hashKey;
-    this.#rooms = this.#parts.directories.map((each) => new RoomMaker(each, this.#parts));
+    this.#rooms = new RoomFinder({
+      ...wiring,
+      checkOpen: () => {
+        this.#checkOpen();
+      },
+    });
   }
 
   /** Told of each copy that a read or a move found damaged and that is dropped now. */
@@ -88,7 +86,7 @@ export class FileSegmentStore implements SegmentStore {
         `reserve ${lengthBytes} bytes for a segment: regions have ${this.#regionSizeBytes}`,
       );
     }
-    const { directory, place } = await this.#findPlace(lengthBytes);
+    const { directory, place } = await this.#rooms.find(lengthBytes);
     const name = `${directory.index}:${place.region.id}:${place.offset}`;
     const reservation: FileReservation = new FileReservation({
       store: this.#parts,
@@ -225,9 +223,8 @@ export class FileSegmentStore implements SegmentStore {
 
   usage(): CacheUsage {
     const { table, counters, directories } = this.#parts;
-    const serving = directories.filter(({ state }) => state !== 'failed');
     return {
-      capacityBytes: serving.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),
+      capacityBytes: capacityOf(this.#parts),
       usedBytes: table.usedBytes,
       segmentCount: table.index.size,
       leasedBytes: table.leasedBytes,
@@ -249,59 +246,9 @@ export class FileSegmentStore implements SegmentStore {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#changes.notify();
-    await Promise.all(this.#rooms.map((room) => room.idle()));
+    await this.#rooms.idle();
     await Promise.all(this.#parts.directories.map((directory) => directory.close()));
     await this.#pool.close();
-  }
-
-  async #findPlace(lengthBytes: number): Promise<{ directory: CacheDirectory; place: Place }> {
-    const deadlineMs = this.#clock.nowMs() + this.#roomWaitMs;
-    for (;;) {
-      this.#checkOpen();
-      const changeCount = this.#changes.count;
-      const found = this.#tryPlace(lengthBytes) ?? (await this.#makePlace(lengthBytes));
-      if (typeof found === 'object') return found;
-      const leftMs = deadlineMs - this.#clock.nowMs();
-      if (found === 'full' || leftMs <= 0) throw this.#cacheFull(lengthBytes);
-      await this.#changes.wait(changeCount, this.#clock, leftMs);
-    }
-  }
-
-  /** Serving directories, the emptiest in proportion first. @throws cache_io */
-  #inOrder(): CacheDirectory[] {
-    const serving = this.#parts.directories.filter(({ state }) => state === 'ok');
-    if (serving.length === 0) {
-      throw new RingloadError('cache_io', 'reserve space: every cache directory failed');
-    }
-    const share = (each: CacheDirectory): number =>
-      each.reservedBytes / Math.max(1, each.capacityBytes);
-    return serving.sort((left, right) => share(left) - share(right));
-  }
-
-  #tryPlace(lengthBytes: number): { directory: CacheDirectory; place: Place } | undefined {
-    for (const directory of this.#inOrder()) {
-      const place = this.#rooms[directory.index]?.tryPlace(lengthBytes);
-      if (place) return { directory, place };
-    }
-    return undefined;
-  }
-
-  async #makePlace(
-    lengthBytes: number,
-  ): Promise<{ directory: CacheDirectory; place: Place } | 'busy' | 'full'> {
-    let obstacle: 'busy' | 'full' | undefined;
-    let failure: unknown;
-    for (const directory of this.#inOrder()) {
-      try {
-        const place = await this.#rooms[directory.index]?.makePlace(lengthBytes);
-        if (typeof place === 'object') return { directory, place };
-        if (place && obstacle !== 'busy') obstacle = place;
-      } catch (error) {
-        failure = error;
-      }
-    }
-    if (obstacle === undefined && failure !== undefined) throw failure as RingloadError;
-    return obstacle ?? 'full';
   }
 
   /** A reader of the entry's segment, or why there is none. @throws cache_io */
@@ -386,16 +333,6 @@ export class FileSegmentStore implements SegmentStore {
     const directory = region && directories[region.directoryIndex];
     if (!directory) throw new RingloadError('internal', `find region slot ${location.slot}`);
     return { hash: table.index.hashOf(id), location, region, directory };
-  }
-
-  #cacheFull(lengthBytes: number): RingloadError {
-    const { capacityBytes, leasedBytes } = this.usage();
-    return new RingloadError(
-      'cache_full',
-      `find room for ${lengthBytes} bytes: ${leasedBytes} of ${capacityBytes} are leased, ` +
-        'the rest is in use',
-      { details: { lengthBytes, capacityBytes, leasedBytes } },
-    );
   }
 
   #checkOpen(): void {
