@@ -14,7 +14,7 @@ import { FileRestarts } from './file-restarts.ts';
 import { openFile, type FileRun, type FileWindow } from './file-run.ts';
 import { Fifo } from './fifo.ts';
 import type { IncidentLog } from './incident-log.ts';
-import { OriginCheck } from './origin-check.ts';
+import { OriginChecks } from './origin-checks.ts';
 import { PassAccount } from './pass-account.ts';
 import type { Placement } from './placement.ts';
 import type { PassRef, TaskResult } from './protocol.ts';
@@ -54,10 +54,7 @@ export class Pass {
   readonly #account: PassAccount;
   readonly #restarts = new FileRestarts();
   readonly #toOpen = new Fifo<FileRun>();
-  /** Files whose checksum the under store is asked for, by path. */
-  readonly #asked = new Map<string, FileRun>();
-  /** Files that owners are told to forget, by path. */
-  readonly #discarding = new Map<string, FileRun>();
+  readonly #checks: OriginChecks;
   #placement: Placement;
   #listed: string | undefined;
   #listing = false;
@@ -69,11 +66,22 @@ export class Pass {
     const { replicaCount, segmented, batchSize } = spec;
     this.#options = options;
     this.#placement = placement;
+    this.#checks = new OriginChecks({
+      segmentSizeBytes: spec.segmentSizeBytes,
+      corrupt: options.corrupt,
+      emit: options.emit,
+      refetch: (file) => {
+        this.#refetch(file);
+      },
+      fail: (file, error) => {
+        this.#failFile(file, error);
+      },
+    });
     this.#account = new PassAccount(options.window, {
       segmentSizeBytes: spec.segmentSizeBytes,
       // Later passes find resident what the first one checked and counted.
       countsChecks: options.ref.pass === 1 && !spec.metadataOnly,
-      isSound: (file) => this.#isSound(file),
+      isSound: (file) => this.#checks.isSound(file),
     });
     this.#listed = options.window.cursor;
     this.#listingDone = options.listingDone;
@@ -175,7 +183,8 @@ export class Pass {
     const file = openFile(object, this.#unitCountOf(object));
     this.window.add(file);
     // Why not once more: nobody can tell by now which copies, if any, were forgotten.
-    if (this.#options.corrupt.has(nameOf(object))) this.#failFile(file, corruptError(file));
+    const corruption = this.#checks.corruptionOf(file);
+    if (corruption) this.#failFile(file, corruption);
     else this.#toOpen.push(file);
   }
 
@@ -193,7 +202,7 @@ export class Pass {
         this.#toOpen.shift();
         continue;
       }
-      if (this.#awaitsChecksum(file)) {
+      if (this.#checks.awaitsChecksum(file)) {
         // It takes its place in line again when the answer is there.
         this.#toOpen.shift();
         continue;
@@ -204,65 +213,15 @@ export class Pass {
     }
   }
 
-  // --- checksums of the under store ---
-
-  /** Owners have to know which sum is wanted before they fetch: the store is asked first. */
-  #awaitsChecksum(file: FileRun): boolean {
-    const { object } = file;
-    const isWanted = object.mayHaveChecksum === true && file.unitCount > 1;
-    if (!isWanted || file.isChecksumTold || file.openedCount > 0) return false;
-    this.#asked.set(object.path, file);
-    this.#options.emit({ kind: 'ask-checksum', object });
-    return true;
-  }
-
   takeChecksum(answer: { path: string; version: string; found: ObjectChecksum | undefined }): void {
-    const file = this.#asked.get(answer.path);
-    if (file?.object.version !== answer.version) return;
-    this.#asked.delete(answer.path);
-    file.isChecksumTold = true;
-    if (answer.found) file.check = new OriginCheck(answer.found, file.object.sizeBytes);
-    this.#toOpen.push(file);
-  }
-
-  /** All of the file is stored: false when it is not what the under store has. */
-  #isSound(file: FileRun): boolean {
-    const { check } = file;
-    if (check?.verdict() !== 'mismatch') return true;
-    // The answers to its last tasks are waited for: none may come after what follows.
-    if (file.inflightCount > 0 || file.discardCount > 0) return false;
-    this.#discard(file);
-    if (file.isRefetched) {
-      this.#options.corrupt.add(nameOf(file.object));
-      this.#failFile(file, corruptError(file));
-    } else {
-      file.isRefetched = true;
-      if (file.discardCount === 0) this.#refetch(file);
-    }
-    return false;
-  }
-
-  /** What owners hold of the file is not to be served, and does not count as held. */
-  #discard(file: FileRun): void {
-    const { path, version, sizeBytes } = file.object;
-    const { segmentSizeBytes } = this.#options.spec;
-    const discarded = { path, version, sizeBytes, segmentSizeBytes };
-    file.discardCount = file.held.size;
-    this.#discarding.set(path, file);
-    for (const to of file.held.keys()) {
-      this.#options.emit({ kind: 'discard', to, file: discarded });
-    }
-    file.held.clear();
+    const file = this.#checks.takeChecksum(answer);
+    if (file) this.#toOpen.push(file);
   }
 
   takeDiscarded(path: string): void {
-    const file = this.#discarding.get(path);
-    if (!file) return;
-    file.discardCount -= 1;
-    if (file.discardCount > 0) return;
-    this.#discarding.delete(path);
-    if (file.failure) this.#account.settleIfOver(file);
-    else this.#refetch(file);
+    const file = this.#checks.takeDiscarded(path);
+    if (file?.failure) this.#account.settleIfOver(file);
+    else if (file) this.#refetch(file);
   }
 
   #refetch(file: FileRun): void {
@@ -442,15 +401,6 @@ export class Pass {
 }
 
 const NO_REASON: WireError = { code: 'internal', message: 'the owner gave no reason' };
-
-function nameOf({ path, version }: UfsObject): string {
-  return `${version}\0${path}`;
-}
-
-function corruptError({ object, check }: FileRun): WireError {
-  const sum = check?.algorithm ?? 'checksum';
-  return { code: 'ufs_corrupt', message: `${object.path} does not match its ${sum}` };
-}
 
 function isSameObject(a: UfsObject, b: UfsObject): boolean {
   return a.version === b.version && a.sizeBytes === b.sizeBytes;
