@@ -26,7 +26,12 @@ export interface AssignerLimits extends PaceLimits {
   readonly batchSize: number;
   readonly retryDelayMs: number;
   readonly retryDelayMaxMs: number;
-  /** An owner that says nothing for so long while tasks are out is passed over. */
+  /**
+   * An owner that says nothing for so long while tasks are out does not work on them: it is passed
+   * over. Several times as long as between two signs of life of one that does.
+   */
+  readonly silentAfterMs: number;
+  /** Tasks that are out for so long at an owner that works are asked for again there. */
   readonly answerTimeoutMs: number;
 }
 
@@ -281,10 +286,10 @@ export class Assigner {
       this.#advance(unit);
     }
     const silent: TaskRun[] = [];
-    const { answerTimeoutMs } = this.#limits;
+    const { silentAfterMs, answerTimeoutMs } = this.#limits;
     for (const queue of this.#book.queues()) {
       if (queue.out.size === 0) continue;
-      if (nowMs - queue.lastHeardMs >= answerTimeoutMs) {
+      if (nowMs - queue.lastHeardMs >= silentAfterMs) {
         silent.push(...this.#passOver(queue, nowMs));
         continue;
       }

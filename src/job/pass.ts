@@ -295,7 +295,7 @@ export class Pass {
   }
 
   #takeSilence(task: TaskRun): void {
-    const seconds = String(Math.round(this.#options.limits.answerTimeoutMs / 1000));
+    const seconds = String(Math.round(this.#options.limits.silentAfterMs / 1000));
     const message = `peer ${task.owner} said nothing about the job for ${seconds} s`;
     this.#takeFailure(task, { code: 'deadline_exceeded', message });
   }

@@ -70,10 +70,13 @@ export class LeaderSeat {
     return ring.placement(duties.isPlacementInOrder());
   }
 
-  /** A peer whose process is another one than before has lost all that it was working on. */
-  #noteLink({ peerId, connected, generation }: LinkStatus): void {
+  /**
+   * A peer whose process is another one than before has lost all that it was working on. Why links
+   * that end count, too: peers link to one that starts before its seat is there to hear of it.
+   */
+  #noteLink({ peerId, generation }: LinkStatus): void {
     const { coordinator } = this.#options;
-    if (connected && generation !== undefined) {
+    if (generation !== undefined) {
       const before = this.#generations.get(peerId);
       this.#generations.set(peerId, generation);
       if (before !== undefined && before !== generation) coordinator.losePeer(peerId);

@@ -30,6 +30,7 @@ export function runLimits(load: LoadJobConfig): RunLimits {
     batchSize: load.batchSize,
     retryDelayMs: load.retryDelayMs,
     retryDelayMaxMs: load.retryDelayMaxMs,
+    silentAfterMs: 30_000,
     answerTimeoutMs: 120_000,
     slowAfterMs: load.slowAfterMs,
     windowFiles: 4000,

@@ -107,7 +107,7 @@ test('job run: an owner that says nothing is passed over, and copies once it wor
   world.put('a', 50);
   world.owner('p1').stuck = true;
   world.lead();
-  await world.advance(RUN_LIMITS.answerTimeoutMs + 300);
+  await world.advance(RUN_LIMITS.silentAfterMs + 300);
   t.deepEqual(sent(world).slice(0, 2), ['p1: a#0', 'p2: a#0 try 1 from p1']);
   world.owner('p1').stuck = false;
   t.true(await world.finish());

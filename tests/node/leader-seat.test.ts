@@ -179,6 +179,18 @@ test('seat: a peer with another start than before has lost its tasks', async (t)
   await seat.close();
 });
 
+test('seat: a peer that was linked before the seat was opened, and starts anew, has lost its tasks', async (t) => {
+  const { network, trace, seat } = world();
+  // The link that ends is the first that the seat hears of.
+  network.hear('b', 1, { generation: 4, connected: false });
+  network.hear('b', 2, { generation: 5 });
+  t.deepEqual(
+    trace.filter((line) => line.startsWith('lose')),
+    [`lose ${idOf('b')}`],
+  );
+  await seat.close();
+});
+
 test('seat: who falls silent is noticed without any event, while this peer leads', async (t) => {
   const { clock, consensus, trace, seat } = world();
   await pass(clock, 2000);

@@ -38,6 +38,7 @@ export const RUN_LIMITS: RunLimits = {
   batchSize: 4,
   retryDelayMs: 100,
   retryDelayMaxMs: 1000,
+  silentAfterMs: 6_000,
   answerTimeoutMs: 10_000,
   slowAfterMs: 1_000,
   windowFiles: 16,

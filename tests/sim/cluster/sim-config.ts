@@ -54,7 +54,9 @@ export function simConfig(options: { readonly electionTicks: number }): SimConfi
     },
     run: {
       ...runLimits(load),
-      answerTimeoutMs: 15_000,
+      // Longer than a job may take: what gets lost has to be noticed, not waited out.
+      silentAfterMs: 600_000,
+      answerTimeoutMs: 600_000,
       windowFiles: 16,
       windowUnits: 24,
       passMaxCount: 30,

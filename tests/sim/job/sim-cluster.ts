@@ -235,6 +235,7 @@ export class SimCluster {
       commit: (from, command) => this.#commit(from, command),
       runLimits: {
         ...RUN_LIMITS,
+        silentAfterMs: 15_000,
         answerTimeoutMs: 15_000,
         windowFiles: 12,
         checkpointIntervalMs: 200,
