@@ -12,6 +12,7 @@ import type { Logger } from '../base/logger.ts';
 import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import { SingleFlight } from '../cache/single-flight.ts';
 import type { DataPlane, FillSource } from './data-plane.ts';
+import type { MuteEndpoints } from './mute-endpoints.ts';
 
 export interface LoadRequest {
   readonly key: SegmentKey;
@@ -60,6 +61,7 @@ export type FillObserver = (fill: {
 export class SegmentLoader {
   readonly #store: SegmentStore;
   readonly #plane: DataPlane;
+  readonly #mutes: MuteEndpoints;
   readonly #logger: Logger;
   readonly #observe: FillObserver;
   readonly #flights = new SingleFlight<LoadOutcome>();
@@ -67,11 +69,13 @@ export class SegmentLoader {
   constructor(options: {
     store: SegmentStore;
     plane: DataPlane;
+    mutes: MuteEndpoints;
     logger: Logger;
     observe?: FillObserver;
   }) {
     this.#store = options.store;
     this.#plane = options.plane;
+    this.#mutes = options.mutes;
     this.#logger = options.logger;
     this.#observe = options.observe ?? (() => undefined);
   }
@@ -134,7 +138,9 @@ export class SegmentLoader {
     for (const source of sourcesOf(request)) {
       if (source.kind === 'ufs' && request.waitForPeers && unreached) throw unreached;
       try {
-        return await this.#fillFrom(source, request, signal);
+        return await (source.kind === 'peer'
+          ? this.#copy(source, request, signal)
+          : this.#fillFrom(source, request, signal));
       } catch (thrown) {
         failure = toRingloadError(thrown);
         if (isUnreached(failure)) unreached = failure;
@@ -143,6 +149,24 @@ export class SegmentLoader {
       }
     }
     throw failure;
+  }
+
+  /** Not from a peer that was just waited for in vain. */
+  async #copy(
+    source: Extract<FillSource, { kind: 'peer' }>,
+    request: LoadRequest,
+    signal: AbortSignal,
+  ): Promise<LoadOutcome> {
+    const { endpoint } = source;
+    this.#mutes.checkMayAsk(endpoint);
+    try {
+      const outcome = await this.#fillFrom(source, request, signal);
+      this.#mutes.answered(endpoint);
+      return outcome;
+    } catch (thrown) {
+      if (!signal.aborted) this.#mutes.failed(endpoint, toRingloadError(thrown));
+      throw thrown;
+    }
   }
 
   async #fillFrom(

@@ -19,6 +19,7 @@ import type { PeerCopyOptions } from '../data/io/lanes/peer-copy.ts';
 import { SegmentClient } from '../data/io/segment-client.ts';
 import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
 import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
+import { MuteEndpoints } from '../data/mute-endpoints.ts';
 import type { PeerSegments } from '../data/peer-segments.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { openUnderStores } from '../ufs/io/open-under-stores.ts';
@@ -42,6 +43,7 @@ export interface LocalParts {
   readonly store: FileSegmentStore;
   readonly stores: UnderStores;
   readonly client: PeerSegments;
+  readonly mutes: MuteEndpoints;
   readonly loader: DrainAwareLoader;
   readonly dataServer: SegmentServer;
   /** Set once the peer belongs to a cluster: data endpoints prove membership with it. */
@@ -99,7 +101,8 @@ export async function openLocalParts(
   const client = new SegmentClient({ ...peers, socketMaxCount: descriptors.readers });
   const plane = openDataPlane(options, { store, stores, client, peers, descriptors });
   closer.add('data plane', () => plane.close());
-  const loader = new DrainAwareLoader({ store, plane, logger, observe: observer(options) });
+  const mutes = new MuteEndpoints({ clock: systemClock, waitMs: peers.headTimeoutMs });
+  const loader = new DrainAwareLoader({ store, plane, mutes, logger, observe: observer(options) });
   const dataServer = await startSegmentServer({
     host: config.peer.host,
     port: config.peer.dataPort,
@@ -120,6 +123,7 @@ export async function openLocalParts(
     store,
     stores,
     client,
+    mutes,
     loader,
     dataServer,
     cluster,

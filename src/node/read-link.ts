@@ -1,8 +1,9 @@
 /** Metadata lookups over peer links, segment bytes from data endpoints. */
-import { RingloadError } from '../base/errors.ts';
+import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import type { MuteEndpoints } from '../data/mute-endpoints.ts';
 import type { PeerSegments } from '../data/peer-segments.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { ReadNetwork } from '../read/read-network.ts';
@@ -20,6 +21,7 @@ export interface ReadLinkOptions {
   readonly catalog: FileCatalog;
   readonly store: SegmentStore;
   readonly client: PeerSegments;
+  readonly mutes: MuteEndpoints;
   readonly endpointOf: (peer: PeerId) => string | undefined;
 }
 
@@ -27,8 +29,13 @@ export class ReadLink implements ReadNetwork {
   readonly #options: ReadLinkOptions;
 
   constructor(options: ReadLinkOptions) {
-    const { network, catalog } = options;
+    const { network, catalog, mutes, endpointOf } = options;
     this.#options = options;
+    // A peer that was away, links and all, is back.
+    network.onLinkChange(({ peerId, connected }) => {
+      const endpoint = endpointOf(peerId);
+      if (connected && endpoint !== undefined) mutes.answered(endpoint);
+    });
     network.onRequest(
       RECORD,
       async (_from, payload) => (await catalog.get((payload as { path: string }).path)) ?? null,
@@ -79,7 +86,33 @@ export class ReadLink implements ReadNetwork {
     const endpoint = this.#options.endpointOf(peer);
     if (endpoint === undefined)
       throw new RingloadError('peer_unreachable', `peer ${peer} has no data endpoint`);
-    return (await this.#options.client.open(endpoint, request, signal)).body;
+    this.#options.mutes.checkMayAsk(endpoint);
+    try {
+      const { body } = await this.#options.client.open(endpoint, request, signal);
+      this.#options.mutes.answered(endpoint);
+      return this.#watched(endpoint, body, signal);
+    } catch (thrown) {
+      // Why not of who reads through: it may be the under store that is waited for.
+      if (!request.fill) this.#noteFailure(endpoint, thrown, signal);
+      throw thrown;
+    }
+  }
+
+  async *#watched(
+    endpoint: string,
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    try {
+      yield* body;
+    } catch (thrown) {
+      this.#noteFailure(endpoint, thrown, signal);
+      throw thrown;
+    }
+  }
+
+  #noteFailure(endpoint: string, thrown: unknown, signal: AbortSignal): void {
+    if (!signal.aborted) this.#options.mutes.failed(endpoint, toRingloadError(thrown));
   }
 
   async #heldHere(keys: readonly SegmentKey[]): Promise<boolean[]> {

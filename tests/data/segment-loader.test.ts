@@ -1,9 +1,19 @@
 import test from 'ava';
+import { ManualClock } from '../../src/base/clock.ts';
 import { RingloadError, type ErrorCode } from '../../src/base/errors.ts';
 import { jobId } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
-import { Gate, keyOf, newStore, requestOf, settle, TestPlane } from './support.ts';
+import {
+  Gate,
+  keyOf,
+  newMutes,
+  newStore,
+  requestOf,
+  settle,
+  TestPlane,
+  WAIT_MS,
+} from './support.ts';
 
 const fresh = (): AbortSignal => new AbortController().signal;
 const fault = (code: ErrorCode): RingloadError => new RingloadError(code, code);
@@ -11,10 +21,13 @@ const fault = (code: ErrorCode): RingloadError => new RingloadError(code, code);
 function parts() {
   const store = newStore();
   const plane = new TestPlane(store);
-  const loader = new SegmentLoader({ store, plane, logger: silentLogger });
+  const clock = new ManualClock();
+  const loader = new SegmentLoader({
+    ...{ store, plane, mutes: newMutes(clock), logger: silentLogger },
+  });
   const meters: string[] = [];
   const meter = (from: string, bytes: number): void => void meters.push(`${from} ${bytes}`);
-  return { store, plane, loader, meters, meter };
+  return { clock, store, plane, loader, meters, meter };
 }
 
 test('segment loader: all who want a segment at once share one fill', async (t) => {
@@ -210,4 +223,70 @@ test('segment loader: a deep check drops a damaged copy and loads it again', asy
   store.corrupt(keyOf(), 0);
   t.true((await loader.load(requestOf({ deepVerify: true }), fresh())).filled);
   t.is(plane.asked.length, 2);
+});
+
+function segment(index: number, changes: Parameters<typeof requestOf>[0] = {}) {
+  return requestOf({ key: keyOf('s3://b/a', index), peerEndpoints: ['http://mute'], ...changes });
+}
+
+test('segment loader: a mute peer costs one wait, not one for each segment', async (t) => {
+  const { clock, loader, plane } = parts();
+  plane.before = ({ kind }) => {
+    if (kind === 'peer') throw fault('deadline_exceeded');
+  };
+  for (const index of [0, 1, 2]) await loader.load(segment(index), fresh());
+  t.deepEqual(plane.asked, ['http://mute', 'ufs', 'ufs', 'ufs']);
+  // Who must not use the under store hears at once that the peer was not reached.
+  const patient = loader.load(segment(3, { waitForPeers: true }), fresh());
+  t.is((await t.throwsAsync(patient, { instanceOf: RingloadError })).code, 'deadline_exceeded');
+  const other = segment(3, { peerEndpoints: ['http://mute', 'http://b'], waitForPeers: true });
+  plane.before = () => undefined;
+  t.true((await loader.load(other, fresh())).filled);
+  t.is(plane.asked.at(-1), 'http://b', 'the next source is asked in place of the mute one');
+  clock.advance(10 * WAIT_MS);
+  await loader.load(segment(4), fresh());
+  await loader.load(segment(5), fresh());
+  t.deepEqual(plane.asked.slice(-2), ['http://mute', 'http://mute'], 'it has answered by now');
+});
+
+test('segment loader: one at a time finds out whether a mute peer is back', async (t) => {
+  const { clock, loader, plane } = parts();
+  const gate = new Gate();
+  plane.before = async ({ kind }) => {
+    if (kind !== 'peer') return;
+    if (plane.asked.filter((name) => name !== 'ufs').length > 1) await gate.opened;
+    throw fault('deadline_exceeded');
+  };
+  await loader.load(segment(0), fresh());
+  clock.advance(10 * WAIT_MS);
+  const scout = loader.load(segment(1), fresh());
+  await settle();
+  await loader.load(segment(2), fresh());
+  t.deepEqual(plane.asked, ['http://mute', 'ufs', 'http://mute', 'ufs']);
+  gate.open();
+  await scout;
+  await loader.load(segment(3), fresh());
+  t.deepEqual(plane.asked.slice(4), ['ufs', 'ufs'], 'it is still mute');
+});
+
+test('segment loader: only a wait in vain makes a peer mute', async (t) => {
+  const { loader, plane } = parts();
+  const codes = ['not_found', 'peer_unreachable', 'segment_corrupt', 'overloaded'] as const;
+  for (const [index, code] of codes.entries()) {
+    plane.before = ({ kind }) => {
+      if (kind === 'peer') throw fault(code);
+    };
+    await loader.load(segment(index), fresh());
+  }
+  t.is(plane.asked.filter((name) => name === 'http://mute').length, codes.length);
+  // The time of who asks may be up before that of the peer.
+  const controller = new AbortController();
+  plane.before = () => {
+    controller.abort(fault('deadline_exceeded'));
+    throw fault('deadline_exceeded');
+  };
+  await t.throwsAsync(loader.load(segment(8), controller.signal));
+  plane.before = () => undefined;
+  await loader.load(segment(9), fresh());
+  t.is(plane.asked.at(-1), 'http://mute');
 });

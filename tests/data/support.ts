@@ -1,12 +1,14 @@
 /** A data plane from memory to memory, whose fills wait for the test where it wants. */
 import { Readable } from 'node:stream';
 import { RingloadError, toRingloadError } from '../../src/base/errors.ts';
+import { ManualClock, type Clock } from '../../src/base/clock.ts';
 import { nativeCrc32c } from '../../src/cache/io/native-crc32c.ts';
 import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
 import type { SegmentKey } from '../../src/cache/segment-store.ts';
 import type { DataPlane, FillCommand, FillResult, FillSource } from '../../src/data/data-plane.ts';
 import { Checksummer } from '../../src/data/io/checksummer.ts';
 import { sumOf } from '../../src/data/io/extra-sum.ts';
+import { MuteEndpoints } from '../../src/data/mute-endpoints.ts';
 import type { LoadRequest } from '../../src/data/segment-loader.ts';
 
 export const SEGMENT_BYTES = 8;
@@ -28,6 +30,13 @@ export function requestOf(changes: Partial<LoadRequest> = {}): LoadRequest {
     allowUfs: true,
     ...changes,
   };
+}
+
+/** How long a peer is waited for in vain, as far as the memory of mute ones knows. */
+export const WAIT_MS = 3000;
+
+export function newMutes(clock: Clock = new ManualClock()): MuteEndpoints {
+  return new MuteEndpoints({ clock, waitMs: WAIT_MS });
 }
 
 export class TestPlane implements DataPlane {

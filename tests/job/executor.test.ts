@@ -14,7 +14,15 @@ import {
   type TaskBatch,
   type TaskResult,
 } from '../../src/job/protocol.ts';
-import { Gate, keyOf, newStore, SEGMENT_BYTES, settle, TestPlane } from '../data/support.ts';
+import {
+  Gate,
+  keyOf,
+  newMutes,
+  newStore,
+  SEGMENT_BYTES,
+  settle,
+  TestPlane,
+} from '../data/support.ts';
 
 const LEADER = peerId('leader');
 const JOB = jobId('job');
@@ -41,7 +49,7 @@ function open(limits: Partial<ExecutorLimits> = {}, store = newStore()) {
   const executor = new Executor({
     store,
     catalog,
-    loader: new SegmentLoader({ store, plane, logger: silentLogger }),
+    loader: new SegmentLoader({ store, plane, mutes: newMutes(clock), logger: silentLogger }),
     leader: {
       sendResults: async (_to, frame) => {
         await Promise.resolve();

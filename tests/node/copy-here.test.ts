@@ -5,6 +5,7 @@ import { silentLogger } from '../../src/base/logger.ts';
 import { nativeCrc32c } from '../../src/cache/io/native-crc32c.ts';
 import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
+import { newMutes } from '../data/support.ts';
 import { copyHere } from '../../src/node/copy-here.ts';
 import { keyOf } from '../../src/repair/plan-copies.ts';
 import { recordOf } from '../repair/support/world.ts';
@@ -17,6 +18,7 @@ function world(lacking: readonly number[] = []) {
   const filled: string[] = [];
   const loader = new SegmentLoader({
     store,
+    mutes: newMutes(),
     logger: silentLogger,
     plane: {
       fill: async ({ source, extent }) => {

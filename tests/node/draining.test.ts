@@ -5,6 +5,7 @@ import { nativeCrc32c } from '../../src/cache/io/native-crc32c.ts';
 import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
 import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
 import type { LoadRequest } from '../../src/data/segment-loader.ts';
+import { newMutes } from '../data/support.ts';
 import { DrainAwareCatalog, DrainAwareLoader } from '../../src/node/draining.ts';
 import { recordOf } from '../repair/support/world.ts';
 import { idOf } from './support/fakes.ts';
@@ -25,6 +26,7 @@ function loaderWith(holders: readonly string[]) {
   const crc32c = nativeCrc32c(BYTES);
   const loader = new DrainAwareLoader({
     store,
+    mutes: newMutes(),
     logger: silentLogger,
     plane: {
       fill: async ({ source, extent }) => {

@@ -12,7 +12,8 @@ import type { Executor } from '../../src/job/executor.ts';
 import type { ResultFrame, TaskBatch } from '../../src/job/protocol.ts';
 import { OwnerLink } from '../../src/node/owner-link.ts';
 import { ReadLink } from '../../src/node/read-link.ts';
-import { allLinked, MemoryWorld, mesh, type TestPeer } from '../peer/support/world.ts';
+import { allLinked, idOf, MemoryWorld, mesh, type TestPeer } from '../peer/support/world.ts';
+import { newMutes } from '../data/support.ts';
 import { recordOf } from '../repair/support/world.ts';
 import { errorOf } from './support/fakes.ts';
 
@@ -108,13 +109,17 @@ test('owner link: before its parts are there it says so instead of failing', asy
   await world.close();
 });
 
-function readLink(peer: TestPeer, opened: string[] = []) {
+function readLink(
+  peer: TestPeer,
+  opened: string[] = [],
+  body: () => AsyncIterable<Uint8Array> | Uint8Array[] = () => [Uint8Array.of(1)],
+) {
   const catalog = new MemoryFileCatalog();
   const store = new MemorySegmentStore({ capacityBytes: 1_000_000, crc32c: nativeCrc32c });
   const client: Pick<SegmentClient, 'open'> = {
     open: (endpoint) => {
       opened.push(endpoint);
-      return Promise.resolve({ body: [Uint8Array.of(1)] } as never);
+      return Promise.resolve().then(() => ({ body: body() }) as never);
     },
   };
   const link = new ReadLink({
@@ -123,7 +128,8 @@ function readLink(peer: TestPeer, opened: string[] = []) {
     catalog,
     store,
     client: client as SegmentClient,
-    endpointOf: (other) => (other === peer.id ? 'http://self' : undefined),
+    mutes: newMutes(),
+    endpointOf: (other) => ({ [peer.id]: 'http://self', [idOf('m')]: 'http://mute' })[other],
   });
   return { catalog, store, link };
 }
@@ -191,5 +197,63 @@ test('read link: bytes come from the data endpoint, if one is known', async (t) 
   await link.openSegment(a.id, request, signal);
   t.deepEqual(opened, ['http://self']);
   t.is((await errorOf(link.openSegment(b.id, request, signal))).code, 'peer_unreachable');
+  await world.close();
+});
+
+const silence = new RingloadError('deadline_exceeded', 'no answer');
+
+test('read link: an endpoint that was waited for in vain is left alone until its peer links anew', async (t) => {
+  const { world, a } = await twoPeers();
+  const opened: string[] = [];
+  let isSilent = true;
+  const { link } = readLink(a, opened, () => {
+    if (isSilent) throw silence;
+    return [Uint8Array.of(1)];
+  });
+  const request = { key: keyOf(0), offset: 0, length: 1 };
+  const { signal } = new AbortController();
+  const read = () => link.openSegment(idOf('m'), request, signal);
+  // Reading through waits for the under store, too, and says nothing of the peer.
+  const fill = { lengthBytes: 1, fileSizeBytes: 1 };
+  const through = link.openSegment(idOf('m'), { ...request, fill }, signal);
+  t.is((await errorOf(through)).code, 'deadline_exceeded');
+  t.is((await errorOf(read())).code, 'deadline_exceeded');
+  t.deepEqual(opened, ['http://mute', 'http://mute']);
+  isSilent = false;
+  for (let count = 0; count < 3; count++) {
+    t.is((await errorOf(read())).code, 'deadline_exceeded');
+  }
+  t.is(opened.length, 2);
+  const back = await world.start({ name: 'm' });
+  mesh([a, back]);
+  await world.until('the peer is linked', () => allLinked([a, back]));
+  await t.notThrowsAsync(read());
+  t.is(opened.length, 3);
+  await world.close();
+});
+
+test('read link: a body that stalls makes its endpoint mute, a reader that leaves does not', async (t) => {
+  const { world, a } = await twoPeers();
+  const opened: string[] = [];
+  const { link } = readLink(a, opened, async function* () {
+    yield Uint8Array.of(1);
+    await Promise.resolve();
+    throw silence;
+  });
+  const request = { key: keyOf(0), offset: 0, length: 2 };
+  const drain = async (signal: AbortSignal, onChunk?: () => void): Promise<void> => {
+    for await (const _chunk of await link.openSegment(idOf('m'), request, signal)) onChunk?.();
+  };
+  const leaver = new AbortController();
+  await errorOf(
+    drain(leaver.signal, () => {
+      leaver.abort();
+    }),
+  );
+  const { signal } = new AbortController();
+  t.is((await errorOf(drain(signal))).code, 'deadline_exceeded');
+  t.is(opened.length, 2, 'who left had not made it mute');
+  t.is((await errorOf(drain(signal))).code, 'deadline_exceeded');
+  t.is(opened.length, 2);
   await world.close();
 });

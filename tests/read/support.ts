@@ -14,7 +14,7 @@ import { FileReader } from '../../src/read/file-reader.ts';
 import type { ReadNetwork } from '../../src/read/read-network.ts';
 import { SegmentSources } from '../../src/read/segment-sources.ts';
 import { MemoryUnderStore } from '../../src/ufs/memory-under-store.ts';
-import { newStore } from '../data/support.ts';
+import { newMutes, newStore } from '../data/support.ts';
 
 export const PATH = 's3://b/a';
 export const SEGMENT = 10;
@@ -49,6 +49,7 @@ export class ReadWorld {
     this.loader = new SegmentLoader({
       store: me.store,
       plane: this.#plane(me.store),
+      mutes: newMutes(),
       logger: silentLogger,
     });
     const placement = () => ({

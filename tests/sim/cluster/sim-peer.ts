@@ -9,6 +9,7 @@ import type { FileSegmentStore } from '../../../src/cache/io/file-segment-store.
 import { openFileSegmentStore } from '../../../src/cache/io/open-file-segment-store.ts';
 import { StreamDataPlane } from '../../../src/data/io/stream-data-plane.ts';
 import type { SegmentKey } from '../../../src/cache/segment-store.ts';
+import { MuteEndpoints } from '../../../src/data/mute-endpoints.ts';
 import { Announcer } from '../../../src/node/announcer.ts';
 import { Closer } from '../../../src/node/closer.ts';
 import { NodeClusterService } from '../../../src/node/cluster-service.ts';
@@ -198,7 +199,8 @@ export class SimPeer {
     const stores = world.ufs.storesFor(this.id, life);
     const client = this.#dataClient(life);
     const plane = new StreamDataPlane({ stores, peers: client, writer: store, clock });
-    const loader = new DrainAwareLoader({ store, plane, logger });
+    const mutes = new MuteEndpoints({ clock, waitMs: config.config.liveness.downAfterMs });
+    const loader = new DrainAwareLoader({ store, plane, mutes, logger });
     running.endpoint = {
       address: this.address,
       life,
@@ -212,6 +214,7 @@ export class SimPeer {
       store,
       stores,
       client,
+      mutes,
       loader,
       dataServer: { port: 1, close: () => Promise.resolve() },
       cluster: { id: this.identity.membership?.clusterId },

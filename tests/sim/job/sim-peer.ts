@@ -15,6 +15,7 @@ import type { DataPlane, FillCommand, FillResult } from '../../../src/data/data-
 import { Checksummer } from '../../../src/data/io/checksummer.ts';
 import { sumOf } from '../../../src/data/io/extra-sum.ts';
 import { SegmentLoader } from '../../../src/data/segment-loader.ts';
+import { newMutes } from '../../data/support.ts';
 import { Coordinator } from '../../../src/job/coordinator.ts';
 import { Executor, type ExecutorLimits } from '../../../src/job/executor.ts';
 import type { RunLimits } from '../../../src/job/run-contract.ts';
@@ -75,6 +76,7 @@ export class SimPeer {
     const loader = new SegmentLoader({
       store: this.store,
       plane: this.#plane(),
+      mutes: newMutes(clock),
       logger: silentLogger,
     });
     this.executor = new Executor({
