@@ -1,27 +1,18 @@
 /** A peer that may open few files: what it cannot take is refused by name, and nothing is lost. */
-import { readdir } from 'node:fs/promises';
 import { get } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import test from 'ava';
 import { sha256 } from '../support/faulty-origin.ts';
-import type { Peer, PeerPlace } from '../support/peer-process.ts';
+import type { Peer } from '../support/peer-process.ts';
 import { Child, cleanEnvironment } from '../support/child.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { expectLoaded, metricOf, pathOf } from './expect.ts';
+import { limitedTo, openCount } from './limited.ts';
 import { SEGMENT_BYTES, Stage } from './stage.ts';
 
 const LIMIT = 256;
 const READER_COUNT = 150;
 const SILENT_COUNT = 150;
-
-/** A shell that lowers the limit, soft and hard, and becomes the peer. */
-const limitedTo = (count: number): PeerPlace => ({
-  host: '127.0.0.1',
-  prefix: ['sh', '-c', `ulimit -n ${count} && exec "$@"`, 'sh'],
-});
-
-const openCount = async (peer: Peer): Promise<number> =>
-  (await readdir(`/proc/${peer.pid}/fd`)).length;
 
 /** `right`, `refused`, or what else came. */
 type Outcome = string;

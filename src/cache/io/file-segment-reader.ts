@@ -8,7 +8,7 @@ import type { JobId } from '../../base/ids.ts';
 import { CHECKSUM_BLOCK_BYTES, type SegmentKey, type SegmentReader } from '../segment-store.ts';
 import type { SegmentBody } from '../sidecar-format.ts';
 import { dropDamaged, dropUnreadable } from './drop-copy.ts';
-import { READ_CHUNK_BYTES, readBlocks, type StoredSegment } from './segment-blocks.ts';
+import { readBlocks, type StoredSegment } from './segment-blocks.ts';
 import type { SegmentCopy, StoreParts } from './store-parts.ts';
 
 export class FileSegmentReader implements SegmentReader {
@@ -65,13 +65,20 @@ export class FileSegmentReader implements SegmentReader {
         `read ${length} bytes at ${offset} of a segment of ${this.lengthBytes}`,
       );
     }
+    const { readRoom } = this.#store;
     let position = offset;
     while (position < end) {
       const start = position - (position % CHECKSUM_BLOCK_BYTES);
-      const chunkEnd = Math.min(end, start + READ_CHUNK_BYTES);
-      const blocks = await this.#readBlocks(start, chunkEnd);
-      failpoint('cache.read.block');
-      yield blocks.subarray(position - start, chunkEnd - start);
+      const chunkEnd = Math.min(end, start + readRoom.chunkBytes);
+      const heldBytes = chunkEnd - start;
+      readRoom.take(heldBytes);
+      try {
+        const blocks = await this.#readBlocks(start, chunkEnd);
+        failpoint('cache.read.block');
+        yield blocks.subarray(position - start, chunkEnd - start);
+      } finally {
+        readRoom.giveBack(heldBytes);
+      }
       position = chunkEnd;
     }
   }

@@ -27,6 +27,7 @@ import { LeaseNotes } from './lease-notes.ts';
 import { nativeCrc32c } from './native-crc32c.ts';
 import { recoverDirectory } from './recover-directory.ts';
 import { resolveDuplicates, type Duplicate } from './recovery-duplicates.ts';
+import { ReadRoom } from './read-room.ts';
 import { RegionFiles } from './region-files.ts';
 
 export interface FileSegmentStoreOptions {
@@ -91,6 +92,7 @@ export async function openFileSegmentStore(
       counters: { evicted: 0, corrupt: 0 },
       records: new RecordCache(options.recordCacheMaxBytes ?? 16 * 1024 * 1024),
       leaseNotes: new LeaseNotes(crc32c),
+      readRoom: new ReadRoom(),
       listeners: { onDamaged: () => undefined },
       regions,
       directories,

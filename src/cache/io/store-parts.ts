@@ -8,6 +8,7 @@ import type { SegmentLocation } from '../segment-index.ts';
 import type { KeyHash } from '../key-hash.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import type { LeaseNotes } from './lease-notes.ts';
+import type { ReadRoom } from './read-room.ts';
 
 export interface StoreCounters {
   evicted: number;
@@ -20,6 +21,7 @@ export interface StoreParts {
   readonly counters: StoreCounters;
   readonly records: RecordCache;
   readonly leaseNotes: LeaseNotes;
+  readonly readRoom: ReadRoom;
   /** By slot. */
   readonly regions: readonly Region[];
   readonly directories: readonly CacheDirectory[];

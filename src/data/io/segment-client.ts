@@ -3,6 +3,7 @@ import { Agent, get, type IncomingMessage } from 'node:http';
 import { fromWireError, RingloadError, type WireError } from '../../base/errors.ts';
 import type { PeerSegment, PeerSegments } from '../peer-segments.ts';
 import { CRC_HEADER, formatSegmentRequest, type SegmentRequest } from '../segment-request.ts';
+import { ConnectionShare, type Lease } from './connection-share.ts';
 
 export interface SegmentClientOptions {
   /** Bearer token of the cluster; undefined: peers do not authenticate each other. */
@@ -16,36 +17,73 @@ export interface SegmentClientOptions {
 }
 
 const ERROR_BODY_MAX_BYTES = 64 * 1024;
+const FREE_SOCKET_MAX_COUNT = 16;
+
+/** A response under way, and the right to its connection. */
+interface Opened {
+  readonly response: IncomingMessage;
+  readonly lease: Lease;
+  readonly lengthBytes: number;
+  readonly crc32c: number;
+}
+
+interface Wanted {
+  readonly endpoint: string;
+  readonly request: SegmentRequest;
+  readonly signal: AbortSignal;
+}
 
 export class SegmentClient implements PeerSegments {
   readonly #options: SegmentClientOptions;
   readonly #agent: Agent;
+  readonly #share: ConnectionShare;
 
   constructor(options: SegmentClientOptions) {
     this.#options = options;
+    const { socketMaxCount, headTimeoutMs } = options;
     this.#agent = new Agent({
       keepAlive: true,
-      maxSockets: 64,
-      maxFreeSockets: 16,
-      maxTotalSockets: options.socketMaxCount,
+      maxFreeSockets: Math.min(FREE_SOCKET_MAX_COUNT, Math.ceil(socketMaxCount / 8)),
+      maxTotalSockets: socketMaxCount,
     });
+    this.#share = new ConnectionShare({ maxCount: socketMaxCount, waitMaxMs: headTimeoutMs });
   }
 
-  /** @throws peer_unreachable, deadline_exceeded, or what the peer answered. */
+  /** @throws peer_unreachable, deadline_exceeded, overloaded, or what the peer answered. */
   async open(endpoint: string, request: SegmentRequest, signal: AbortSignal): Promise<PeerSegment> {
-    signal.throwIfAborted();
-    const response = await this.#head(`${endpoint}${formatSegmentRequest(request)}`, signal);
-    if (response.statusCode !== 200) throw await readError(response, endpoint);
-    const lengthBytes = Number(response.headers['content-length']);
-    return {
-      lengthBytes,
-      crc32c: Number(response.headers[CRC_HEADER]),
-      body: this.#body(response, lengthBytes, endpoint),
-    };
+    const wanted = { endpoint, request, signal };
+    const opened = await this.#ask(wanted);
+    const { lengthBytes, crc32c } = opened;
+    return { lengthBytes, crc32c, body: this.#body(opened, wanted) };
   }
 
   close(): void {
     this.#agent.destroy();
+  }
+
+  async #ask({ endpoint, request, signal }: Wanted): Promise<Opened> {
+    const lease = await this.#share.lease(endpoint, signal);
+    try {
+      this.#makeRoom();
+      const response = await this.#head(`${endpoint}${formatSegmentRequest(request)}`, signal);
+      if (response.statusCode !== 200) throw await readError(response, endpoint);
+      response.once('close', () => {
+        lease.end();
+      });
+      const lengthBytes = Number(response.headers['content-length']);
+      return { response, lease, lengthBytes, crc32c: Number(response.headers[CRC_HEADER]) };
+    } catch (error) {
+      lease.end();
+      throw error;
+    }
+  }
+
+  /** Why: sockets that are kept for one peer count, and would keep those to another from opening. */
+  #makeRoom(): void {
+    const { sockets, freeSockets } = this.#agent;
+    const free = Object.values(freeSockets).flatMap((each) => each ?? []);
+    const usedCount = Object.values(sockets).reduce((sum, each) => sum + (each?.length ?? 0), 0);
+    if (usedCount + free.length >= this.#options.socketMaxCount) free[0]?.destroy();
   }
 
   #head(url: string, signal: AbortSignal): Promise<IncomingMessage> {
@@ -72,29 +110,31 @@ export class SegmentClient implements PeerSegments {
     });
   }
 
-  async *#body(
-    response: IncomingMessage,
-    lengthBytes: number,
-    endpoint: string,
-  ): AsyncGenerator<Uint8Array> {
+  /** Over one connection, and further ones where the reader rested and it was called back. */
+  async *#body(first: Opened, wanted: Wanted): AsyncGenerator<Uint8Array> {
+    const { endpoint } = wanted;
+    const { lengthBytes } = first;
     let received = 0;
-    response.setTimeout(this.#options.stallTimeoutMs, () => {
-      response.destroy(
-        new RingloadError(
-          'deadline_exceeded',
-          `${endpoint} stalled after ${String(received)} bytes`,
-        ),
-      );
-    });
+    let opened = first;
+    let chunks = this.#chunksOf(opened, endpoint);
     try {
-      for await (const chunk of response as AsyncIterable<Uint8Array>) {
-        received += chunk.length;
-        yield chunk;
+      for (;;) {
+        const step = await chunks.next();
+        if (step.done) break;
+        received += step.value.length;
+        const { response, lease } = opened;
+        lease.rest(() => response.destroy());
+        yield step.value;
+        if (lease.resume()) continue;
+        if (received === lengthBytes) break;
+        opened = await this.#askForRest(wanted, first, received);
+        chunks = this.#chunksOf(opened, endpoint);
       }
     } catch (error) {
       throw asUnreachable(error, endpoint);
     } finally {
-      response.destroy();
+      opened.response.destroy();
+      opened.lease.end();
     }
     if (received !== lengthBytes) {
       throw new RingloadError(
@@ -102,6 +142,26 @@ export class SegmentClient implements PeerSegments {
         `${endpoint} sent ${String(received)} of ${String(lengthBytes)} bytes`,
       );
     }
+  }
+
+  #chunksOf({ response, lease }: Opened, endpoint: string): AsyncIterator<Uint8Array> {
+    response.setTimeout(this.#options.stallTimeoutMs, () => {
+      // Why: then it is this side that stands still.
+      if (lease.callBack()) return;
+      response.destroy(new RingloadError('deadline_exceeded', `${endpoint} stalled in a body`));
+    });
+    return (response as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  }
+
+  /** @throws peer_unreachable when it is not the same copy any more. */
+  async #askForRest(wanted: Wanted, first: Opened, received: number): Promise<Opened> {
+    const { endpoint, request, signal } = wanted;
+    const length = first.lengthBytes - received;
+    const rest = { ...request, offset: request.offset + received, length };
+    const opened = await this.#ask({ endpoint, request: rest, signal });
+    if (opened.lengthBytes === length && opened.crc32c === first.crc32c) return opened;
+    opened.response.destroy();
+    throw new RingloadError('peer_unreachable', `${endpoint} has another copy than before`);
   }
 }
 

@@ -40,6 +40,8 @@ export interface SegmentServer {
 
 /** What is refused and asks for nothing ends after so long. */
 const REFUSED_MAX_MS = 1000;
+/** A reader that takes nothing for so long is gone; what it pins is released. */
+const WRITE_STALL_MAX_MS = 60_000;
 
 /** @throws address_in_use */
 export async function startSegmentServer(options: SegmentServerOptions): Promise<SegmentServer> {
@@ -148,7 +150,9 @@ async function send(
 
 function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
+    const timer = setTimeout(() => response.destroy(), WRITE_STALL_MAX_MS);
     const done = (): void => {
+      clearTimeout(timer);
       response.off('drain', done);
       response.off('close', done);
       resolve();
