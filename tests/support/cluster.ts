@@ -70,6 +70,8 @@ export class Cluster implements AsyncDisposable {
   readonly #options: ClusterOptions;
   readonly #folder: TempFolder;
   readonly #proxies: TcpProxy[] = [];
+  readonly #dataProxies = new Map<Peer, TcpProxy>();
+  readonly #muteDataPorts = new Set<Peer>();
   readonly #faults = new PairFaults();
   readonly #clones: Peer[] = [];
   #startedCount = 0;
@@ -271,9 +273,22 @@ export class Cluster implements AsyncDisposable {
     this.#faults.set(from, to, faults);
   }
 
+  /** The peer's data port takes connections and says nothing; its links go on. Proxied only. */
+  muteDataPort(peer: Peer): void {
+    this.#requireProxies();
+    this.#muteDataPorts.add(peer);
+  }
+
+  /** Connections that were made to the peer's data port so far. Proxied only. */
+  dataConnectionCount(peer: Peer): number {
+    this.#requireProxies();
+    return this.#dataProxies.get(peer)?.acceptedCount ?? 0;
+  }
+
   /** Ends every cut and fault; open connections go on. */
   heal(): void {
     this.#faults.clear();
+    this.#muteDataPorts.clear();
   }
 
   /** Resets every connection between peers. Proxied only. */
@@ -313,13 +328,18 @@ export class Cluster implements AsyncDisposable {
 
   async #startProxies(peer: Peer, host: string): Promise<void> {
     for (const port of [peer.restPort, peer.dataPort]) {
+      const isData = port === peer.dataPort;
       const proxy = await TcpProxy.start({
         host,
         port,
         target: { host: '127.0.0.1', port },
-        faultsOf: (connection, direction) => this.#faults.of(connection, direction, peer),
+        faultsOf: (connection, direction) =>
+          isData && this.#muteDataPorts.has(peer)
+            ? { silent: true }
+            : this.#faults.of(connection, direction, peer),
       });
       this.#proxies.push(proxy);
+      if (isData) this.#dataProxies.set(peer, proxy);
     }
   }
 }
