@@ -30,6 +30,8 @@ export type FaultAction =
       readonly headers?: Readonly<Record<string, string>>;
     }
   | { readonly kind: 'delay'; readonly delayMs: number }
+  /** Answers when this has resolved. */
+  | { readonly kind: 'hold'; readonly until: Promise<void> }
   /** Ends or stops the connection after `at` bytes of the body; -1: before the head. */
   | { readonly kind: 'reset' | 'fin' | 'stall'; readonly at: number }
   /** A chunked body that breaks off after `at` bytes, without the chunk that ends it. */
@@ -276,6 +278,9 @@ async function applyFault(action: FaultAction, context: FaultContext): Promise<S
       return statusReply(action, request);
     case 'delay':
       await delay(action.delayMs, undefined, { signal: gone }).catch(() => undefined);
+      return proceed();
+    case 'hold':
+      await action.until;
       return proceed();
     case 'reset':
     case 'fin':
