@@ -30,6 +30,7 @@ export class CliContext {
   readonly #input: CommandInput;
   #interrupt: AbortController | undefined;
   #interruptExitCode: number | undefined;
+  readonly #listeners: (() => void)[] = [];
 
   constructor(terminal: Terminal, env: NodeJS.ProcessEnv, input: CommandInput) {
     this.terminal = terminal;
@@ -59,12 +60,19 @@ export class CliContext {
     // Why: every request of a parallel download listens to it.
     setMaxListeners(INTERRUPT_LISTENERS_MAX, controller.signal);
     for (const [name, exitCode] of Object.entries(INTERRUPTS)) {
-      process.once(name, () => {
+      const onSignal = (): void => {
         this.#interruptExitCode ??= exitCode;
         controller.abort(new RingloadError('cancelled', 'interrupted'));
-      });
+      };
+      process.once(name, onSignal);
+      this.#listeners.push(() => process.off(name, onSignal));
     }
     return controller.signal;
+  }
+
+  /** The command has ended: signals are the process's own again. */
+  release(): void {
+    for (const stopListening of this.#listeners.splice(0)) stopListening();
   }
 
   /** How `--peer` has to be repeated in a command that is suggested to the user. */

@@ -37,7 +37,9 @@ export async function runCli(words: readonly string[], io: CliProcess): Promise<
     await root.parseAsync([...argv], { from: 'user' });
     return run.exitCode;
   } catch (thrown) {
-    return run.fail(thrown, words);
+    return await run.fail(thrown, words);
+  } finally {
+    run.release();
   }
 }
 
@@ -107,6 +109,10 @@ class Run {
     const wantsJson = this.#context?.json ?? words.includes('--json');
     this.#terminal.error(wantsJson ? jsonError(error, exitCode) : textError(error));
     return exitCode;
+  }
+
+  release(): void {
+    this.#context?.release();
   }
 
   async #run(command: Command, spec: CommandSpec): Promise<void> {

@@ -7,6 +7,7 @@ import { SeededRandom } from '../../src/base/random.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { waitFor } from './support/patient-wait.ts';
 import { runCli, RunningCli } from './support/run-cli.ts';
+import { runInside } from './support/run-inside.ts';
 import { TestPeer } from './support/test-peer.ts';
 import { World } from './support/world.ts';
 
@@ -32,7 +33,7 @@ test.serial('cat: writes exactly the bytes of the file, and of a range', async (
   world.addFile('s3://b/odd ?#&+%41 name', bytes);
   await using peer = await TestPeer.start(world);
   const words = ['cat', 's3://b/odd ?#&+%41 name', '--peer', peer.address];
-  const whole = await runCli(words);
+  const whole = await runInside(words);
   t.true(whole.bytes.equals(bytes), whole.stderr);
   t.is(whole.stderr, '');
   for (const [range, from, to] of [
@@ -41,7 +42,7 @@ test.serial('cat: writes exactly the bytes of the file, and of a range', async (
     ['299999-', 299_999, 300_000],
     ['5-999999999', 5, 300_000],
   ] as const) {
-    const part = await runCli([...words, '--range', range]);
+    const part = await runInside([...words, '--range', range]);
     t.true(part.bytes.equals(bytes.subarray(from, to)), range);
   }
 });
@@ -162,7 +163,7 @@ test.serial('get: an answer without a length is refused', async (t) => {
     response.end();
     return true;
   };
-  const result = await runCli(['cat', 's3://b/f', '--peer', peer.address]);
+  const result = await runInside(['cat', 's3://b/f', '--peer', peer.address]);
   t.is(result.exitCode, 78);
   t.regex(result.stderr, /answered with no Content-Length/);
   t.is(result.stdout, '');

@@ -1,12 +1,12 @@
 import test from 'ava';
-import { runCli } from './support/run-cli.ts';
+import { runInside } from './support/run-inside.ts';
 import { deadAddress, problem, TestPeer } from './support/test-peer.ts';
 import { jobNumber, memberOf, PEER_A, PEER_B, World, statusOf } from './support/world.ts';
 
 test.serial('fail-over: a dead first peer is passed over and named', async (t) => {
   await using peer = await TestPeer.start(new World());
   const dead = await deadAddress();
-  const result = await runCli(['job', 'list', '--json', '--peer', `${dead},${peer.address}`]);
+  const result = await runInside(['job', 'list', '--json', '--peer', `${dead},${peer.address}`]);
   t.deepEqual(JSON.parse(result.stdout), { jobs: [] });
   t.is(result.stderr, `ringload: ${dead}: connection refused; asking another peer\n`);
   t.is(result.exitCode, 0);
@@ -15,14 +15,14 @@ test.serial('fail-over: a dead first peer is passed over and named', async (t) =
 test.serial('fail-over: --quiet says nothing about it', async (t) => {
   await using peer = await TestPeer.start(new World());
   const peers = `${await deadAddress()},${peer.address}`;
-  const result = await runCli(['job', 'list', '--ids', '-q', '--peer', peers]);
+  const result = await runInside(['job', 'list', '--ids', '-q', '--peer', peers]);
   t.is(result.stderr, '');
   t.is(result.exitCode, 0);
 });
 
 test.serial('fail-over: when every peer is dead the error names them all, exit 75', async (t) => {
   const [one, two] = [await deadAddress(), await deadAddress()];
-  const result = await runCli(['job', 'list', '-q', '--peer', `${one},${two}`]);
+  const result = await runInside(['job', 'list', '-q', '--peer', `${one},${two}`]);
   t.regex(result.stderr, /^ringload: no peer answers \(.*connection refused; .*refused\)\n$/);
   t.true(result.stderr.includes(one) && result.stderr.includes(two));
   t.is(result.exitCode, 75);
@@ -33,7 +33,7 @@ test.serial('fail-over: an election is waited out', async (t) => {
   await using peer = await TestPeer.start(world);
   let refusals = 3;
   peer.fault = (_request, response) => refusals-- > 0 && problem(response, 503, 'no_leader');
-  const result = await runCli(['load', 's3://b/p', '-d', '--peer', peer.address]);
+  const result = await runInside(['load', 's3://b/p', '-d', '--peer', peer.address]);
   t.is(result.stdout, `${jobNumber(1)}\n`);
   t.is(result.exitCode, 0);
 });
@@ -42,7 +42,7 @@ test.serial('fail-over: without a leader for the whole time it ends with exit 4'
   await using peer = await TestPeer.start(new World());
   peer.fault = (_request, response) => problem(response, 503, 'no_leader');
   const words = ['job', 'list', '-q', '--timeout', '700ms', '--peer', peer.address];
-  const result = await runCli(words);
+  const result = await runInside(words);
   t.is(result.stderr, 'ringload: told no_leader\n');
   t.is(result.exitCode, 4);
 });
@@ -53,7 +53,7 @@ test.serial(
     await using mute = await TestPeer.start(new World());
     mute.fault = () => true;
     const words = ['job', 'list', '-q', '--timeout', '600ms', '--peer', mute.address];
-    const result = await runCli(words);
+    const result = await runInside(words);
     t.regex(result.stderr, /no answer in time/);
     t.is(result.exitCode, 6);
   },
@@ -72,7 +72,7 @@ test.serial(
       return true;
     };
     const peers = `${broken.address},${whole.address}`;
-    const result = await runCli(['job', 'list', '--json', '--peer', peers]);
+    const result = await runInside(['job', 'list', '--json', '--peer', peers]);
     t.deepEqual(JSON.parse(result.stdout), { jobs: [] });
     t.is(result.exitCode, 0);
   },
@@ -87,7 +87,7 @@ test.serial(
     world.members = [memberOf(PEER_A, other.address), memberOf(PEER_B, follower.address)];
     follower.fault = ({ url }, response) =>
       url === '/v1/jobs' && problem(response, 503, 'not_leader');
-    const result = await runCli(['load', 's3://b/p', '-d', '--peer', follower.address]);
+    const result = await runInside(['load', 's3://b/p', '-d', '--peer', follower.address]);
     t.is(result.stdout, `${jobNumber(1)}\n`);
     t.is(other.countOf('POST', '/v1/jobs'), 1);
   },
@@ -105,7 +105,7 @@ test.serial('fail-over: a stop whose answer was lost is still a stop', async (t)
     response.destroy();
     return true;
   };
-  const result = await runCli(['job', 'stop', 's3://b/p', '--peer', peer.address]);
+  const result = await runInside(['job', 'stop', 's3://b/p', '--peer', peer.address]);
   t.is(result.stdout, `stopped ${jobNumber(1)}\n`);
   t.is(result.exitCode, 0);
 });
@@ -121,7 +121,7 @@ test.serial('fail-over: a submit whose answer was lost makes no second job', asy
     response.destroy();
     return true;
   };
-  const result = await runCli(['job', 'load', 's3://b/p', '--submit', '--peer', peer.address]);
+  const result = await runInside(['job', 'load', 's3://b/p', '--submit', '--peer', peer.address]);
   t.is(result.stdout, "Load already running for path 's3://b/p' \n");
   t.is(result.exitCode, 0);
   t.is(world.jobs.length, 1);
@@ -132,7 +132,7 @@ test.serial('fail-over: an error about the request is not repeated at other peer
   await using one = await TestPeer.start(world);
   await using two = await TestPeer.start(world);
   one.fault = (_request, response) => problem(response, 403, 'forbidden');
-  const result = await runCli(['job', 'list', '--peer', `${one.address},${two.address}`]);
+  const result = await runInside(['job', 'list', '--peer', `${one.address},${two.address}`]);
   t.is(result.exitCode, 5);
   t.is(one.seen.length, 1);
   t.is(two.seen.length, 0);

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { isRewriting, outputText, readGolden, wordsOf, writeGolden } from './support/golden.ts';
-import { runCli } from './support/run-cli.ts';
+import { runInside } from './support/run-inside.ts';
 import { sampleWorld } from './support/sample-world.ts';
 import { TestPeer } from './support/test-peer.ts';
 
@@ -12,7 +12,7 @@ for (const name of ['load', 'jobs', 'files', 'cluster', 'local']) {
     const seen = [];
     for (const { command, output } of runs) {
       const [, ...words] = wordsOf(command);
-      const result = await runCli(words, { env: { RINGLOAD_PEER: peer.address } });
+      const result = await runInside(words, { env: { RINGLOAD_PEER: peer.address } });
       const actual = outputText(result)
         .replaceAll(peer.address, 'PEER')
         .replace(/"requestId":"[0-9a-f-]{36}"/g, '"requestId":"REQUEST"');

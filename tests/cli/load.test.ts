@@ -1,5 +1,5 @@
 import test from 'ava';
-import { runCli } from './support/run-cli.ts';
+import { runInside } from './support/run-inside.ts';
 import { TestPeer, problem } from './support/test-peer.ts';
 import { jobNumber, World } from './support/world.ts';
 
@@ -22,7 +22,7 @@ test.serial('job load: every flag arrives in the spec of the job', async (t) => 
     ...['--file-filter-regx', '^hello.*', '--batch-size', '20', '--segment-size', '1MiB'],
     '--no-segmented',
   ];
-  const result = await runCli([...words, '--peer', peer.address]);
+  const result = await runInside([...words, '--peer', peer.address]);
   t.is(
     result.stdout,
     `Load 's3://b/p' is successfully submitted. JobId: ${jobNumber(1)}\n`,
@@ -51,7 +51,7 @@ test.serial(
   async (t) => {
     const world = new World();
     await using peer = await TestPeer.start(world);
-    await runCli(['job', 'load', 's3://b/p', '--submit', '--peer', peer.address]);
+    await runInside(['job', 'load', 's3://b/p', '--submit', '--peer', peer.address]);
     t.like(world.submitted[0], {
       skipIfExists: false,
       reload: false,
@@ -67,7 +67,7 @@ test.serial(
     const world = new World();
     await using peer = await TestPeer.start(world);
     const words = ['fs', 'load', 's3://b/p', '--submit', '--file-filter-regex', 'x+'];
-    const result = await runCli([...words, '--verify=false', '--peer', peer.address]);
+    const result = await runInside([...words, '--verify=false', '--peer', peer.address]);
     t.is(result.exitCode, 0, result.stderr);
     t.like(world.submitted[0], { fileFilterRegex: 'x+', verify: false });
   },
@@ -76,7 +76,7 @@ test.serial(
 test.serial('load: without flags resident versions are skipped', async (t) => {
   const world = new World();
   await using peer = await TestPeer.start(world);
-  const result = await runCli(['load', 's3://b/p', '-d', '--peer', peer.address]);
+  const result = await runInside(['load', 's3://b/p', '-d', '--peer', peer.address]);
   t.is(result.stdout, `${jobNumber(1)}\n`);
   t.like(world.submitted[0], { skipIfExists: true, reload: false });
 });
@@ -89,7 +89,7 @@ test.serial('job load: a failure of the cluster is told on stdout with exit 1', 
     ['--stop', 'Failed to stop load job'],
     ['--progress', 'Failed to get progress for load job'],
   ] as const) {
-    const result = await runCli(['job', 'load', 's3://b/p', flag, '--peer', peer.address]);
+    const result = await runInside(['job', 'load', 's3://b/p', flag, '--peer', peer.address]);
     t.is(result.stdout, `${words} s3://b/p: told unauthenticated\n`);
     t.is(result.exitCode, 1);
   }
@@ -110,7 +110,7 @@ test.serial('load: a failure of the cluster ends with the exit code of its error
   ] as const;
   for (const [status, code, exitCode] of table) {
     peer.fault = (_request, response) => problem(response, status, code);
-    const result = await runCli(['load', 's3://b/p', '-d', '--peer', peer.address]);
+    const result = await runInside(['load', 's3://b/p', '-d', '--peer', peer.address]);
     const request = status === 500 ? ' (request request-1)' : '';
     t.is(result.stderr, `ringload: told ${code}${request}\n`);
     t.is(result.exitCode, exitCode, code);
@@ -131,7 +131,7 @@ test.serial(
         response.end(body);
         return true;
       };
-      const result = await runCli(['load', 's3://b/p', '-d', '--peer', peer.address]);
+      const result = await runInside(['load', 's3://b/p', '-d', '--peer', peer.address]);
       t.true(result.stderr.startsWith(`ringload: ${peer.address} ${words}`), result.stderr);
       t.is(result.exitCode, 78);
     }
@@ -143,7 +143,7 @@ test.serial(
   async (t) => {
     await using peer = await TestPeer.start(new World());
     const env = { RINGLOAD_PEER: peer.address, RINGLOAD_TOKEN: 'secret-token' };
-    const result = await runCli(['job', 'list'], { env });
+    const result = await runInside(['job', 'list'], { env });
     t.is(peer.seen[0]?.headers.authorization, 'Bearer secret-token');
     t.false(`${result.stdout}${result.stderr}${peer.seen[0]?.url}`.includes('secret-token'));
   },
