@@ -42,7 +42,7 @@ export interface DriverParts {
 }
 
 /** The status without what only a leader knows. */
-type PublishedStatus = Omit<RaftStatus, 'matchIndex'>;
+const NOT_LEADING: ReadonlyMap<RaftId, LogIndex> = new Map();
 
 export class RaftDriver implements Consensus {
   readonly failed: Promise<Error>;
@@ -62,7 +62,7 @@ export class RaftDriver implements Consensus {
   #appliedIndex: LogIndex;
   #bytesSinceSnapshot = 0;
   #isSnapshotDue = false;
-  #published: PublishedStatus;
+  #published: RaftStatus;
   #phase: 'new' | 'running' | 'stopped' = 'new';
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -109,9 +109,9 @@ export class RaftDriver implements Consensus {
     this.#scheduleTick(this.#options.clock.nowMs());
   }
 
+  /** As of the end of the last turn: the same object until there was another. */
   status(): RaftStatus {
-    const isLeader = this.#published.role === 'leader';
-    return { ...this.#published, matchIndex: isLeader ? this.#core.matchIndex() : new Map() };
+    return this.#published;
   }
 
   async propose(command: string, deadlineMs: number): Promise<unknown> {
@@ -344,7 +344,7 @@ export class RaftDriver implements Consensus {
     this.#bytesSinceSnapshot = 0;
   }
 
-  #statusNow(): PublishedStatus {
+  #statusNow(): RaftStatus {
     const core = this.#core;
     return {
       id: this.#options.id,
@@ -355,6 +355,7 @@ export class RaftDriver implements Consensus {
       appliedIndex: this.#appliedIndex,
       voters: this.#configuration.voters,
       learners: this.#configuration.learners,
+      matchIndex: core.role === 'leader' ? core.matchIndex() : NOT_LEADING,
     };
   }
 
@@ -460,6 +461,11 @@ export class RaftDriver implements Consensus {
     this.#proposals.giveUpAppended();
     this.#reads.refuseAll(notLeader(undefined));
     this.#errands.stop();
-    this.#published = { ...this.#published, role: 'follower', leaderId: undefined };
+    this.#published = {
+      ...this.#published,
+      role: 'follower',
+      leaderId: undefined,
+      matchIndex: NOT_LEADING,
+    };
   }
 }

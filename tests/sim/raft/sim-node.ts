@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../../../src/base/clock.ts';
 import { RingloadError } from '../../../src/base/errors.ts';
 import type { RaftId } from '../../../src/base/ids.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
-import type { Consensus } from '../../../src/raft/consensus.ts';
+import type { Consensus, RaftStatus } from '../../../src/raft/consensus.ts';
 import { createConsensus } from '../../../src/raft/create-consensus.ts';
 import type { RaftCoreOptions } from '../../../src/raft/library.ts';
 import { RaftCore } from '../../../src/raft/library.ts';
@@ -57,6 +57,8 @@ export interface SimWorld {
 interface Life {
   isOver: boolean;
   consensus: Consensus | undefined;
+  /** What it last said of itself. */
+  seen: RaftStatus | undefined;
   readonly machine: CountingMachine;
 }
 
@@ -110,6 +112,7 @@ export class SimNode {
     const life: Life = {
       isOver: false,
       consensus: undefined,
+      seen: undefined,
       machine: new CountingMachine({
         applied: (command, state) => {
           this.#guard(life, () => {
@@ -193,6 +196,8 @@ export class SimNode {
     const life = this.#life;
     if (!life?.consensus) return;
     const status = life.consensus.status();
+    if (status === life.seen) return;
+    life.seen = status;
     this.#guard(life, () => {
       this.#world.history.observed(status);
     });
