@@ -18,6 +18,8 @@ export interface HuntedBug extends PlantedBug {
   readonly mode: Mode;
   /** The promise whose check has to find it. */
   readonly breaks: string;
+  /** Where the search for it begins: a seed that met it. Default 1. */
+  readonly firstSeed?: number;
 }
 
 /** Puts `change` in place of a method until the returned function is called. */
@@ -38,6 +40,7 @@ function replaced<Part extends object, Name extends keyof Part>(
 export const PLANTED_BUGS: readonly HuntedBug[] = [
   {
     name: 'verdict whatever the inventories say',
+    firstSeed: 22,
     favours: 'wipeCache',
     mode: 'safety',
     breaks: 'S3',
@@ -92,6 +95,7 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
   },
   {
     name: 'orders of an old term are taken',
+    firstSeed: 22,
     favours: 'pause',
     mode: 'safety',
     breaks: 'S4',
@@ -114,6 +118,7 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
   },
   {
     name: 'a file counted twice',
+    firstSeed: 23,
     mode: 'safety',
     breaks: 'S3',
     plant: replaced(FileWindow.prototype, 'addFiltered', (original) => {
@@ -131,6 +136,7 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
   },
   {
     name: 'ended runs go on',
+    firstSeed: 18,
     mode: 'safety',
     breaks: 'S6',
     plant: () => {
@@ -145,6 +151,7 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
   },
   {
     name: 'nothing is repaired',
+    firstSeed: 15,
     mode: 'liveness',
     breaks: 'L1',
     plant: replaced(Repairer.prototype, 'request', () => () => undefined),

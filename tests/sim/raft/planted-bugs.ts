@@ -134,6 +134,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'no previous-entry check',
+    firstSeed: 9,
     createCore: withRaft((raft) => {
       const log = raft.raftLog;
       const maybeAppend = log.maybeAppend.bind(log);
@@ -154,6 +155,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'vote forgotten on step-down',
+    firstSeed: 37,
     needsChurn: true,
     createCore: withRaft((raft) => {
       const becomeFollower = raft.becomeFollower.bind(raft);
@@ -221,6 +223,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'read without quorum',
+    firstSeed: 31,
     createCore: withRaft((raft, core) => {
       const readIndex = core.readIndex.bind(core);
       core.readIndex = (context) => {

@@ -32,6 +32,8 @@ export interface PlantedBug {
   readonly liesAboutSync?: boolean;
   /** Shows only where leaders hardly last. */
   readonly needsChurn?: boolean;
+  /** Where the search for it begins: a seed that met it. Default 1. */
+  readonly firstSeed?: number;
   /** So rare by chance that a directed test looks for it. */
   readonly isDirected?: boolean;
 }
