@@ -80,6 +80,7 @@ function broken(before: ClusterState, after: ClusterState): string | undefined {
   if ((owners(before) !== owners(after)) !== (before.epoch !== after.epoch)) {
     return 'epoch and owners do not agree';
   }
+  if (before.epoch === after.epoch) return undefined;
   Ring.from({ epoch: after.epoch, members: [...after.members.values()].filter(isOnRing) });
   return undefined;
 }

@@ -15,6 +15,27 @@ import { tempFolder } from './temp-folder.ts';
 
 const DIRECT_MIN_BYTES = 64 * 1024;
 
+/**
+ * By their lanes for each endpoint. They outlive the reader, since a thread takes as long to start
+ * as a hundred reads, and an idle one keeps no process alive.
+ */
+const shared = new Map<number, LaneThreads>();
+
+function threadsOf(laneMaxCount: number): LaneThreads {
+  const threads =
+    shared.get(laneMaxCount) ??
+    new LaneThreads({
+      threadCount: 1,
+      directIo: 'auto',
+      laneMaxCount,
+      socketMaxCount: 64,
+      openFileMaxCount: 64,
+      logger: silentLogger,
+    });
+  shared.set(laneMaxCount, threads);
+  return threads;
+}
+
 export class LaneReader implements AsyncDisposable {
   /** Ranges that lanes could not receive. */
   fallbackCount = 0;
@@ -23,20 +44,13 @@ export class LaneReader implements AsyncDisposable {
   readonly #folder: Awaited<ReturnType<typeof tempFolder>>;
   #fileCount = 0;
 
-  private constructor(folder: Awaited<ReturnType<typeof tempFolder>>, laneMaxCount: number) {
+  private constructor(folder: Awaited<ReturnType<typeof tempFolder>>, threads: LaneThreads) {
     this.#folder = folder;
-    this.#threads = new LaneThreads({
-      threadCount: 1,
-      directIo: 'auto',
-      laneMaxCount,
-      socketMaxCount: 64,
-      openFileMaxCount: 64,
-      logger: silentLogger,
-    });
+    this.#threads = threads;
   }
 
   static async open(laneMaxCount = 2): Promise<LaneReader> {
-    return new LaneReader(await tempFolder('lanes'), laneMaxCount);
+    return new LaneReader(await tempFolder('lanes'), threadsOf(laneMaxCount));
   }
 
   async read(store: UnderStore, request: RangeRequest, signal: AbortSignal): Promise<Buffer> {
@@ -67,7 +81,6 @@ export class LaneReader implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#threads.close();
     await this.#folder[Symbol.asyncDispose]();
   }
 }
