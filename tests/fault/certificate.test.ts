@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { JobStatus } from '../../src/job/job-status.ts';
 import type { VerifyReport } from '../../src/verify/report.ts';
-import { runCli } from '../cli/support/run-cli.ts';
+import { runInside } from '../cli/support/run-inside.ts';
 import type { Peer } from '../support/peer-process.ts';
 import { flipBit, flipRecords } from './damage.ts';
 import { expectBytesFromCache, pathOf, segmentCountOf } from './expect.ts';
@@ -31,7 +31,7 @@ interface Verification {
 async function verify(of: Stage, jobId: string, ...options: string[]): Promise<Verification> {
   const [peer] = of.cluster.runningPeers;
   const args = ['job', 'verify', jobId, '--json', '--peer', peer?.restUrl ?? '', ...options];
-  const { stdout, stderr, exitCode } = await runCli(args);
+  const { stdout, stderr, exitCode } = await runInside(args);
   if (stdout === '') throw new Error(`${args.join(' ')} ended with ${exitCode}: ${stderr}`);
   return { exitCode, report: JSON.parse(stdout) as VerifyReport };
 }
@@ -77,7 +77,7 @@ test.serial('certificate: a fresh load is equal, by the sums of every peer', asy
   t.is(sum('recordCount'), report.found.recordCount);
   t.is(sum('bytes'), report.found.bytes);
   const peer = stage.cluster.peers[1]?.restUrl ?? '';
-  const text = await runCli(['job', 'status', load.id, '--peer', peer]);
+  const text = await runInside(['job', 'status', load.id, '--peer', peer]);
   t.regex(text.stdout, new RegExp(`certificate .*${certificate?.digest ?? '-'}`));
   t.true(text.stdout.includes(certificate?.peers[0]?.digest ?? '-'));
 });
@@ -218,7 +218,7 @@ test.serial('certificate: of a peer that does not answer nothing is said', async
 test.serial('certificate: a job without one, and none at all, are refused', async (t) => {
   const [peer] = stage.cluster.peers;
   const url = peer?.restUrl ?? '';
-  const none = await runCli([
+  const none = await runInside([
     'job',
     'verify',
     '00000000-0000-4000-8000-000000000000',
@@ -229,7 +229,7 @@ test.serial('certificate: a job without one, and none at all, are refused', asyn
   const data = stage.addFiles({ count: 2 });
   stage.slowReads(2000);
   const load = await stage.load(data);
-  const running = await runCli(['job', 'verify', load.id, '--peer', url]);
+  const running = await runInside(['job', 'verify', load.id, '--peer', url]);
   t.is(running.exitCode, 1);
   t.regex(running.stderr, /certificate/);
   stage.calm();
