@@ -1,5 +1,5 @@
 /**
- * `npm test`: the checks, both builds, then the unit and the fault suites. Needs Node and npm only.
+ * `npm test`: the checks, the build of the tests, then the unit and the fault suites. Needs Node and npm only.
  *
  * A check that fails counts as one failed test and does not keep the suites from running. The test
  * build compiles all that `tsconfig.json` names, under the same rules: it is the type check here.
@@ -8,13 +8,13 @@ import { LINT, QUICK_CHECKS } from './check.mjs';
 import { runSuite } from './run-tests.mjs';
 import { addTally, close, emptyTally, runSteps } from './steps.mjs';
 
-const BUILDS = [
-  { name: 'check: types, build of the tests', command: ['node', 'scripts/build.mjs', 'test'] },
-  { name: 'build', command: ['node', 'scripts/build.mjs'] },
-];
+const BUILD = {
+  name: 'check: types, build of the tests',
+  command: ['node', 'scripts/build.mjs', 'test'],
+};
 
 const tally = emptyTally();
-const lanes = [runSteps([LINT]), runSteps([...BUILDS, ...QUICK_CHECKS])];
+const lanes = [runSteps([LINT]), runSteps([BUILD, ...QUICK_CHECKS])];
 for (const lane of await Promise.all(lanes)) addTally(tally, lane);
 for (const config of ['ava.config.js', 'ava.fault.config.js']) {
   addTally(tally, await runSuite(config));

@@ -13,12 +13,14 @@ interface Parts {
   readonly cit: string;
   /** Likewise for the extended suites; absent: there are none. */
   readonly extended?: string;
+  /** Likewise for the part that runs beside others. */
+  readonly soak?: string;
   /** Likewise for an installer. */
   readonly installer?: string;
 }
 
 /** Runs `.ci/run` in a project of its own, with an `npm` that does what it is told. */
-async function ciRun(t: ExecutionContext, { cit, extended, installer }: Parts) {
+async function ciRun(t: ExecutionContext, { cit, extended, soak, installer }: Parts) {
   const folder = await tempFolder('ci');
   t.teardown(() => folder[Symbol.asyncDispose]());
   const script = async (path: string, lines: string): Promise<void> => {
@@ -32,6 +34,7 @@ async function ciRun(t: ExecutionContext, { cit, extended, installer }: Parts) {
   const npm = `case "$*" in
 cit) ${cit} ;;
 *test:extended*) ${extended ?? 'exit 9'} ;;
+*soak*) ${soak ?? 'echo "0 passed, 0 failed"'} ;;
 *) echo '0 passed, 0 failed' ;;
 esac`;
   await script('bin/npm', npm);
@@ -61,6 +64,17 @@ onUnix('ci: names no skipped tests where there are none', async (t) => {
   const run = await ciRun(t, { cit: 'echo "1 passed, 0 failed"' });
   t.is(run.lastLine, '1 passed, 0 failed');
   t.is(run.code, 0);
+});
+
+onUnix('ci: what runs beside other parts is waited for, told and counted', async (t) => {
+  const run = await ciRun(t, {
+    cit: 'echo "5 passed, 0 failed"',
+    soak: 'sleep 0.5; echo "a wrong byte"; echo "7 passed, 1 failed"; exit 1',
+  });
+  t.is(run.lastLine, '12 passed, 1 failed');
+  t.is(run.code, 1);
+  t.regex(run.stdout, /=== soak of 10 minutes\na wrong byte\n/);
+  t.regex(run.stdout, /Parts with failures:\n {2}soak of 10 minutes\n/);
 });
 
 onUnix('ci: goes on after a failing part and tells which it was', async (t) => {
