@@ -10,6 +10,7 @@ import type { ClusterService, ClusterView, MemberView, RepairView } from '../htt
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
 import { REPAIR_STATUS, type RepairReport } from './order-watch.ts';
+import { forceOut } from './forced-removals.ts';
 import { checkLeave } from './leave-check.ts';
 import type { Proposer } from './proposer.ts';
 import type { RingView } from './ring-view.ts';
@@ -107,8 +108,11 @@ export class NodeClusterService implements ClusterService {
     const { proposer, state, clock, consensus } = this.#options;
     await this.#isCurrent();
     checkLeave(this.#memberOf(id), state(), consensus.status(), options.force);
-    const kind = options.force ? 'member.remove' : 'member.drain';
-    await proposer.commit({ kind, id, atMs: clock.wallMs() }, COMMIT_DEADLINE_MS);
+    if (options.force) {
+      await forceOut(this.#options, id, COMMIT_DEADLINE_MS);
+      return;
+    }
+    await proposer.commit({ kind: 'member.drain', id, atMs: clock.wallMs() }, COMMIT_DEADLINE_MS);
   }
 
   #memberOf(id: PeerId): Member {

@@ -4,7 +4,7 @@
  * peer leads; a duty that fails does not keep the others from being done.
  */
 import type { Clock, Timer } from '../base/clock.ts';
-import { toRingloadError } from '../base/errors.ts';
+import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
@@ -14,6 +14,7 @@ import type { Consensus } from '../raft/consensus.ts';
 import { DEFAULT_TUNING } from '../raft/options.ts';
 import { planMembership, type MemberHealth } from '../raft/membership-policy.ts';
 import { DrainWatch } from './drain-watch.ts';
+import { ForcedRemovals } from './forced-removals.ts';
 import { JobRetention } from './job-retention.ts';
 import { LivenessJudge, type LivenessLimits } from './liveness-judge.ts';
 import { OrderWatch, type RepairReport } from './order-watch.ts';
@@ -49,6 +50,7 @@ export class LeaderDuties {
   readonly #order: OrderWatch;
   readonly #drains: DrainWatch;
   readonly #retention: JobRetention;
+  readonly #forced: ForcedRemovals;
   #timer: Timer | undefined;
   #tickMs = 0;
   #prunedMs = 0;
@@ -61,6 +63,7 @@ export class LeaderDuties {
     this.#options = options;
     this.#judge = new LivenessJudge(self, limits);
     this.#retention = new JobRetention(limits.jobRetentionMs);
+    this.#forced = new ForcedRemovals(options.network);
     this.#order = new OrderWatch({ ...options, report: repairReport });
     this.#drains = new DrainWatch({
       ...options,
@@ -72,6 +75,7 @@ export class LeaderDuties {
   start(): void {
     if (this.#leading) return;
     this.#leading = true;
+    this.#forced.open();
     this.#tickMs = this.#options.clock.nowMs();
     this.#judge.restart(this.#tickMs);
     this.#retention.restart();
@@ -85,6 +89,7 @@ export class LeaderDuties {
 
   stop(): void {
     this.#leading = false;
+    this.#forced.close();
     this.#timer?.cancel();
   }
 
@@ -110,6 +115,7 @@ export class LeaderDuties {
   async #round(nowMs: number): Promise<void> {
     await this.#attempt(() => this.#judgeMembers(nowMs));
     await this.#attempt(() => this.#handOverWhenLeaving());
+    await this.#attempt(() => this.#forced.perform((id, proposed) => this.#remove(id, proposed)));
     await this.#attempt(() => this.#removeDrained());
     await this.#attempt(() => this.#lookAtOrder());
     await this.#attempt(() => this.#keepVoters());
@@ -152,17 +158,31 @@ export class LeaderDuties {
   }
 
   async #removeDrained(): Promise<void> {
-    const { commit, clock, logger } = this.#options;
     const heard = this.#lastHeard();
-    const nowMs = clock.nowMs();
+    const nowMs = this.#options.clock.nowMs();
     const leavers = await this.#drains.leavers(({ id }) =>
       this.#judge.silenceMs(id, heard.get(id), nowMs),
     );
     for (const id of leavers) {
-      logger.info('member drained', { member: id });
-      await this.#takeVote(id);
-      await commit({ kind: 'member.remove', id, atMs: clock.wallMs() });
+      this.#options.logger.info('member drained', { member: id });
+      await this.#remove(id);
     }
+  }
+
+  /** @throws not_leader when it was this peer itself: whoever leads now is to do it */
+  async #remove(id: PeerId, proposed: () => void = () => undefined): Promise<void> {
+    const { self, commit, clock, consensus, state, network } = this.#options;
+    if (id === self) {
+      const successor = successorOf(consensus.status(), state(), network);
+      const message = `remove peer ${id}: nobody could lead after it`;
+      if (successor === undefined) throw new RingloadError('conflict', message);
+      await consensus.transferLeadership(successor, CHANGE_DEADLINE_MS);
+      throw new RingloadError('not_leader', 'leadership was handed over');
+    }
+    await this.#takeVote(id);
+    const committed = commit({ kind: 'member.remove', id, atMs: clock.wallMs() });
+    proposed();
+    await committed;
   }
 
   async #lookAtOrder(): Promise<void> {

@@ -6,6 +6,7 @@ import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
 import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
 import type { Command } from '../../src/cluster/commands.ts';
 import { NodeClusterService } from '../../src/node/cluster-service.ts';
+import { ForcedRemovals } from '../../src/node/forced-removals.ts';
 import { REPAIR_STATUS, type RepairReport } from '../../src/node/order-watch.ts';
 import { NodeHealthService } from '../../src/node/health-service.ts';
 import type { Proposer } from '../../src/node/proposer.ts';
@@ -18,6 +19,7 @@ import {
   jobOf,
   memberOf,
   numberOf,
+  pass,
   stateOf,
 } from './support/fakes.ts';
 
@@ -162,10 +164,9 @@ test('transfer: peers that take each other for the leader do not send it round',
 test('remove: drains, by force removes, and refuses what would break', async (t) => {
   const { net, a, shared, committed } = await world();
   await net.settle(a.service.remove(idOf('c'), { force: false }));
-  await net.settle(a.service.remove(idOf('c'), { force: true }));
   t.deepEqual(
     committed.map(({ kind }) => kind),
-    ['member.drain', 'member.remove'],
+    ['member.drain'],
   );
   const spec = { path: 's3://b/d', replicaCount: 3 };
   shared.state = stateOf([...shared.state.members.values()], { jobs: [jobOf('j', { spec })] });
@@ -173,7 +174,31 @@ test('remove: drains, by force removes, and refuses what would break', async (t)
   t.is((await errorOf(refused)).code, 'conflict');
   const unknown = net.settle(a.service.remove(idOf('x'), { force: true }));
   t.is((await errorOf(unknown)).code, 'not_found');
-  t.is(committed.length, 2);
+  t.is(committed.length, 1);
+  await net.close();
+});
+
+test('remove: by force is asked of whoever leads, again until it is done', async (t) => {
+  const { net, a, b, leaders } = await world();
+  const removals = new ForcedRemovals(b.network);
+  const removed: PeerId[] = [];
+  leaders.set(idOf('a'), undefined);
+  const asked = a.service.remove(idOf('c'), { force: true });
+  await pass(net.clock, 1000, 5);
+  leaders.set(idOf('a'), idOf('b'));
+  await pass(net.clock, 1000, 5);
+  removals.open();
+  await pass(net.clock, 1000, 5);
+  await removals.perform((id) => {
+    removed.push(id);
+    return Promise.resolve();
+  });
+  await net.settle(asked);
+  t.deepEqual(removed, [idOf('c')]);
+  const refused = errorOf(a.service.remove(idOf('c'), { force: true }));
+  await pass(net.clock, 1000, 5);
+  await removals.perform(() => Promise.reject(new RingloadError('conflict', 'too few voters')));
+  t.is((await net.settle(refused)).code, 'conflict');
   await net.close();
 });
 

@@ -7,6 +7,7 @@ import type { Command } from '../../src/cluster/commands.ts';
 import type { RepairReport } from '../../src/node/order-watch.ts';
 import { LeaderDuties } from '../../src/node/leader-duties.ts';
 import {
+  errorOf,
   FakeConsensus,
   FakeNetwork,
   idOf,
@@ -236,6 +237,77 @@ test('duties: members that drained lose their votes one by one before they are t
     { kind: 'demote', id: numberOf('c') },
   ]);
   t.deepEqual(removedBefore.slice(0, 2), [0, 1]);
+  w.duties.stop();
+});
+
+const FORCE_OUT = 'cluster.forceOut';
+
+test('duties: who is removed by force loses the vote first, the next one only after that', async (t) => {
+  const w = world(stateOf(members()));
+  w.alive = new Set(['b', 'c']);
+  const order: string[] = [];
+  let openGate: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (openGate = resolve));
+  w.consensus.onChange = async ({ kind, id }) => {
+    order.push(`${kind} ${id}`);
+    if (order.length === 1) await gate;
+  };
+  w.onCommit = (command) => {
+    order.push(command.kind);
+    return Promise.resolve();
+  };
+  w.duties.start();
+  const asked = ['b', 'c'].map((name) => w.network.ask('a', FORCE_OUT, { id: idOf(name) }));
+  await w.pass(1000);
+  t.deepEqual(order, [`demote ${numberOf('b')}`], 'nothing else while a change is not committed');
+  openGate();
+  await w.pass(300);
+  await Promise.all(asked);
+  t.deepEqual(order.slice(1, 4), ['member.remove', `demote ${numberOf('c')}`, 'member.remove']);
+  w.duties.stop();
+});
+
+test('duties: a member whose vote cannot be taken is not removed by force', async (t) => {
+  const w = world(stateOf(members()));
+  w.alive = new Set(['b', 'c']);
+  const refusal = new RingloadError('conflict', 'only 1 of 2 voters would be active');
+  w.consensus.onChange = () => Promise.reject(refusal);
+  w.duties.start();
+  const asked = w.network.ask('b', FORCE_OUT, { id: idOf('c') });
+  asked.catch(() => undefined);
+  await w.pass(500);
+  t.is((await errorOf(asked)).code, 'conflict');
+  t.deepEqual(w.committed, []);
+  w.duties.stop();
+});
+
+test('duties: a leader that is removed by force hands over, and the next one is asked', async (t) => {
+  const w = world(stateOf(members()));
+  w.alive = new Set(['b', 'c']);
+  w.duties.start();
+  const asked = w.network.ask('b', FORCE_OUT, { id: idOf('a') });
+  asked.catch(() => undefined);
+  await w.pass(500);
+  t.is((await errorOf(asked)).code, 'not_leader');
+  t.is(w.consensus.transfers.length, 1);
+  const late = w.network.ask('b', FORCE_OUT, { id: idOf('c') });
+  w.duties.stop();
+  t.is((await errorOf(late)).code, 'not_leader');
+  t.is((await errorOf(w.network.ask('b', FORCE_OUT, { id: idOf('c') }))).code, 'not_leader');
+  t.deepEqual(w.committed, []);
+});
+
+test('duties: who asks for its own removal is answered while it has a link', async (t) => {
+  const w = world(stateOf(members()));
+  w.alive = new Set(['b', 'c']);
+  let isAnswered = false;
+  // The commit, with which it is linked to no more, does not come.
+  w.onCommit = () => new Promise(() => undefined);
+  w.duties.start();
+  void w.network.ask('c', FORCE_OUT, { id: idOf('c') }).then(() => (isAnswered = true));
+  await w.pass(500);
+  t.true(isAnswered);
+  t.is(w.committed[0]?.kind, 'member.remove');
   w.duties.stop();
 });
 

@@ -6,7 +6,7 @@ import type { LogFields, Logger } from '../../../src/base/logger.ts';
 import { EMPTY_STATE, type ClusterState } from '../../../src/cluster/cluster-state.ts';
 import type { JobRecord } from '../../../src/cluster/job-record.ts';
 import type { Announcement, Member } from '../../../src/cluster/member.ts';
-import type { LinkStatus, PeerNetwork } from '../../../src/peer/peer-network.ts';
+import type { LinkStatus, PeerNetwork, RequestHandler } from '../../../src/peer/peer-network.ts';
 import type { Consensus, MembershipChange, RaftStatus } from '../../../src/raft/consensus.ts';
 import { CLUSTER, drainMicrotasks, idOf } from '../../peer/support/world.ts';
 
@@ -180,8 +180,20 @@ export class FakeNetwork implements PeerNetwork {
     return this.#listeners.size;
   }
 
+  readonly handlers = new Map<string, RequestHandler>();
+
+  /** As if that peer asked this one. */
+  ask(from: string, type: string, payload: unknown): Promise<unknown> {
+    const handler = this.handlers.get(type);
+    if (!handler) return Promise.reject(new Error(`nobody handles ${type}`));
+    return handler(idOf(from), payload);
+  }
+
+  onRequest(type: string, handler: RequestHandler): void {
+    this.handlers.set(type, handler);
+  }
+
   setPeers(): void {}
-  onRequest(): void {}
   onMessage(): void {}
 
   send(): boolean {
