@@ -4,7 +4,13 @@ import { unreachable } from '../base/invariant.ts';
 import { done, refuse, type Applied } from './applied.ts';
 import { newestJobOf, type ClusterState } from './cluster-state.ts';
 import type { CommandOf, SubmitResult } from './commands.ts';
-import { isActiveState, NO_EPOCH, type JobRecord, type RecordedSpec } from './job-record.ts';
+import {
+  isActiveState,
+  NO_EPOCH,
+  runElapsedOf,
+  type JobRecord,
+  type RecordedSpec,
+} from './job-record.ts';
 import { isOnRing } from './member.ts';
 
 type JobCommand = CommandOf<
@@ -104,9 +110,8 @@ function refuseSubmission(
 function stop(state: ClusterState, command: CommandOf<'job.stop'>): Applied {
   const job = state.jobs.get(command.jobId);
   if (!job || !isActiveState(job.state)) return done(state, { stopped: false });
-  return done(withJob(state, { ...job, state: 'STOPPED', endedAtMs: command.atMs }), {
-    stopped: true,
-  });
+  const stopped: JobRecord = { ...timed(job, command), state: 'STOPPED', endedAtMs: command.atMs };
+  return done(withJob(state, stopped), { stopped: true });
 }
 
 function retry(state: ClusterState, command: CommandOf<'job.retry'>): Applied {
@@ -138,7 +143,12 @@ function isStale(
 function checkpoint(state: ClusterState, command: CommandOf<'job.checkpoint'>): Applied {
   const job = state.jobs.get(command.jobId);
   if (!job || isStale(job, command)) return refuse(state, 'stale_term', staleMessage(command));
-  const next = { ...job, state: command.state, term: command.term, checkpoint: command.checkpoint };
+  const next: JobRecord = {
+    ...timed(job, command),
+    state: command.state,
+    term: command.term,
+    checkpoint: command.checkpoint,
+  };
   return done(withJob(state, next), null);
 }
 
@@ -146,7 +156,7 @@ function finish(state: ClusterState, command: CommandOf<'job.finish'>): Applied 
   const job = state.jobs.get(command.jobId);
   if (!job || isStale(job, command)) return refuse(state, 'stale_term', staleMessage(command));
   const ended: JobRecord = {
-    ...job,
+    ...timed(job, command),
     state: command.state,
     term: command.term,
     checkpoint: command.checkpoint,
@@ -157,6 +167,12 @@ function finish(state: ClusterState, command: CommandOf<'job.finish'>): Applied 
     ...(command.digest !== undefined && { digest: command.digest }),
   };
   return done(withJob(state, ended), null);
+}
+
+/** Told by whoever led or stopped it: a figure below the one before comes from a peer that was late. */
+function timed(job: JobRecord, { elapsedMs }: { readonly elapsedMs?: number }): JobRecord {
+  if (elapsedMs === undefined || elapsedMs <= (job.runElapsedMs ?? -1)) return job;
+  return { ...job, runElapsedMs: elapsedMs };
 }
 
 function staleMessage(command: {
@@ -175,14 +191,21 @@ function prune(state: ClusterState, command: CommandOf<'job.prune'>): Applied {
 
 /** The next run of a job that stopped or failed; what it settled stays settled only if it stopped. */
 function startRun(job: JobRecord, atMs: number): JobRecord {
-  const { endedAtMs, failure: _failure, digest: _digest, checkpoint: before, ...rest } = job;
+  const {
+    endedAtMs: _ended,
+    runElapsedMs: _run,
+    failure: _failure,
+    digest: _digest,
+    checkpoint: before,
+    ...rest
+  } = job;
   const resumed = before && (job.state === 'STOPPED' ? resumePass(before) : restartPass(before));
   return {
     ...rest,
     state: 'WAITING',
     run: job.run + 1,
     runStartedAtMs: atMs,
-    elapsedBeforeMs: job.elapsedBeforeMs + Math.max(0, (endedAtMs ?? atMs) - job.runStartedAtMs),
+    elapsedBeforeMs: job.elapsedBeforeMs + runElapsedOf(job),
     ...(resumed && { checkpoint: resumed }),
   };
 }

@@ -33,7 +33,13 @@ export type Command =
       readonly activeMaxCount: number;
       readonly atMs: number;
     }
-  | { readonly kind: 'job.stop'; readonly jobId: JobId; readonly atMs: number }
+  | {
+      readonly kind: 'job.stop';
+      readonly jobId: JobId;
+      readonly atMs: number;
+      /** Milliseconds that this run has taken, by the proposer's monotonic clock. */
+      readonly elapsedMs?: number;
+    }
   | { readonly kind: 'job.retry'; readonly jobId: JobId; readonly atMs: number }
   | {
       readonly kind: 'job.checkpoint';
@@ -42,6 +48,8 @@ export type Command =
       readonly term: Term;
       readonly state: Extract<RecordedState, 'RUNNING' | 'VERIFYING'>;
       readonly checkpoint: JobCheckpoint;
+      /** As above. */
+      readonly elapsedMs?: number;
     }
   | {
       readonly kind: 'job.finish';
@@ -53,6 +61,8 @@ export type Command =
       readonly failure?: WireError;
       readonly digest?: string;
       readonly atMs: number;
+      /** As above. */
+      readonly elapsedMs?: number;
     }
   /** Forgets these jobs, where they have ended. */
   | { readonly kind: 'job.prune'; readonly jobIds: readonly JobId[] };

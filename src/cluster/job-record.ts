@@ -80,11 +80,22 @@ export interface JobRecord<Spec extends RecordedSpec = RecordedSpec> {
   readonly runStartedAtMs: number;
   /** Milliseconds spent in earlier runs. */
   readonly elapsedBeforeMs: number;
+  /**
+   * Milliseconds spent in this run when the last command about it was given, by monotonic clocks.
+   * Absent: no command has told yet.
+   */
+  readonly runElapsedMs?: number;
   readonly endedAtMs?: number;
   readonly checkpoint?: JobCheckpoint;
   readonly failure?: { readonly code: ErrorCode; readonly message: string };
   /** Combined inventory digest of a job that SUCCEEDED. */
   readonly digest?: string;
+}
+
+/** What is committed about the time that this run took; by dates where no command told it. */
+export function runElapsedOf(job: JobRecord): number {
+  const { runElapsedMs, endedAtMs, runStartedAtMs } = job;
+  return runElapsedMs ?? Math.max(0, (endedAtMs ?? runStartedAtMs) - runStartedAtMs);
 }
 
 /** Epoch of no ring: a pass that has it proves nothing about replicas. */

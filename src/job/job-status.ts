@@ -138,7 +138,7 @@ export interface JobStatus {
   /** Wall-clock milliseconds since 1970. */
   readonly createdAtMs: number;
   readonly endedAtMs?: number;
-  /** Since creation; stands still once the job has ended or stopped. */
+  /** Of all its runs, by monotonic clocks; stands still once the job has ended or stopped. */
   readonly elapsedMs: number;
   readonly counters: JobCounters;
   /** False while the listing of this pass goes on: totals are then not final. */

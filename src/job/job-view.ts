@@ -11,7 +11,8 @@ export interface ViewContext {
   readonly state: ClusterState;
   readonly term: Term;
   readonly leaderId: PeerId | undefined;
-  readonly wallMs: number;
+  /** Time that the job's runs took. */
+  readonly elapsedMs: number;
   /** The answering peer could not confirm that its state is current. */
   readonly stale: boolean;
   /** Where this peer keeps the list of the job's failed files. */
@@ -37,7 +38,7 @@ export function viewJob(
     ...(record.failure && { failure: record.failure }),
     createdAtMs: record.createdAtMs,
     ...(record.endedAtMs !== undefined && { endedAtMs: record.endedAtMs }),
-    elapsedMs: elapsedOf(record, context.wallMs),
+    elapsedMs: context.elapsedMs,
     counters,
     listingDone: run?.listingDone ?? record.checkpoint?.listingDone ?? false,
     pass: run?.pass ?? record.checkpoint?.pass ?? 1,
@@ -96,11 +97,6 @@ function withTraffic(counters: JobCounters, tallies: ReadonlyMap<PeerId, PeerTal
     copiedBytes += previous.copiedBytes + current.copiedBytes;
   }
   return { ...counters, ufsBytes, copiedBytes };
-}
-
-function elapsedOf(record: JobRecord, wallMs: number): number {
-  const untilMs = record.endedAtMs ?? wallMs;
-  return record.elapsedBeforeMs + Math.max(0, untilMs - record.runStartedAtMs);
 }
 
 function peerRows(

@@ -9,6 +9,7 @@ import { Coordinator } from '../job/coordinator.ts';
 import { Executor, type ExecutorLimits } from '../job/executor.ts';
 import type { FailureSink } from '../job/job-driver.ts';
 import type { RunLimits } from '../job/run-contract.ts';
+import { RunTimes } from '../job/run-times.ts';
 import type { Metrics } from '../obs/metrics.ts';
 import type { Closer } from './closer.ts';
 import type { ClusterParts } from './form-cluster.ts';
@@ -33,12 +34,20 @@ interface Context {
   readonly logger: Logger;
 }
 
-export function openJobParts(context: Context): { readonly coordinator: Coordinator } {
+export function openJobParts(context: Context): {
+  readonly coordinator: Coordinator;
+  readonly times: RunTimes;
+} {
   const { local, cluster, config, closer, metrics, logger } = context;
   const { self, network, state, consensus, ring, proposer } = cluster;
   const { clock } = local;
+  const times = new RunTimes(clock);
+  times.follow(state.current);
+  state.onChange((next) => {
+    times.follow(next);
+  });
   const commit = async (command: Command): Promise<void> => {
-    await proposer.commitAsLeader(command);
+    await proposer.commitAsLeader(times.timed(command));
     if (command.kind === 'job.finish') countFiles(metrics, command.checkpoint.counters);
   };
   const link = new OwnerLink(self, network);
@@ -88,7 +97,7 @@ export function openJobParts(context: Context): { readonly coordinator: Coordina
     },
   });
   closer.add('leadership', () => seat.close());
-  return { coordinator };
+  return { coordinator, times };
 }
 
 function countFiles(metrics: Context['metrics'], counters: Readonly<Record<string, number>>): void {

@@ -14,6 +14,7 @@ import type { Coordinator } from '../job/coordinator.ts';
 import type { JobState, JobStatus } from '../job/job-status.ts';
 import type { JobSpec } from '../job/spec.ts';
 import { viewJob } from '../job/job-view.ts';
+import type { RunTimes } from '../job/run-times.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
@@ -39,6 +40,7 @@ export interface JobServiceOptions {
   readonly leader: () => PeerId | undefined;
   readonly self: PeerId;
   readonly clock: Clock;
+  readonly times: Pick<RunTimes, 'timed' | 'elapsedOf'>;
   /** An id that no job ever had. */
   readonly newJobId: () => JobId;
   readonly activeMaxCount: number;
@@ -115,8 +117,8 @@ export class NodeJobService implements JobService {
   async stop(ref: JobRef): Promise<boolean> {
     const jobId = await this.#jobIdOf(ref);
     if (jobId === undefined) return false;
-    const { proposer, clock } = this.#options;
-    const command = { kind: 'job.stop', jobId, atMs: clock.wallMs() } as const;
+    const { proposer, clock, times } = this.#options;
+    const command = times.timed({ kind: 'job.stop', jobId, atMs: clock.wallMs() });
     const result = (await proposer.commit(command, COMMIT_DEADLINE_MS)) as { stopped: boolean };
     failpoint('job.stop.committed');
     return result.stopped;
@@ -232,13 +234,13 @@ export class NodeJobService implements JobService {
 
   /** @param brief without lists of failures and peers: the answer is one frame for all jobs. */
   #view(record: JobRecord, stale: boolean, brief = false): JobStatus {
-    const { coordinator, consensus, state, leader, clock } = this.#options;
+    const { coordinator, consensus, state, leader, times } = this.#options;
     const driver = coordinator.driverOf(record.id);
     return viewJob(record, driver?.run === record.run ? driver.view : undefined, {
       state: state(),
       term: consensus.status().term,
       leaderId: leader(),
-      wallMs: clock.wallMs(),
+      elapsedMs: times.elapsedOf(record),
       stale,
       brief,
       failuresSavedTo: this.#options.failureListOf(record.id),

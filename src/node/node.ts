@@ -54,13 +54,13 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     cluster.ring.drainingPeers().flatMap((peer) => cluster.endpointOf(peer) ?? []);
   const repair = openRepairParts({ local, cluster, readLink, closer, logger });
   const { config } = options.loaded;
-  const { coordinator } = openJobParts({
+  const { coordinator, times } = openJobParts({
     ...{ local, cluster, repair, config, closer, logger },
     metrics: options.metrics,
     limits: { run: runLimits(config.load), owner: ownerLimits(config.load) },
     failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
   });
-  openServices({ ...options, local, cluster, coordinator, readLink, repair, logger });
+  openServices({ ...options, local, cluster, coordinator, times, readLink, repair, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
   releaseGoneLeases(local.store, state.current);
   const announcer = new Announcer({ announcement, proposer, state, clock: local.clock, logger });

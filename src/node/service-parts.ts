@@ -4,6 +4,7 @@ import { jobId as asJobId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { createHttpApp } from '../http/app.ts';
 import type { Coordinator } from '../job/coordinator.ts';
+import type { RunTimes } from '../job/run-times.ts';
 import { failureListPath } from '../job/io/failure-file.ts';
 import { FileReader } from '../read/file-reader.ts';
 import { SegmentSources } from '../read/segment-sources.ts';
@@ -24,6 +25,7 @@ type Context = NodeOptions & {
   readonly local: LocalParts;
   readonly cluster: ClusterParts & { readonly rest: RestPort };
   readonly coordinator: Coordinator;
+  readonly times: RunTimes;
   readonly repair: RepairParts;
   readonly readLink: ReadLink;
   readonly logger: Logger;
@@ -81,7 +83,7 @@ export function openServices(context: Context): void {
 }
 
 function openJobService(context: Context): NodeJobService {
-  const { local, cluster, coordinator, readLink, repair } = context;
+  const { local, cluster, coordinator, times, readLink, repair } = context;
   const { config } = context.loaded;
   const { self, network, ring, endpointOf } = cluster;
   const { store, loader, catalog, stores } = local;
@@ -95,6 +97,7 @@ function openJobService(context: Context): NodeJobService {
     ...cluster,
     verifier,
     coordinator,
+    times,
     stores: local.stores,
     state: () => cluster.state.current,
     clock: local.clock,

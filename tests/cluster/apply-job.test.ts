@@ -2,6 +2,7 @@ import test from 'ava';
 import { jobId } from '../../src/base/ids.ts';
 import { ENDED_JOB_MAX_COUNT } from '../../src/cluster/apply-job.ts';
 import { newestJobOf } from '../../src/cluster/cluster-state.ts';
+import type { Command } from '../../src/cluster/commands.ts';
 import { World } from './support.ts';
 
 const world = (): World => new World().found('p1', 'p2');
@@ -171,6 +172,32 @@ test('job records: time spent is that of all runs, without the pauses', (t) => {
   const job = w.state.jobs.get(jobId('a'));
   t.is(job?.elapsedBeforeMs, 3000);
   t.is(job?.runStartedAtMs, 10_000);
+});
+
+test('job records: time spent is what the commands tell of it, whatever their dates say', (t) => {
+  const w = world();
+  const spent = () => {
+    const job = w.state.jobs.get(jobId('a'));
+    return job && [job.elapsedBeforeMs, job.runElapsedMs];
+  };
+  w.atMs = 5_000_000;
+  w.value(w.submit('a', 's3://b/x'));
+  t.deepEqual(spent(), [0, undefined]);
+  w.value({ ...w.checkpoint('a', 1, 1), elapsedMs: 2_000 } as Command);
+  t.deepEqual(spent(), [0, 2_000]);
+  // By a leader that had not counted as far.
+  w.value({ ...w.checkpoint('a', 1, 2), elapsedMs: 1_500 } as Command);
+  t.deepEqual(spent(), [0, 2_000]);
+  w.atMs = 9_000_000_000;
+  w.value({ ...w.stop('a'), elapsedMs: 2_500 } as Command);
+  t.deepEqual(spent(), [0, 2_500]);
+  w.value(w.submit('a2', 's3://b/x'));
+  t.deepEqual(spent(), [2_500, undefined]);
+  w.atMs = 0;
+  w.value({ ...w.finish('a', 2, 3, 'FAILED'), elapsedMs: 700 } as Command);
+  t.deepEqual(spent(), [2_500, 700]);
+  w.value(w.retry('a'));
+  t.deepEqual(spent(), [3_200, undefined]);
 });
 
 test('job.prune: forgets what is named and ended, never what is active', (t) => {

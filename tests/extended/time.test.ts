@@ -63,6 +63,7 @@ withFakeTime(
       const before = await stage.cluster.peers[0]?.api.cluster();
       const data = stage.addFiles({ count: 6, below: 'signed/' });
       refuseSkewed();
+      const startMs = performance.now();
       const load = await stage.load(data, { replicas: 2 });
       await load.isUnderWay();
       await setAll(time);
@@ -70,8 +71,10 @@ withFakeTime(
         if (year) await stage.cluster.waitFor(async () => year.test(await yearOf(peer)), title);
       }
       await expectPlausible(t, load, title);
+      await expectTrueElapsed(t, load, startMs, title);
       await load.succeeds();
       await expectPlausible(t, load, `after ${title}`);
+      await expectTrueElapsed(t, load, startMs, `after ${title}`);
       stage.calm();
       t.is((await expectLoaded(t, load)).amplification, 1, title);
       const after = await stage.cluster.peers[0]?.api.cluster();
@@ -92,11 +95,13 @@ withFakeTime('time: peers whose clocks differ by two hours elect, load and agree
   await Promise.all([ahead.set('+1h'), right.set('+0'), behind.set('-1h')]);
   const data = stage.addFiles({ count: 16 });
   stage.slowReads(100);
+  const startMs = performance.now();
   const load = await stage.load(data, { replicas: 2 });
   await load.isUnderWay();
   await (await stage.cluster.waitForLeader()).kill();
   await load.succeeds();
   await expectPlausible(t, load, 'another leader');
+  await expectTrueElapsed(t, load, startMs, 'another leader');
   stage.calm();
   await stage.restore();
   await expectPlausible(t, load, 'every peer');
@@ -191,6 +196,21 @@ async function expectPlausible(t: ExecutionContext, load: Load, when: string): P
     ['job', 'list'],
   ]) {
     expectSane(t, await cli(peer, words), `${when}: ${words.join(' ')}`);
+  }
+}
+
+/** The time that the load took, and no date, is what every peer tells. */
+async function expectTrueElapsed(
+  t: ExecutionContext,
+  load: Load,
+  startMs: number,
+  when: string,
+): Promise<void> {
+  for (const peer of load.stage.cluster.runningPeers) {
+    const { elapsedMs } = await peer.api.job(load.id);
+    const sinceStartMs = Math.ceil(performance.now() - startMs);
+    const text = `${when}: ${elapsedMs} ms told, ${sinceStartMs} ms passed`;
+    t.true(Number.isInteger(elapsedMs) && elapsedMs > 0 && elapsedMs <= sinceStartMs, text);
   }
 }
 

@@ -34,8 +34,13 @@ async function world() {
       },
     };
     const coordinator: Pick<Coordinator, 'driverOf'> = { driverOf: () => undefined };
+    const times: { elapsedMs: number } = { elapsedMs: 0 };
     const service = new NodeJobService({
       proposer: proposer as Proposer,
+      times: {
+        elapsedOf: () => times.elapsedMs,
+        timed: (command) => ({ ...command, elapsedMs: times.elapsedMs }),
+      },
       coordinator: coordinator as Coordinator,
       consensus,
       network,
@@ -56,7 +61,7 @@ async function world() {
       segmentMaxBytes: 16 * 1024 * 1024,
       failureListOf: (of) => `/failures/${of}`,
     });
-    return { service, consensus, own, committed, answers };
+    return { service, consensus, own, committed, answers, times };
   });
   if (!a || !b) throw new Error('two peers');
   mesh(peers);
@@ -213,8 +218,11 @@ test('stop: names the job that the leader knows by that path', async (t) => {
   const { net, a, b, members } = await world();
   b.own.state = stateOf(members, { jobs: [job('j', 's3://b/d')] });
   a.answers.value = { stopped: true };
+  a.times.elapsedMs = 7;
+  b.times.elapsedMs = 8;
+  t.is((await net.settle(a.service.status({ path: 's3://b/d' })))?.elapsedMs, 8);
   t.true(await net.settle(a.service.stop({ path: 's3://b/d' })));
-  t.like(a.committed[0], { kind: 'job.stop', jobId: jobId('j') });
+  t.like(a.committed[0], { kind: 'job.stop', jobId: jobId('j'), elapsedMs: 7 });
   t.false(await net.settle(a.service.stop({ path: 's3://b/none' })));
   t.is(a.committed.length, 1);
   await net.close();

@@ -224,7 +224,7 @@ export class SimPeer {
     loader.drainingEndpoints = () =>
       cluster.ring.drainingPeers().flatMap((peer) => cluster.endpointOf(peer) ?? []);
     const repair = openRepairParts({ local, cluster, readLink, closer, logger });
-    const { coordinator } = openJobParts({
+    const { coordinator, times } = openJobParts({
       ...{ local, cluster, repair, closer, logger },
       config: config.config,
       limits: { run: config.run, owner: config.owner },
@@ -243,6 +243,7 @@ export class SimPeer {
       jobs: new NodeJobService({
         ...shared,
         coordinator,
+        times,
         stores,
         verifier: { verify: nothingToVerify },
         newJobId: () => world.history.newJobId(),
