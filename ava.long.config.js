@@ -1,6 +1,6 @@
 /** Long stories with real processes, run by hand. */
 export default {
-  files: ['build/tests/long/**/*.test.js', 'build/tests/fault/{membership-load,resume}.test.js'],
+  files: ['build/tests/long/**/*.test.js'],
   timeout: '10m',
   concurrency: 1,
   workerThreads: false,

@@ -330,6 +330,36 @@ test('driver: a change that is done already, or impossible, changes nothing', as
   await cluster.stop();
 });
 
+test('driver: while one removal is not committed another one is refused, then made', async (t) => {
+  const cluster = await LocalCluster.of(5);
+  const leader = await cluster.leader();
+  const others = [...cluster.members.values()].filter(({ id }) => id !== leader.id);
+  const [deadA, deadB, ...living] = others;
+  if (!deadA || !deadB) throw new Error('four followers');
+  for (const { id } of [deadA, deadB]) cluster.isolated.add(id);
+  const { consensus } = leader;
+  // For a moment nobody hears the leader: what it proposes stays open.
+  for (const { id } of living) cluster.isolated.add(id);
+  const first = consensus.changeMembership({ kind: 'remove', id: deadA.id }, 5_000);
+  await cluster.ticks(2);
+  await rejects(t, consensus.changeMembership({ kind: 'remove', id: deadB.id }, 5_000), 'conflict');
+  t.is(consensus.status().voters.length, 5, 'a change counts once it is committed');
+  for (const { id } of living) cluster.isolated.delete(id);
+  await cluster.ticks(3);
+  await first;
+  t.is(consensus.status().voters.length, 4);
+  await consensus.changeMembership({ kind: 'remove', id: deadB.id }, 5_000);
+  const three = [leader, ...living].map(({ id }) => id).sort();
+  t.deepEqual([...consensus.status().voters].sort(), three);
+  // The removed have heard of nothing: two of what they take for five elect nobody.
+  cluster.isolated.clear();
+  for (const { id } of [leader, ...living]) cluster.isolated.add(id);
+  await cluster.ticks(100);
+  t.not(deadA.consensus.status().role, 'leader');
+  t.not(deadB.consensus.status().role, 'leader');
+  await cluster.stop();
+});
+
 test('driver: leadership is handed over on request and commands go on', async (t) => {
   const cluster = await LocalCluster.of(3);
   const leader = await cluster.leader();

@@ -148,6 +148,28 @@ const COURSES: readonly [title: string, world: World, changes: string[]][] = [
     ['remove 5', 'demote 4'],
   ],
   [
+    'of five members two that are dead leave: one after the other, three votes are left',
+    {
+      voters: ids(1, 2, 3, 4, 5),
+      learners: [],
+      members: [...everybody(3), ...[4, 5].map((id) => ({ ...gone(id), leaving: true }))],
+    },
+    ['remove 5', 'remove 4'],
+  ],
+  [
+    'of five members two that are dead leave and two join: all five votes are given anew',
+    {
+      voters: ids(1, 2, 3, 4, 5),
+      learners: [],
+      members: [
+        ...everybody(3),
+        ...[4, 5].map((id) => ({ ...gone(id), leaving: true })),
+        ...[6, 7].map((id) => health(id)),
+      ],
+    },
+    ['add-learner 6', 'add-learner 7', 'add-voter 6', 'remove 5', 'add-voter 7', 'remove 4'],
+  ],
+  [
     'a learner that leaves is removed at once',
     { voters: ids(1, 2, 3), learners: ids(4), members: [...everybody(3), leaving(4)] },
     ['remove 4'],
