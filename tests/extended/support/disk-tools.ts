@@ -52,10 +52,11 @@ export class Volume implements AsyncDisposable {
     return volume;
   }
 
-  /** In memory, with room for so much. */
-  static async inMemory(size: string): Promise<Volume> {
+  /** In memory, with room for so much, and for so many files and folders (default: no bound). */
+  static async inMemory(size: string, inodeMaxCount = 0): Promise<Volume> {
     const volume = await Volume.#create();
-    await run('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=700`, 'tmpfs', volume.path]);
+    const options = `size=${size},nr_inodes=${inodeMaxCount},mode=700`;
+    await run('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', volume.path]);
     return volume;
   }
 
