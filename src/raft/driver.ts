@@ -10,26 +10,27 @@
  * loop ends, `failed` resolves, and nothing is written any more.
  */
 import { RingloadError } from '../base/errors.ts';
-import type { Timer } from '../base/clock.ts';
 import { sleep } from '../base/clock.ts';
 import { failpoint } from '../base/failpoint.ts';
-import type { LogIndex, RaftId } from '../base/ids.ts';
-import { logIndex, term } from '../base/ids.ts';
-import { InvariantError, invariant } from '../base/invariant.ts';
+import type { RaftId } from '../base/ids.ts';
+import { term } from '../base/ids.ts';
+import { InvariantError } from '../base/invariant.ts';
 import { randomInt } from '../base/random.ts';
+import { Applier } from './applier.ts';
 import type { Consensus, MembershipChange, RaftStatus } from './consensus.ts';
 import { Inbox } from './inbox.ts';
 import type { CoreReady, RaftCore } from './library.ts';
 import { LeaderErrands } from './leader-errands.ts';
-import type { Configuration, HardState, LogEntry, SnapshotRecord } from './log-storage.ts';
+import type { HardState, SnapshotRecord } from './log-storage.ts';
 import { ENTRY_TYPE, isMember } from './log-storage.ts';
 import type { LogTail } from './log-tail.ts';
-import { entrySizeBytes } from './log-tail.ts';
 import type { ConsensusOptions, ConsensusTuning } from './options.ts';
 import { notLeader } from './pending-call.ts';
-import { Proposals, openEnvelope } from './proposals.ts';
+import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
 import { SnapshotSends } from './snapshot-sends.ts';
+import { NOT_LEADING, StatusBoard } from './status-board.ts';
+import { Ticker } from './ticker.ts';
 import type { WireMessage } from './wire-message.ts';
 import { decodeMessage, encodeMessage } from './wire-message.ts';
 
@@ -40,9 +41,6 @@ export interface DriverParts {
   readonly tail: LogTail;
   readonly hardState: HardState;
 }
-
-/** The status without what only a leader knows. */
-const NOT_LEADING: ReadonlyMap<RaftId, LogIndex> = new Map();
 
 export class RaftDriver implements Consensus {
   readonly failed: Promise<Error>;
@@ -56,17 +54,13 @@ export class RaftDriver implements Consensus {
   readonly #errands: LeaderErrands;
   readonly #snapshotSends: SnapshotSends;
   readonly #lastHeardMs = new Map<RaftId, number>();
-  readonly #listeners = new Set<(status: RaftStatus) => void>();
+  readonly #applier: Applier;
+  readonly #board: StatusBoard;
+  readonly #ticker: Ticker;
   #hardState: HardState;
-  #configuration: Configuration;
-  #appliedIndex: LogIndex;
-  #bytesSinceSnapshot = 0;
-  #isSnapshotDue = false;
-  #published: RaftStatus;
   #phase: 'new' | 'running' | 'stopped' = 'new';
   #loop: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  #tickTimer: Timer | undefined;
   #ticksSinceRemoval = 0;
   #reportFailure: (error: Error) => void = () => undefined;
 
@@ -76,8 +70,6 @@ export class RaftDriver implements Consensus {
     this.#core = core;
     this.#tail = tail;
     this.#hardState = hardState;
-    this.#configuration = tail.snapshot.configuration;
-    this.#appliedIndex = tail.snapshot.index;
     this.#inbox = new Inbox({
       maxQueuedMessages: tuning.maxQueuedMessages,
       maxQueuedBytes: tuning.maxQueuedBytes,
@@ -95,23 +87,38 @@ export class RaftDriver implements Consensus {
     this.failed = new Promise((resolve) => {
       this.#reportFailure = resolve;
     });
-    this.#published = this.#statusNow();
+    this.#applier = new Applier({
+      stateMachine: options.stateMachine,
+      tuning,
+      snapshot: tail.snapshot,
+      configure: (entry) => core.applyConfiguration(entry),
+      onResult: (id, result) => {
+        this.#proposals.settle(id, result);
+      },
+      onConfiguration: (context) => {
+        this.#errands.changeApplied(context);
+      },
+    });
+    this.#board = new StatusBoard(this.#statusNow(), options.logger);
+    this.#ticker = new Ticker(options.clock, tuning.tickMs, () => {
+      this.#onTick();
+    });
   }
 
   /** Applies what is known to be committed, then lets time pass. */
   async start(): Promise<void> {
     this.#phase = 'running';
-    const { voters } = this.#configuration;
+    const { voters } = this.#applier.configuration;
     // Why: nobody could object, so waiting for the timeout only delays the cluster's start.
     if (voters.length === 1 && voters[0] === this.#options.id) this.#core.campaign();
     this.#wake();
     await this.#loop;
-    this.#scheduleTick(this.#options.clock.nowMs());
+    if (this.#isRunning()) this.#ticker.start();
   }
 
   /** As of the end of the last turn: the same object until there was another. */
   status(): RaftStatus {
-    return this.#published;
+    return this.#board.shown;
   }
 
   async propose(command: string, deadlineMs: number): Promise<unknown> {
@@ -150,7 +157,7 @@ export class RaftDriver implements Consensus {
       logger.warn('dropped a raft message that is malformed or for another member');
       return;
     }
-    if (isMember(this.#configuration, decoded.from)) {
+    if (isMember(this.#applier.configuration, decoded.from)) {
       this.#lastHeardMs.set(decoded.from, clock.nowMs());
     }
     if (!this.#inbox.addMessage(decoded, message.length)) {
@@ -165,8 +172,7 @@ export class RaftDriver implements Consensus {
   }
 
   onStatusChange(listener: (status: RaftStatus) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#board.onChange(listener);
   }
 
   stop(): Promise<void> {
@@ -213,12 +219,12 @@ export class RaftDriver implements Consensus {
     if (ready.entries.length > 0) failpoint('raft.entries.appended');
     for (const message of ready.messages) this.#send(message);
     if (ready.entries.length > 0) failpoint('raft.entries.sent');
-    this.#apply(ready);
+    this.#applier.apply(ready);
     for (const read of ready.readStates) this.#reads.confirm(read.context, read.index);
-    this.#reads.applied(this.#appliedIndex);
+    this.#reads.applied(this.#applier.index);
     this.#core.advance();
     this.#publish();
-    if (this.#isSnapshotDue || this.#isLogLong()) await this.#compact();
+    if (this.#applier.isSnapshotDue(this.#tail.snapshot.index)) await this.#compact();
   }
 
   /** Messages before ticks: what was heard must count before time does. */
@@ -237,8 +243,8 @@ export class RaftDriver implements Consensus {
     this.#proposals.appendQueued((envelopes) => core.propose(envelopes), core.leaderId);
     this.#errands.run(core, {
       self: this.#options.id,
-      voters: this.#configuration.voters,
-      learners: this.#configuration.learners,
+      voters: this.#applier.configuration.voters,
+      learners: this.#applier.configuration.learners,
       commitIndex: core.commitIndex,
       matchIndex: () => core.matchIndex(),
       isActive: (id) => this.#isActive(id),
@@ -278,60 +284,15 @@ export class RaftDriver implements Consensus {
     }
   }
 
-  #apply(ready: CoreReady): void {
-    if (ready.snapshot) {
-      this.#options.stateMachine.restore(ready.snapshot.data);
-      this.#configuration = ready.snapshot.configuration;
-      this.#appliedIndex = ready.snapshot.index;
-      this.#bytesSinceSnapshot = 0;
-    }
-    for (const entry of ready.committed) {
-      invariant(
-        entry.index === this.#appliedIndex + 1,
-        `entry ${entry.index} committed after entry ${this.#appliedIndex}`,
-      );
-      this.#applyEntry(entry);
-      this.#appliedIndex = logIndex(entry.index);
-      this.#bytesSinceSnapshot += entrySizeBytes(entry);
-    }
-  }
-
-  #applyEntry(entry: LogEntry): void {
-    if (entry.type === ENTRY_TYPE.configuration) {
-      const { configuration, context } = this.#core.applyConfiguration(entry);
-      this.#configuration = configuration;
-      // Why: a new member can only be sent a snapshot that names it.
-      this.#isSnapshotDue = true;
-      if (context !== null) this.#errands.changeApplied(context);
-    } else if (entry.type !== ENTRY_TYPE.normal) {
-      throw new RingloadError(
-        'data_corrupt',
-        `entry ${entry.index} is of type ${entry.type}, which this version does not know`,
-      );
-    } else if (typeof entry.data === 'string') {
-      const { id, command } = openEnvelope(entry.data);
-      const result = this.#options.stateMachine.apply(command, logIndex(entry.index));
-      this.#proposals.settle(id, result);
-    }
-  }
-
-  #isLogLong(): boolean {
-    const { snapshotEveryEntries, snapshotEveryBytes } = this.#tuning;
-    return (
-      this.#appliedIndex - this.#tail.snapshot.index >= snapshotEveryEntries ||
-      this.#bytesSinceSnapshot >= snapshotEveryBytes
-    );
-  }
-
   /**
    * The stored image contains the latest hard state, so that the commit index on disk is never
    * below the snapshot.
    */
   async #compact(): Promise<void> {
     const snapshot: SnapshotRecord = {
-      index: this.#appliedIndex,
-      term: term(this.#core.termAt(this.#appliedIndex)),
-      configuration: this.#configuration,
+      index: this.#applier.index,
+      term: term(this.#core.termAt(this.#applier.index)),
+      configuration: this.#applier.configuration,
       data: this.#options.stateMachine.serialize(),
     };
     const image = {
@@ -340,8 +301,7 @@ export class RaftDriver implements Consensus {
     };
     await this.#options.storage.replaceWith(image);
     this.#tail.replaceWith(image);
-    this.#isSnapshotDue = false;
-    this.#bytesSinceSnapshot = 0;
+    this.#applier.snapshotStored();
   }
 
   #statusNow(): RaftStatus {
@@ -352,54 +312,24 @@ export class RaftDriver implements Consensus {
       term: term(core.term),
       leaderId: core.leaderId,
       commitIndex: core.commitIndex,
-      appliedIndex: this.#appliedIndex,
-      voters: this.#configuration.voters,
-      learners: this.#configuration.learners,
+      appliedIndex: this.#applier.index,
+      voters: this.#applier.configuration.voters,
+      learners: this.#applier.configuration.learners,
       matchIndex: core.role === 'leader' ? core.matchIndex() : NOT_LEADING,
     };
   }
 
   /** Called at the end of a turn, when the library knows nothing that is not durable. */
   #publish(): void {
-    const before = this.#published;
+    const before = this.#board.shown;
     const now = this.#statusNow();
-    this.#published = now;
     const isSame = before.role === now.role && before.term === now.term;
     if (before.role === 'leader' && !isSame) {
       this.#proposals.giveUpAppended();
       this.#errands.leadershipEnded(now.leaderId);
     }
     if (now.leaderId !== undefined) this.#errands.leaderIs(now.leaderId);
-    if (
-      !isSame ||
-      before.leaderId !== now.leaderId ||
-      before.voters !== now.voters ||
-      before.learners !== now.learners
-    ) {
-      this.#notify();
-    }
-  }
-
-  #notify(): void {
-    const status = this.status();
-    for (const listener of this.#listeners) {
-      try {
-        listener(status);
-      } catch (error) {
-        this.#options.logger.error('a raft status listener failed', { error: String(error) });
-      }
-    }
-  }
-
-  #scheduleTick(lastDueMs: number): void {
-    if (!this.#isRunning()) return;
-    const { clock } = this.#options;
-    // Why not simply now + tick: timers are late, and heartbeats must not slow down with load.
-    const dueMs = Math.max(lastDueMs + this.#tuning.tickMs, clock.nowMs());
-    this.#tickTimer = clock.setTimer(dueMs - clock.nowMs(), () => {
-      this.#onTick();
-      this.#scheduleTick(Math.max(dueMs, clock.nowMs() - this.#tuning.tickMs));
-    });
+    this.#board.show(now);
   }
 
   #onTick(): void {
@@ -416,7 +346,8 @@ export class RaftDriver implements Consensus {
 
   /** A removed member lingers for two election timeouts, so that what it knows gets around. */
   #checkRemoval(): void {
-    if (this.#appliedIndex === 0 || isMember(this.#configuration, this.#options.id)) return;
+    if (this.#applier.index === 0 || isMember(this.#applier.configuration, this.#options.id))
+      return;
     if (++this.#ticksSinceRemoval < 2 * this.#tuning.electionTicks) return;
     this.#fail(
       new RingloadError('peer_refused', `member ${this.#options.id} was removed from the cluster`, {
@@ -433,8 +364,8 @@ export class RaftDriver implements Consensus {
   }
 
   #requireLeader(): void {
-    if (this.#phase !== 'running' || this.#published.role !== 'leader') {
-      throw notLeader(this.#published.leaderId);
+    if (this.#phase !== 'running' || !this.#board.isLeader) {
+      throw notLeader(this.#board.shown.leaderId);
     }
   }
 
@@ -456,16 +387,11 @@ export class RaftDriver implements Consensus {
 
   #end(): void {
     this.#phase = 'stopped';
-    this.#tickTimer?.cancel();
+    this.#ticker.stop();
     this.#proposals.refuseQueued(undefined);
     this.#proposals.giveUpAppended();
     this.#reads.refuseAll(notLeader(undefined));
     this.#errands.stop();
-    this.#published = {
-      ...this.#published,
-      role: 'follower',
-      leaderId: undefined,
-      matchIndex: NOT_LEADING,
-    };
+    this.#board.withdraw();
   }
 }
