@@ -53,6 +53,8 @@ export interface ClusterOptions {
   readonly moreCacheDirs?: (index: number) => readonly string[];
   /** Put a fault proxy in front of every peer. Default false. */
   readonly proxied?: boolean;
+  /** How others reach the peer with that index; default as it listens. Not with `proxied`. */
+  readonly advertiseHostOf?: (index: number) => string;
   /** Where the peers run, by index. Default: all on 127.0.0.1. */
   readonly places?: readonly PeerPlace[];
   /** Let {@link Peer.failpoints} give orders. Default false. */
@@ -98,7 +100,9 @@ export class Cluster implements AsyncDisposable {
     const { peer, advertiseHost } = await this.#createPeer();
     this.peers.push(peer);
     this.#faults.peers = this.peers;
-    if (advertiseHost !== undefined) await this.#startProxies(peer, advertiseHost);
+    if (this.#options.proxied && advertiseHost !== undefined) {
+      await this.#startProxies(peer, advertiseHost);
+    }
     await peer.start();
     await peer.waitReady();
     return peer;
@@ -122,7 +126,9 @@ export class Cluster implements AsyncDisposable {
     const { folderOf, moreCacheDirs } = this.#options;
     const dataDir = join(folderOf?.(index) ?? this.#folder.path, `peer-${index}`);
     await mkdir(dataDir);
-    const advertiseHost = this.#options.proxied ? `127.0.1.${index + 1}` : undefined;
+    const advertiseHost = this.#options.proxied
+      ? `127.0.1.${index + 1}`
+      : this.#options.advertiseHostOf?.(index);
     const failpoints = this.#options.failpoints && new PeerFailpoints(`${dataDir}.failpoints`);
     const place = this.#options.places?.[index];
     const armed = failpoints && { RINGLOAD_FAILPOINTS: failpoints.setting };

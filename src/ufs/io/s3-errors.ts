@@ -80,6 +80,9 @@ interface ForeignError {
   readonly name?: unknown;
   readonly code?: unknown;
   readonly Code?: unknown;
+  /** Of a look-up that failed. */
+  readonly syscall?: unknown;
+  readonly hostname?: unknown;
   readonly $fault?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: unknown; readonly requestId?: unknown };
 }
@@ -97,7 +100,7 @@ export function classifyS3Failure(thrown: unknown, action: string): Failure {
   }
   const name = tokenOf(foreign.name) ?? 'Error';
   const code = tokenOf(foreign.code) ?? name;
-  const verdict = transportVerdict(name, code);
+  const verdict = { ...transportVerdict(name, code), ...lookupHint(foreign) };
   const hint = verdict.hint === undefined ? '' : `; ${verdict.hint}`;
   const message = `cannot ${action}: ${code}${hint}`;
   const error = new RingloadError(verdict.code, message, { details: { cause: code } });
@@ -152,6 +155,12 @@ function transportVerdict(name: string, code: string): Verdict {
     code,
   );
   return isTransport ? UNAVAILABLE : BAD_RESPONSE;
+}
+
+/** Which name could not be resolved: it may be one that the bucket's name is a part of. */
+function lookupHint({ syscall, hostname }: ForeignError): { readonly hint?: string } {
+  const name = syscall === 'getaddrinfo' ? tokenOf(hostname) : undefined;
+  return name === undefined ? {} : { hint: `the name ${name} cannot be resolved` };
 }
 
 /** Our own findings on an answer: a bad one may be an accident of this connection. */
