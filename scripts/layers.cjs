@@ -52,7 +52,10 @@ const GROUPS = {
       'ufs/under-store.ts',
     ],
   },
-  cluster: { core: true, imports: ['base', 'ring', 'types:raft', 'types:cache', 'types:ufs'] },
+  cluster: {
+    core: true,
+    imports: ['base', 'ring', 'types:raft', 'types:cache', 'types:ufs', 'ufs/path.ts'],
+  },
   job: {
     core: true,
     imports: ['base', 'ring', 'cache', 'ufs', 'cluster', 'data'],

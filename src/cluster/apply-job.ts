@@ -12,6 +12,7 @@ import {
   type RecordedSpec,
 } from './job-record.ts';
 import { isOnRing } from './member.ts';
+import { isAtOrBelow } from '../ufs/path.ts';
 
 type JobCommand = CommandOf<
   'job.submit' | 'job.stop' | 'job.retry' | 'job.checkpoint' | 'job.finish' | 'job.prune'
@@ -104,7 +105,29 @@ function refuseSubmission(
       `replicas ${String(command.spec.replicaCount)}: the cluster has ${String(owners)} live peer${owners === 1 ? '' : 's'}, and each copy needs its own`,
     );
   }
+  const rival = rivalOf(state, command.spec);
+  if (rival) return refuse(state, 'conflict', rivalText(rival));
   return undefined;
+}
+
+/**
+ * An active job that cuts files of the same path differently. Why not both at once: a file has one
+ * record, so each would undo what the other's verdict counts on, pass after pass.
+ */
+function rivalOf(state: ClusterState, spec: RecordedSpec): JobRecord | undefined {
+  return [...state.jobs.values()].find(
+    (job) =>
+      isActiveState(job.state) &&
+      (isAtOrBelow(job.spec.path, spec.path) || isAtOrBelow(spec.path, job.spec.path)) &&
+      (job.spec.segmentSizeBytes !== spec.segmentSizeBytes ||
+        job.spec.segmented !== spec.segmented),
+  );
+}
+
+function rivalText({ id, spec }: JobRecord): string {
+  const size = String(spec.segmentSizeBytes);
+  const how = spec.segmented === false ? 'placed by file' : 'placed by segment';
+  return `job ${id} is loading ${spec.path} in segments of ${size} bytes, ${how}: load with the same, or when it has ended`;
 }
 
 function stop(state: ClusterState, command: CommandOf<'job.stop'>): Applied {
@@ -129,6 +152,8 @@ function retry(state: ClusterState, command: CommandOf<'job.retry'>): Applied {
       `retry job ${job.id}: job ${other.id} is loading the same path`,
     );
   }
+  const rival = rivalOf(state, job.spec);
+  if (rival) return refuse(state, 'conflict', `retry job ${job.id}: ${rivalText(rival)}`);
   return done(withJob(state, startRun(job, command.atMs)), { jobId: job.id });
 }
 

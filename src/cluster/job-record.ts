@@ -9,6 +9,9 @@ import type { JobId, PeerId, Term } from '../base/ids.ts';
 export interface RecordedSpec {
   readonly path: string;
   readonly replicaCount: number;
+  /** How files are cut and placed: one path has one cut at a time. */
+  readonly segmentSizeBytes?: number;
+  readonly segmented?: boolean;
 }
 
 export type RecordedState =

@@ -82,6 +82,27 @@ test('job.submit: a path never has two active jobs, not even after the retry of 
   t.is(newestJobOf(w.state, 's3://b/x')?.id, jobId('a'));
 });
 
+test('job.submit: paths that lie in each other are cut in one way at a time', (t) => {
+  const w = world();
+  w.value(w.submit('a', 's3://b/x/y', { segment: 1024 }));
+  for (const path of ['s3://b/x', 's3://b', 's3://b/x/y/z']) {
+    t.is(w.code(w.submit('b', path, { segment: 2048 })), 'conflict', path);
+    t.is(w.code(w.submit('b', path, { segmented: false })), 'conflict', path);
+  }
+  w.value(w.submit('c', 's3://b/x/yy', { segment: 2048 }));
+  w.value(w.submit('d', 's3://b/x/y/z', { segment: 1024 }));
+  w.value(w.finish('d', 1, 1, 'FAILED'));
+  w.value(w.finish('a', 1, 1, 'FAILED'));
+  w.value(w.submit('e', 's3://b/x/y/z/0', { segment: 4096 }));
+  t.is(w.code(w.retry('a')), 'conflict');
+  t.is(w.code(w.retry('d')), 'conflict');
+  w.value(w.stop('e'));
+  w.value(w.retry('a'));
+  t.is(w.code(w.submit('f', 's3://b/x/y/z/0', { segment: 4096 })), 'conflict', 'to resume');
+  w.value(w.submit('f', 's3://b/x/y/z/0', { segment: 1024 }));
+  t.is(w.stateOf('e'), 'WAITING');
+});
+
 test('job.submit: the ended jobs of the state are bounded, the oldest go, whatever the clock says', (t) => {
   const w = world();
   const ended = (n: number): void => {

@@ -49,7 +49,9 @@ function drawCommand(w: World, pick: (bound: number) => number): Command {
     case 10:
       return { kind: 'job.prune', jobIds: [jobId(id)] };
     default:
-      return w.submit(id, `s3://b/${pick(3)}`, { replicas: 1 + pick(3), max: 4 });
+      return w.submit(id, `s3://b/${pick(3)}${'/x'.repeat(pick(3))}`, {
+        ...{ replicas: 1 + pick(3), max: 4, segment: 1 + pick(2) },
+      });
   }
 }
 
@@ -57,7 +59,13 @@ function drawCommand(w: World, pick: (bound: number) => number): Command {
 function broken(before: ClusterState, after: ClusterState): string | undefined {
   const active = [...after.jobs.values()].filter((job) => isActiveState(job.state));
   if (new Set(active.map((job) => job.spec.path)).size < active.length) return 'two jobs of a path';
-  if (active.length > 4 + 3) return 'too many active jobs';
+  if (active.length > 4 + 3 * 3) return 'too many active jobs';
+  const isCutTwice = active.some(({ spec: a }) =>
+    active.some(
+      ({ spec: b }) => b.path.startsWith(a.path) && a.segmentSizeBytes !== b.segmentSizeBytes,
+    ),
+  );
+  if (isCutTwice) return 'files are cut in two ways at a time';
   if (after.epoch < before.epoch) return 'the epoch fell';
   const numbers = [...after.members.values()].map(({ raftId }) => raftId as number);
   if (new Set(numbers).size < numbers.length) return 'two members of one number';

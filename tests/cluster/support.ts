@@ -69,8 +69,13 @@ export class World {
     return this.give({ kind: 'member.announce', member, atMs: ++this.atMs });
   }
 
-  submit(id: string, path: string, options: { replicas?: number; max?: number } = {}): Command {
-    const spec = { path, replicaCount: options.replicas ?? 1 };
+  submit(
+    id: string,
+    path: string,
+    options: { replicas?: number; max?: number; segment?: number; segmented?: boolean } = {},
+  ): Command {
+    const { replicas = 1, segment = 1024, segmented = true } = options;
+    const spec = { path, replicaCount: replicas, segmentSizeBytes: segment, segmented };
     const activeMaxCount = options.max ?? 10;
     return { kind: 'job.submit', jobId: jobId(id), spec, activeMaxCount, atMs: ++this.atMs };
   }
