@@ -16,6 +16,8 @@ type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** What asks for nothing ends after so long, when there are too many. */
 const SILENT_MAX_MS = 1000;
+/** Longest time between two looks for requests that take too long. */
+const LOOK_MAX_MS = 1000;
 
 export interface RestPortOptions {
   readonly http: HttpConfig;
@@ -35,6 +37,8 @@ export class RestPort {
       ...SERVER_OPTIONS,
       headersTimeout: http.headersTimeoutMs,
       requestTimeout: http.requestTimeoutMs,
+      // Why: Node looks every 30 s, and until then a time that is over has no effect.
+      connectionsCheckingInterval: Math.min(LOOK_MAX_MS, Math.ceil(http.headersTimeoutMs / 4)),
     });
     this.server.on('clientError', answerClientError);
     const gate = new DescriptorGate(descriptors.clientGate);

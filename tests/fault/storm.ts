@@ -48,6 +48,20 @@ export class StormClient {
     });
   }
 
+  /** The body, once so many bytes of it are there; then leaves. */
+  takeAll(byteCount: number): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.socket.once('close', () => {
+        if (this.bodyBytes === byteCount) resolve(Buffer.concat(this.body));
+        else reject(new Error(`cut after ${this.bodyBytes} of ${byteCount} bytes`));
+      });
+      this.socket.on('data', (chunk: Buffer) => {
+        this.#use(chunk);
+        if (this.bodyBytes >= byteCount) this.socket.destroy();
+      });
+    });
+  }
+
   #use(chunk: Buffer): void {
     if (this.status !== 0) {
       this.body.push(chunk);
