@@ -5,10 +5,10 @@
 import { platform } from 'node:process';
 import { sha256 } from '../support/faulty-origin.ts';
 import { requires } from '../support/requires.ts';
-import { expectExactAccounting, pathOf } from './expect.ts';
-import { expectHeld } from './held.ts';
-import { followerOf } from './members.ts';
-import { SEGMENT_BYTES, Stage } from './stage.ts';
+import { expectExactAccounting, pathOf } from '../fault/expect.ts';
+import { expectHeld } from '../fault/held.ts';
+import { followerOf } from '../fault/members.ts';
+import { SEGMENT_BYTES, Stage } from '../fault/stage.ts';
 
 const onLinux = requires(platform === 'linux' ? undefined : 'Linux (127.0.1.0/24 is loopback)');
 

@@ -3,9 +3,9 @@
  * segment, never by the product.
  */
 import test from 'ava';
-import { type Asserts, expectLoaded, segmentCountOf } from './expect.ts';
-import type { Load } from './load.ts';
-import { type FileSet, PARALLEL_FETCHES, Stage } from './stage.ts';
+import { type Asserts, expectLoaded, segmentCountOf } from '../fault/expect.ts';
+import type { Load } from '../fault/load.ts';
+import { type FileSet, PARALLEL_FETCHES, Stage } from '../fault/stage.ts';
 
 /** As the test clusters have it. */
 const CHECKPOINT_INTERVAL_MS = 300;

@@ -5,7 +5,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { expectBytesFromCache, expectFewFetches, expectLoaded } from './expect.ts';
+import { expectBytesFromCache, expectFewFetches, expectLoaded } from '../fault/expect.ts';
 import {
   currentView,
   followerOf,
@@ -15,8 +15,8 @@ import {
   suspicionsOf,
   waitUntilInOrder,
   waitUntilResident,
-} from './members.ts';
-import { PARALLEL_FETCHES, Stage } from './stage.ts';
+} from '../fault/members.ts';
+import { PARALLEL_FETCHES, Stage } from '../fault/stage.ts';
 
 test.serial(
   'membership under load: two join and one leaves, a load runs, readers read',

@@ -1,8 +1,8 @@
 /** Members that are taken out by force, quickly one after the other: the others keep their quorum. */
 import test from 'ava';
-import { expectBytes, expectLoaded } from './expect.ts';
-import { currentView, memberIdOf, waitForRoles, waitUntilResident } from './members.ts';
-import { Stage } from './stage.ts';
+import { expectBytes, expectLoaded } from '../fault/expect.ts';
+import { currentView, memberIdOf, waitForRoles, waitUntilResident } from '../fault/members.ts';
+import { Stage } from '../fault/stage.ts';
 
 test.serial(
   'forced removal: two live voters of three at once, the third leads alone',
