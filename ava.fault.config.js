@@ -1,7 +1,7 @@
-/** Real processes on real sockets: three files at a time (they mostly wait), generous deadlines. */
+/** Real processes on real sockets: four files at a time (they mostly wait), generous deadlines. */
 export default {
   files: ['build/tests/fault/**/*.test.js'],
   timeout: '3m',
-  concurrency: 3,
+  concurrency: 4,
   workerThreads: false,
 };

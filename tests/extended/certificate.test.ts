@@ -6,10 +6,10 @@ import type { JobStatus } from '../../src/job/job-status.ts';
 import type { VerifyReport } from '../../src/verify/report.ts';
 import { runInside } from '../cli/support/run-inside.ts';
 import type { Peer } from '../support/peer-process.ts';
-import { flipBit, flipRecords } from './damage.ts';
-import { expectBytesFromCache, pathOf, segmentCountOf } from './expect.ts';
-import type { Load } from './load.ts';
-import { Stage } from './stage.ts';
+import { flipBit, flipRecords } from '../fault/damage.ts';
+import { expectBytesFromCache, pathOf, segmentCountOf } from '../fault/expect.ts';
+import type { Load } from '../fault/load.ts';
+import { Stage } from '../fault/stage.ts';
 
 let stage: Stage;
 test.before(async () => {

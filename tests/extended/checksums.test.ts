@@ -2,8 +2,8 @@
 import test, { type ExecutionContext } from 'ava';
 import { COMBINABLE_SUMS } from '../../src/base/crc-combine.ts';
 import type { JobStatus } from '../../src/job/job-status.ts';
-import { expectBytes, expectLoaded, pathOf } from './expect.ts';
-import { SEGMENT_BYTES, Stage } from './stage.ts';
+import { expectBytes, expectLoaded, pathOf } from '../fault/expect.ts';
+import { SEGMENT_BYTES, Stage } from '../fault/stage.ts';
 
 let stage: Stage;
 test.before(async () => {

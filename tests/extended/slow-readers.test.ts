@@ -4,12 +4,12 @@ import test from 'ava';
 import { MIB } from '../../src/base/units.ts';
 import { sha256 } from '../support/faulty-origin.ts';
 import type { Peer } from '../support/peer-process.ts';
-import { pathOf } from './expect.ts';
-import { limitedTo } from './limited.ts';
-import { SlowReaders } from './slow-readers.ts';
-import { Stage } from './stage.ts';
-import { SteadyReader } from './steady-reader.ts';
-import { StormClient } from './storm.ts';
+import { pathOf } from '../fault/expect.ts';
+import { limitedTo } from '../fault/limited.ts';
+import { SlowReaders } from '../fault/slow-readers.ts';
+import { Stage } from '../fault/stage.ts';
+import { SteadyReader } from '../fault/steady-reader.ts';
+import { StormClient } from '../fault/storm.ts';
 
 const SEGMENT_BYTES = MIB;
 const BIG_BYTES = 64 * MIB;

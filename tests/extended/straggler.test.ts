@@ -7,8 +7,8 @@ import type { Peer } from '../support/peer-process.ts';
 import { requires } from '../support/requires.ts';
 import { ownerOfPort } from '../support/socket-owner.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
-import { expectLoaded } from './expect.ts';
-import { SEGMENT_BYTES, Stage } from './stage.ts';
+import { expectLoaded } from '../fault/expect.ts';
+import { SEGMENT_BYTES, Stage } from '../fault/stage.ts';
 
 const onLinux = requires(platform === 'linux' ? undefined : 'Linux (sockets of processes)');
 
