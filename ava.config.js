@@ -1,3 +1,5 @@
+import { longestFirst } from './scripts/longest-first.mjs';
+
 export default {
   files: [
     'build/tests/**/*.test.js',
@@ -6,7 +8,16 @@ export default {
     '!build/tests/long/**',
   ],
   timeout: '60s',
-  // One more than the cores of a small machine: some files wait for deadlines most of the time.
-  concurrency: 3,
+  // Twice the cores of a small machine: many files wait for deadlines most of the time.
+  concurrency: 4,
+  sortTestFiles: longestFirst([
+    'ufs/io/s3-read-faults',
+    'sim/',
+    'cli/content',
+    'cli/wait',
+    'conformance/',
+    'tooling/',
+    'ufs/io/',
+  ]),
   workerThreads: true,
 };
