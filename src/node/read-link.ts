@@ -1,5 +1,5 @@
 /** Metadata lookups over peer links, segment bytes from data endpoints. */
-import { RingloadError, toRingloadError } from '../base/errors.ts';
+import { RingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
@@ -86,33 +86,10 @@ export class ReadLink implements ReadNetwork {
     const endpoint = this.#options.endpointOf(peer);
     if (endpoint === undefined)
       throw new RingloadError('peer_unreachable', `peer ${peer} has no data endpoint`);
-    this.#options.mutes.checkMayAsk(endpoint);
-    try {
-      const { body } = await this.#options.client.open(endpoint, request, signal);
-      this.#options.mutes.answered(endpoint);
-      return this.#watched(endpoint, body, signal);
-    } catch (thrown) {
-      // Why not of who reads through: it may be the under store that is waited for.
-      if (!request.fill) this.#noteFailure(endpoint, thrown, signal);
-      throw thrown;
-    }
-  }
-
-  async *#watched(
-    endpoint: string,
-    body: AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
-    try {
-      yield* body;
-    } catch (thrown) {
-      this.#noteFailure(endpoint, thrown, signal);
-      throw thrown;
-    }
-  }
-
-  #noteFailure(endpoint: string, thrown: unknown, signal: AbortSignal): void {
-    if (!signal.aborted) this.#options.mutes.failed(endpoint, toRingloadError(thrown));
+    // Why not passed over when it is mute: what it alone holds would be read from the under store.
+    const { body } = await this.#options.client.open(endpoint, request, signal);
+    this.#options.mutes.answered(endpoint);
+    return body;
   }
 
   async #heldHere(keys: readonly SegmentKey[]): Promise<boolean[]> {
