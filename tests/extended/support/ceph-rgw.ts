@@ -71,7 +71,13 @@ export async function startCephRgw(): Promise<RealStore> {
     const map = join(folder.path, 'monmap');
     await step('monmaptool', '--create', '--clobber', '--addv', 'a', monitor, '--fsid', fsid, map);
     await step('ceph-mon', '-c', config, '--mkfs', '-i', 'a', '--monmap', map);
-    await start('ceph-mon', '-f', '-i', 'a');
+    const monitorDaemon = await start('ceph-mon', '-f', '-i', 'a');
+    // One that has just begun refuses commands it would take a moment later.
+    await waitFor(() => takesCommands(config, env, monitorDaemon), {
+      what: 'the monitor to take commands',
+      deadlineMs: STEP_DEADLINE_MS,
+      context: () => monitorDaemon.logs(),
+    });
     await step('ceph', '-c', config, 'osd', 'create', osdId);
     // By hand: a daemon that does it itself may ask before it knows the cluster, and then gives up.
     await step('ceph', '-c', config, 'osd', 'crush', 'add', 'osd.0', '1', 'root=default', 'host=a');
@@ -107,6 +113,17 @@ export async function startCephRgw(): Promise<RealStore> {
     await stop();
     throw error;
   }
+}
+
+async function takesCommands(
+  config: string,
+  env: NodeJS.ProcessEnv,
+  monitor: Child,
+): Promise<boolean> {
+  if (monitor.exit !== undefined) throw new Error(`ceph-mon ended with ${monitor.exit.code}`);
+  const args = ['-c', config, 'mon', 'stat', '--connect-timeout', '5'];
+  const { stdout } = await run('ceph', args, { env, timeout: STEP_DEADLINE_MS });
+  return stdout.includes('quorum 0');
 }
 
 async function isUp(config: string, env: NodeJS.ProcessEnv, daemon: Child): Promise<boolean> {
