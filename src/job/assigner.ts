@@ -7,25 +7,23 @@
  * UFS once.
  */
 import type { PeerId } from '../base/ids.ts';
-import { jitter, type Random } from '../base/random.ts';
+import type { Random } from '../base/random.ts';
 import type { FileRun } from './file-run.ts';
 import { FetcherChoice, type Recall } from './fetcher-choice.ts';
 import type { OwnerQueue } from './owner-queue.ts';
 import type { PaceLimits } from './pace-watch.ts';
 import type { Placement } from './placement.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
-import { backoffMs } from './retry-policy.ts';
+import { type RestLimits, RestingUnits } from './resting-units.ts';
 import { type AnsweredTask, TaskBook } from './task-book.ts';
 import { Throttle } from './throttle.ts';
 import type { TaskRun, Unit } from './unit.ts';
 
-export interface AssignerLimits extends PaceLimits {
+export interface AssignerLimits extends PaceLimits, RestLimits {
   /** Tasks and bytes out per owner before its first acknowledgement says otherwise. */
   readonly windowTasks: number;
   readonly windowBytes: number;
   readonly batchSize: number;
-  readonly retryDelayMs: number;
-  readonly retryDelayMaxMs: number;
   /**
    * An owner that says nothing for so long while tasks are out does not work on them: it is passed
    * over. Several times as long as between two signs of life of one that does.
@@ -50,7 +48,6 @@ export interface OwnerBatch {
 export class Assigner {
   readonly #limits: AssignerLimits;
   readonly #shape: AssignerShape;
-  readonly #random: Random;
   readonly #onSettled: (unit: Unit) => void;
   readonly #onMoved: (unit: Unit) => void;
   readonly #book: TaskBook;
@@ -60,8 +57,7 @@ export class Assigner {
   #askPeersFirst: boolean;
   readonly #units = new Map<FileRun, Set<Unit>>();
   #openUnitCount = 0;
-  /** Units that wait for their next attempt. */
-  readonly #resting = new Set<Unit>();
+  readonly #resting: RestingUnits;
 
   constructor(options: {
     limits: AssignerLimits;
@@ -79,7 +75,7 @@ export class Assigner {
     this.#limits = options.limits;
     this.#shape = options.shape;
     this.#placement = options.placement;
-    this.#random = options.random;
+    this.#resting = new RestingUnits(options.limits, options.random);
     this.#book = new TaskBook(options.firstTaskId, options.limits);
     this.#askPeersFirst = options.askPeersFirst;
     this.#onSettled = options.onSettled;
@@ -97,7 +93,7 @@ export class Assigner {
   }
 
   get restingCount(): number {
-    return this.#resting.size;
+    return this.#resting.count;
   }
 
   /** Higher than the id of every task so far. */
@@ -246,19 +242,13 @@ export class Assigner {
   retryLater(unit: Unit, nowMs: number, elsewhere: boolean): void {
     unit.attempts += 1;
     if (elsewhere) unit.fetcherOffset += 1;
-    this.#rest(unit, unit.attempts, nowMs);
+    this.#resting.add(unit, unit.attempts, nowMs);
   }
 
   /** Tries the unit again later; the under store asked for it, so no attempt is used up. */
   waitForStore(unit: Unit, nowMs: number): void {
     unit.throttledCount += 1;
-    this.#rest(unit, unit.throttledCount, nowMs);
-  }
-
-  #rest(unit: Unit, timesCount: number, nowMs: number): void {
-    const { retryDelayMs, retryDelayMaxMs } = this.#limits;
-    unit.dueMs = nowMs + jitter(this.#random, backoffMs(timesCount, retryDelayMs, retryDelayMaxMs));
-    this.#resting.add(unit);
+    this.#resting.add(unit, unit.throttledCount, nowMs);
   }
 
   /** No new task for the unit until {@link retryLater} or {@link close}. */
@@ -279,12 +269,7 @@ export class Assigner {
    */
   tick(nowMs: number): TaskRun[] {
     this.#throttle.recover(nowMs);
-    for (const unit of this.#resting) {
-      if (unit.dueMs > nowMs) continue;
-      unit.dueMs = 0;
-      this.#resting.delete(unit);
-      this.#advance(unit);
-    }
+    for (const unit of this.#resting.takeDue(nowMs)) this.#advance(unit);
     const silent: TaskRun[] = [];
     const { silentAfterMs, answerTimeoutMs } = this.#limits;
     for (const queue of this.#book.queues()) {

@@ -18,11 +18,11 @@ import { OriginChecks } from './origin-checks.ts';
 import { PassAccount } from './pass-account.ts';
 import type { Placement } from './placement.ts';
 import type { PassRef, TaskResult } from './protocol.ts';
-import { classify } from './retry-policy.ts';
 import type { RunLimits } from './run-contract.ts';
 import { isWireError, type RunEffect } from './run-events.ts';
 import type { JobSpec } from './spec.ts';
 import { buildBatch } from './task-batch.ts';
+import { TaskFailures } from './task-failures.ts';
 import { cutUnit, unitCountOf, type TaskRun } from './unit.ts';
 
 const LIST_PAGE_MAX_COUNT = 1000;
@@ -55,6 +55,7 @@ export class Pass {
   readonly #restarts = new FileRestarts();
   readonly #toOpen = new Fifo<FileRun>();
   readonly #checks: OriginChecks;
+  readonly #failures: TaskFailures;
   #placement: Placement;
   #listed: string | undefined;
   #listing = false;
@@ -93,6 +94,19 @@ export class Pass {
       },
       onMoved: (unit) => {
         this.#account.countMoved(unit.file);
+      },
+    });
+    this.#failures = new TaskFailures({
+      limits,
+      assigner: this.#assigner,
+      account: this.#account,
+      incidents: options.incidents,
+      failJob: options.failJob,
+      failFile: (file, error) => {
+        this.#failFile(file, error);
+      },
+      restat: (task, error) => {
+        this.#restat(task, error);
       },
     });
   }
@@ -148,7 +162,7 @@ export class Pass {
 
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
-    for (const task of this.#assigner.tick(nowMs)) this.#takeSilence(task);
+    for (const task of this.#assigner.tick(nowMs)) this.#failures.takeSilence(task, nowMs);
     for (const { to, taskIds, alsoRunning } of this.#assigner.takeRecalls(nowMs)) {
       const recall = { ...this.#options.ref, taskIds, alsoRunning };
       this.#options.emit({ kind: 'recall', to, recall });
@@ -259,7 +273,7 @@ export class Pass {
       if (!answered) continue;
       const { task, isLate } = answered;
       if (stored) held = this.#takeStored(task, result) || held;
-      else if (!isLate) this.#takeFailure(task, result.error ?? NO_REASON);
+      else if (!isLate) this.#failures.take(task, result.error ?? NO_REASON, nowMs);
       this.#account.settleIfOver(task.unit.file);
     }
     return held;
@@ -269,74 +283,6 @@ export class Pass {
     const isNew = this.#account.takeStored(task, result);
     if (!task.unit.closed) this.#assigner.addHolder(task);
     return isNew;
-  }
-
-  #takeFailure(task: TaskRun, error: WireError): void {
-    const { unit } = task;
-    if (error.code === 'ufs_throttled') this.#assigner.slowDown(this.#nowMs);
-    if (unit.closed || unit.file.failure) return;
-    if (task.kind === 'relay') unit.mayLend = false;
-    if (task.recalledMs !== undefined && error.code === 'cancelled') {
-      this.#assigner.again(unit);
-      return;
-    }
-    const action = classify(error);
-    // Why: a helper that has no room says nothing about the owner's.
-    if (task.kind === 'relay' && action === 'fail-file') {
-      this.#assigner.again(unit);
-      return;
-    }
-    if (action === 'restat') this.#restat(task, error);
-    else if (action === 'fail-job') this.#options.failJob(error);
-    else if (action === 'fail-file') this.#failTask(task, error);
-    else if (action === 'refetch') this.#refetchTask(task, error);
-    else if (action === 'wait') this.#waitForStore(task, error);
-    else this.#retryTask(task, error, action === 'elsewhere');
-  }
-
-  #takeSilence(task: TaskRun): void {
-    const seconds = String(Math.round(this.#options.limits.silentAfterMs / 1000));
-    const message = `peer ${task.owner} said nothing about the job for ${seconds} s`;
-    this.#takeFailure(task, { code: 'deadline_exceeded', message });
-  }
-
-  #retryTask(task: TaskRun, error: WireError, elsewhere: boolean): void {
-    const { unit } = task;
-    if (unit.attempts >= this.#options.limits.taskRetryMaxCount) {
-      this.#failTask(task, error);
-      return;
-    }
-    this.#noteRetry(task, error);
-    this.#assigner.retryLater(unit, this.#nowMs, elsewhere);
-  }
-
-  /** The store is busy, the task is not to blame: its attempts are for other failures. */
-  #waitForStore(task: TaskRun, error: WireError): void {
-    const { unit } = task;
-    unit.throttledSinceMs ??= this.#nowMs;
-    if (this.#nowMs - unit.throttledSinceMs >= this.#options.limits.throttlePatienceMs) {
-      this.#retryTask(task, error, false);
-      return;
-    }
-    this.#noteRetry(task, error);
-    this.#assigner.waitForStore(unit, this.#nowMs);
-  }
-
-  /** Bytes that do not match their checksum may have been spoilt on the way, but not twice. */
-  #refetchTask(task: TaskRun, error: WireError): void {
-    if (task.unit.refetched) this.#failTask(task, error);
-    else this.#retryTask(task, error, false);
-    task.unit.refetched = true;
-  }
-
-  #noteRetry(task: TaskRun, error: WireError): void {
-    this.#options.incidents.taskRetried(task, error);
-    this.#account.countRetry(task.unit.file);
-  }
-
-  #failTask(task: TaskRun, error: WireError): void {
-    this.#options.incidents.taskFailed(task, error);
-    this.#failFile(task.unit.file, error);
   }
 
   #failFile(file: FileRun, error: WireError): void {
@@ -358,7 +304,7 @@ export class Pass {
     const { file } = task.unit;
     const { restartMaxCount } = this.#options.limits;
     if (!this.#restarts.isUnderWay(file) && file.restartCount >= restartMaxCount) {
-      this.#failTask(task, error);
+      this.#failures.fail(task, error);
       return;
     }
     this.#assigner.park(task.unit);
@@ -383,7 +329,7 @@ export class Pass {
       file.openedCount = openedCount;
       this.#toOpen.push(file);
       for (const { task, error } of reports) {
-        if (!task.unit.closed) this.#retryTask(task, error, false);
+        if (!task.unit.closed) this.#failures.retry(task, error, this.#nowMs);
       }
     }
   }

@@ -46,8 +46,8 @@ export class OrderWatch {
    */
   wasInOrder(): boolean {
     const state = this.#options.state();
-    const isUntouched = [...state.jobs.values()].every((job) => isActiveState(job.state));
-    return isUntouched || this.#inOrder === placeOf(state);
+    if (this.#inOrder === placeOf(state)) return true;
+    return [...state.jobs.values()].every((job) => isActiveState(job.state));
   }
 
   /** Asks everybody: true when this round and the one before say so. */

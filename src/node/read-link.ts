@@ -21,7 +21,8 @@ export interface ReadLinkOptions {
   readonly catalog: FileCatalog;
   readonly store: SegmentStore;
   readonly client: PeerSegments;
-  readonly mutes: MuteEndpoints;
+  /** What loads pass over; told of each sign of life. */
+  readonly mutes: Pick<MuteEndpoints, 'answered'>;
   readonly endpointOf: (peer: PeerId) => string | undefined;
 }
 

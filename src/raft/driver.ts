@@ -116,7 +116,7 @@ export class RaftDriver implements Consensus {
     if (this.#isRunning()) this.#ticker.start();
   }
 
-  /** As of the end of the last turn: the same object until there was another. */
+  /** As of the end of the last turn, which a leader has each tick: the same object until then. */
   status(): RaftStatus {
     return this.#board.shown;
   }
