@@ -15,6 +15,7 @@ export async function run(args: readonly string[]): Promise<void> {
       'size-mib': { type: 'string', default: '1024' },
       'segment-mib': { type: 'string', default: '8' },
       json: { type: 'boolean', default: false },
+      tls: { type: 'boolean', default: false },
       profile: { type: 'string' },
       against: { type: 'string' },
     },
@@ -26,6 +27,7 @@ export async function run(args: readonly string[]): Promise<void> {
     segmentSizeBytes: Number(values['segment-mib']) * MIB,
     pairs: Number(values.pairs),
     json: values.json,
+    tls: values.tls,
     profileFolder: values.profile,
     against: values.against,
   });

@@ -39,7 +39,7 @@ function reader(origin: Origin, options: { connections: number; count: number })
   const { connections, count } = options;
   return {
     name: `${connections} connection${connections === 1 ? '' : 's'}`,
-    pids: () => [origin.pid],
+    pids: () => origin.pids,
     async run() {
       const agent = new Agent({ keepAlive: true, maxSockets: connections });
       let next = 0;

@@ -15,6 +15,8 @@ export interface LoadBenchmark {
   readonly segmentSizeBytes: number;
   readonly pairs: number;
   readonly json: boolean;
+  /** Over TLS; the tools do not check the certificate, the peer does. */
+  readonly tls?: boolean;
   /** Run the peer alone and write CPU profiles there. */
   readonly profileFolder: string | undefined;
   /** Folder of another build of the peer, to compare with in place of tools: before and after. */
@@ -22,10 +24,19 @@ export interface LoadBenchmark {
 }
 
 export async function runLoadBenchmark(benchmark: LoadBenchmark): Promise<void> {
-  const { name, count, sizeBytes, segmentSizeBytes, pairs, profileFolder, against } = benchmark;
+  const {
+    name,
+    count,
+    sizeBytes,
+    segmentSizeBytes,
+    pairs,
+    profileFolder,
+    against,
+    tls = false,
+  } = benchmark;
   const folder = await mkdtemp(join(tmpdir(), 'ringload-bench-'));
   try {
-    await using origin = await startOrigin({ count, sizeBytes });
+    await using origin = await startOrigin({ count, sizeBytes, tls });
     const alone = profileFolder !== undefined || against !== undefined;
     const tools = alone ? [] : installedTools();
     const subject = peerContender({ origin, folder, segmentSizeBytes, profileFolder });
@@ -50,9 +61,9 @@ export async function runLoadBenchmark(benchmark: LoadBenchmark): Promise<void> 
       name,
       comparison,
       [
-        `${count} objects of ${sizeBytes} bytes from ${origin.endpoint}, segments of ${segmentSizeBytes} bytes, into ${folder}`,
+        `${count} objects of ${sizeBytes} bytes from ${origin.endpoint} (${origin.server}), segments of ${segmentSizeBytes} bytes, into ${folder}`,
         `timed until the data is synced; medians of ${pairs} rounds; ratio and cpu_ratio are to ${yardstick?.name ?? limit.name}, limit to ${limit.name}`,
-        'CPU: whole process, all threads; the origin is a process of its own on the same cores',
+        'CPU: whole process, all threads; the origin has processes of its own on the same cores',
         ...versions,
         ...(missing.length > 0 ? [`not installed: ${missing.join(', ')}`] : []),
       ],

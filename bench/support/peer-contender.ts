@@ -2,7 +2,7 @@
  * One peer with default settings and an empty cache, loading all objects of an origin. SUCCEEDED
  * is durable: every segment is synced before its owner acknowledges it.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../../tests/support/free-port.ts';
 import { Peer } from '../../tests/support/peer-process.ts';
@@ -47,6 +47,8 @@ export function peerContender(options: PeerContenderOptions): Contender {
       await cleanUp();
       const dataDir = join(folder, 'data');
       await mkdir(dataDir, { recursive: true });
+      const trusted = join(folder, 'ca.pem');
+      if (origin.caCert !== undefined) await writeFile(trusted, origin.caCert);
       peer = new Peer({
         index: 0,
         program,
@@ -56,7 +58,10 @@ export function peerContender(options: PeerContenderOptions): Contender {
         join: [],
         mounts: [origin.mount],
         args: ['--cache-dir', `${join(folder, 'cache')}=${capacity}`, '--log-level', 'warn'],
-        env: profileFolder === undefined ? {} : { BENCH_PROFILE_FOLDER: profileFolder },
+        env: {
+          ...(profileFolder !== undefined && { BENCH_PROFILE_FOLDER: profileFolder }),
+          ...(origin.caCert !== undefined && { NODE_EXTRA_CA_CERTS: trusted }),
+        },
       });
       await peer.start();
       await peer.waitReady();

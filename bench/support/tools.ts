@@ -30,8 +30,9 @@ const TOOLS_BY_PREFERENCE: readonly Tool[] = [
   {
     name: 's5cmd',
     version: ['s5cmd', 'version'],
-    command: ({ endpoint }, target) => [
+    command: ({ endpoint, tls }, target) => [
       's5cmd',
+      ...(tls ? ['--no-verify-ssl'] : []),
       ...['--log', 'error', '--no-sign-request', '--endpoint-url', endpoint],
       ...['cp', `s3://${ORIGIN_BUCKET}/*`, `${target}/`],
     ],
@@ -39,8 +40,9 @@ const TOOLS_BY_PREFERENCE: readonly Tool[] = [
   {
     name: 'rclone',
     version: ['rclone', 'version'],
-    command: ({ endpoint }, target) => [
+    command: ({ endpoint, tls }, target) => [
       'rclone',
+      ...(tls ? ['--no-check-certificate'] : []),
       ...['copy', '--config', '/dev/null', '--s3-provider', 'Other', '--s3-endpoint', endpoint],
       // The origin's ETags are no MD5 of the contents; the others do not compare them either.
       ...['--s3-region', 'us-east-1', '--ignore-checksum', '--transfers', '16'],
@@ -50,8 +52,9 @@ const TOOLS_BY_PREFERENCE: readonly Tool[] = [
   {
     name: 'aws s3 cp',
     version: ['aws', '--version'],
-    command: ({ endpoint }, target) => [
+    command: ({ endpoint, tls }, target) => [
       'aws',
+      ...(tls ? ['--no-verify-ssl'] : []),
       ...['s3', 'cp', '--recursive', '--no-sign-request', '--only-show-errors'],
       ...['--endpoint-url', endpoint, `s3://${ORIGIN_BUCKET}/`, target],
     ],
@@ -65,6 +68,7 @@ const TOOLS_BY_PREFERENCE: readonly Tool[] = [
       const url = `${origin.endpoint}/${ORIGIN_BUCKET}/${first.replace(/\d+$/, digits)}`;
       return [
         'curl',
+        ...(origin.tls ? ['--insecure'] : []),
         ...['--silent', '--show-error', '--fail', '--parallel', '--parallel-max', '64'],
         ...['--create-dirs', '--output', `${target}/#1`, url],
       ];
