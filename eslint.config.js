@@ -98,7 +98,7 @@ export default defineConfig(
         {
           paths: ['node:crypto', 'crypto'].map((name) => ({
             name,
-            allowImportNames: ['createHash'],
+            allowImportNames: ['createHash', 'hash'],
             message: inject('randomness'),
           })),
         },

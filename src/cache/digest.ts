@@ -4,11 +4,13 @@
  * A pure function of what was loaded, the same on every peer and in every release. The sum does
  * not depend on order, so inventories are merged by adding them.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import type { FileRecord } from './file-catalog.ts';
 import type { SegmentKey } from './segment-store.ts';
 
+/** Hex digits of a digest. */
+const DIGEST_LENGTH = 16;
 const MASK_64 = (1n << 64n) - 1n;
 
 /**
@@ -17,16 +19,8 @@ const MASK_64 = (1n << 64n) - 1n;
  * ends in a zero byte: no two different segments give the same input.
  */
 export function segmentDigest(key: SegmentKey, lengthBytes: number, crc32c: number): bigint {
-  const path = Buffer.from(key.path);
-  const version = Buffer.from(key.version);
-  return createHash('sha256')
-    .update(`${path.length}\0`)
-    .update(path)
-    .update(`\0${version.length}\0`)
-    .update(version)
-    .update(`\0${key.segmentSizeBytes}\0${key.index}\0${lengthBytes}\0${crc32c}\0`)
-    .digest()
-    .readBigUInt64BE(0);
+  const { segmentSizeBytes, index } = key;
+  return digestOf(`${nameOf(key)}${segmentSizeBytes}\0${index}\0${lengthBytes}\0${crc32c}\0`);
 }
 
 /**
@@ -34,17 +28,16 @@ export function segmentDigest(key: SegmentKey, lengthBytes: number, crc32c: numb
  * and how many copies are wanted say nothing about what is cached.
  */
 export function recordDigest(record: FileRecord): bigint {
-  const path = Buffer.from(record.path);
-  const version = Buffer.from(record.version);
   const { sizeBytes, segmentSizeBytes, segmented } = record;
-  return createHash('sha256')
-    .update(`record\0${path.length}\0`)
-    .update(path)
-    .update(`\0${version.length}\0`)
-    .update(version)
-    .update(`\0${sizeBytes}\0${segmentSizeBytes}\0${segmented}\0`)
-    .digest()
-    .readBigUInt64BE(0);
+  return digestOf(`record\0${nameOf(record)}${sizeBytes}\0${segmentSizeBytes}\0${segmented}\0`);
+}
+
+function nameOf({ path, version }: { readonly path: string; readonly version: string }): string {
+  return `${Buffer.byteLength(path)}\0${path}\0${Buffer.byteLength(version)}\0${version}\0`;
+}
+
+function digestOf(text: string): bigint {
+  return BigInt(`0x${hash('sha256', text, 'hex').slice(0, DIGEST_LENGTH)}`);
 }
 
 /** Sum modulo 2^64: the digest of the union of two disjoint sets. */
@@ -54,7 +47,7 @@ export function addDigests(left: bigint, right: bigint): bigint {
 
 /** 16 lower-case hex digits. */
 export function formatDigest(digest: bigint): string {
-  return digest.toString(16).padStart(16, '0');
+  return digest.toString(16).padStart(DIGEST_LENGTH, '0');
 }
 
 /** The inverse of {@link formatDigest}. */

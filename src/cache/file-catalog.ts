@@ -33,6 +33,8 @@ export interface HeldRecord {
 
 export interface FileCatalog {
   get(path: string): Promise<FileRecord | undefined>;
+  /** The records of these files, in the same order. */
+  getAll(paths: readonly string[]): Promise<readonly (FileRecord | undefined)[]>;
   /** One durable batch. Who holds the files goes on holding them. */
   putAll(records: readonly FileRecord[]): Promise<void>;
   /**

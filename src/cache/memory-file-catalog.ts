@@ -16,6 +16,10 @@ export class MemoryFileCatalog implements FileCatalog {
     return Promise.resolve(this.#records.get(path));
   }
 
+  getAll(paths: readonly string[]): Promise<readonly (FileRecord | undefined)[]> {
+    return Promise.resolve(paths.map((path) => this.#records.get(path)));
+  }
+
   putAll(records: readonly FileRecord[]): Promise<void> {
     for (const record of records) {
       if (!this.#records.has(record.path)) this.#sortedPaths = undefined;

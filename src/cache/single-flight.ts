@@ -30,18 +30,9 @@ export class SingleFlight<T> {
     signal?.throwIfAborted();
     const flight = this.#flights.get(key) ?? this.#start(key, work);
     flight.waiterCount++;
-    let leave: (() => void) | undefined;
     try {
-      if (!signal) return await flight.result;
-      const left = new Promise<never>((_, reject) => {
-        leave = () => {
-          reject(signal.reason as Error);
-        };
-        signal.addEventListener('abort', leave, { once: true });
-      });
-      return await Promise.race([flight.result, left]);
+      return await (signal ? waitFor(flight.result, signal) : flight.result);
     } finally {
-      if (leave) signal?.removeEventListener('abort', leave);
       flight.waiterCount--;
       if (flight.waiterCount === 0 && this.#flights.get(key) === flight) {
         this.#flights.delete(key);
@@ -62,4 +53,17 @@ export class SingleFlight<T> {
     result.then(end, end);
     return flight;
   }
+}
+
+/** The promise's outcome, or the signal's reason if that comes first. */
+function waitFor<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', leave, { once: true });
+    promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', leave);
+    });
+  });
 }

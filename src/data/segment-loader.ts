@@ -131,10 +131,7 @@ export class SegmentLoader {
     const resident = await this.#usable(request);
     if (resident) return { segment: resident, filled: false, own: true };
     let unreached: RingloadError | undefined;
-    let failure = new RingloadError(
-      'not_found',
-      `no peer holds segment ${String(request.key.index)} of ${request.key.path}`,
-    );
+    let failure: RingloadError | undefined;
     for (const source of sourcesOf(request)) {
       if (source.kind === 'ufs' && request.waitForPeers && unreached) throw unreached;
       try {
@@ -148,7 +145,7 @@ export class SegmentLoader {
         this.#logger.debug('copy failed, trying the next source', { code: failure.code });
       }
     }
-    throw failure;
+    throw failure ?? noHolder(request.key);
   }
 
   /** Not from a peer that was just waited for in vain. */
@@ -213,6 +210,10 @@ export class SegmentLoader {
       throw error;
     }
   }
+}
+
+function noHolder({ index, path }: SegmentKey): RingloadError {
+  return new RingloadError('not_found', `no peer holds segment ${String(index)} of ${path}`);
 }
 
 function sourcesOf(request: LoadRequest): FillSource[] {

@@ -5,9 +5,16 @@
 import type { JobId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord, HeldRecord } from '../cache/file-catalog.ts';
 
+/** A record that a task brings, and who counts on it. */
+interface Wanted {
+  readonly record: FileRecord;
+  readonly reload: boolean;
+  readonly holder: JobId;
+}
+
 interface Waiting {
-  readonly held: HeldRecord;
-  readonly resolve: () => void;
+  readonly wanted: Wanted;
+  readonly resolve: (isOurs: boolean) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -25,20 +32,9 @@ export class RecordWriter {
    * durable. True when this job put it there, now or before. A record of another job keeps its
    * loader but not less replicas.
    */
-  async put(record: FileRecord, reload: boolean, holder: JobId): Promise<boolean> {
-    const known = await this.#catalog.get(record.path);
-    if (!known || reload || !sameContent(known, record)) {
-      await this.#write({ record, holder, isNew: true });
-      return true;
-    }
-    const more = withMoreReplicas(known, record);
-    await this.#write({ record: more ?? known, holder, isNew: more !== undefined });
-    return known.loadedBy === record.loadedBy;
-  }
-
-  #write(held: HeldRecord): Promise<void> {
+  put(record: FileRecord, reload: boolean, holder: JobId): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ held, resolve, reject });
+      this.#waiting.push({ wanted: { record, reload, holder }, resolve, reject });
       void this.#flush();
     });
   }
@@ -50,14 +46,38 @@ export class RecordWriter {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        await this.#catalog.hold(group.map(({ held }) => held));
-        for (const { resolve } of group) resolve();
+        const areOurs = await this.#write(group.map(({ wanted }) => wanted));
+        for (const [position, { resolve }] of group.entries()) resolve(areOurs[position] ?? false);
       } catch (error) {
         for (const { reject } of group) reject(error);
       }
     }
     this.#writing = false;
   }
+
+  async #write(group: readonly Wanted[]): Promise<boolean[]> {
+    const known = await this.#catalog.getAll(group.map(({ record }) => record.path));
+    const byPath = new Map(group.map(({ record: { path } }, position) => [path, known[position]]));
+    const held = group.map((wanted): HeldRecord => {
+      const { path } = wanted.record;
+      const change = changeOf(byPath.get(path), wanted);
+      // Why: the next one of this group comes after it.
+      byPath.set(path, change.record);
+      return { ...change, holder: wanted.holder };
+    });
+    await this.#catalog.hold(held);
+    return held.map(({ record }, position) => record.loadedBy === group[position]?.record.loadedBy);
+  }
+}
+
+/** What becomes of a record where another may be there. */
+function changeOf(
+  known: FileRecord | undefined,
+  { record, reload }: Wanted,
+): Pick<HeldRecord, 'record' | 'isNew'> {
+  if (!known || reload || !sameContent(known, record)) return { record, isNew: true };
+  const more = withMoreReplicas(known, record);
+  return { record: more ?? known, isNew: more !== undefined };
 }
 
 /** The record that is there with more copies asked for; undefined when it has enough. */

@@ -50,6 +50,10 @@ export class DrainAwareCatalog implements FileCatalog {
     return undefined;
   }
 
+  getAll(paths: readonly string[]): Promise<readonly (FileRecord | undefined)[]> {
+    return Promise.all(paths.map((path) => this.get(path)));
+  }
+
   putAll(records: readonly FileRecord[]): Promise<void> {
     return this.#options.catalog.putAll(records);
   }

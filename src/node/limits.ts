@@ -6,7 +6,7 @@ import type { MountConfig } from '../ufs/mounts.ts';
 import { MIB } from '../base/units.ts';
 
 /** Small objects are bound by round trips, not by bytes: many of them run at once. */
-const SMALL_TASK_FACTOR = 4;
+const SMALL_TASK_FACTOR = 16;
 /** Length that `load.concurrency` is meant for. */
 const FULL_SEGMENT_BYTES = 8 * MIB;
 /** Of a mount, however many there are. */

@@ -101,3 +101,17 @@ test('record writer: what is held is counted as it is stored now, new or not', a
   await catalog.delete('s3://b/a');
   t.is((await catalog.heldInventory(HOLDER, 's3://b')).recordCount, 0);
 });
+
+test('record writer: two jobs that bring the same file at once agree on one record', async (t) => {
+  const catalog = new MemoryFileCatalog();
+  const writer = new RecordWriter(catalog);
+  const busy = writer.put(record({ path: 'other' }), false, HOLDER);
+  const first = writer.put(record(), false, HOLDER);
+  const more = record({ loadedBy: jobId('b'), replicaCount: 2 });
+  const second = writer.put(more, false, jobId('b/1.1'));
+  t.deepEqual(await Promise.all([busy, first, second]), [true, true, false]);
+  t.like(await catalog.get(record().path), { loadedBy: jobId('a'), replicaCount: 2 });
+  for (const holder of [HOLDER, jobId('b/1.1')]) {
+    t.is((await catalog.heldInventory(holder, record().path)).recordCount, 1);
+  }
+});

@@ -93,9 +93,14 @@ export class LevelFileCatalog implements FileCatalog {
   }
 
   async get(path: string): Promise<FileRecord | undefined> {
+    const [record] = await this.getAll([path]);
+    return record;
+  }
+
+  async getAll(paths: readonly string[]): Promise<readonly (FileRecord | undefined)[]> {
     return this.#attempt('read the file catalog', async () => {
-      const [entry] = await this.#read([path]);
-      return entry && recordOf(entry);
+      const entries = await this.#read(paths);
+      return entries.map((entry) => entry && recordOf(entry));
     });
   }
 
@@ -184,10 +189,11 @@ export class LevelFileCatalog implements FileCatalog {
 
   async #read(paths: readonly string[]): Promise<(Entry | undefined)[]> {
     const sealed = await this.#level.getMany(paths.map((path) => FILE + path));
-    return paths.map((path, position) => {
-      const text = sealed[position];
-      return text === undefined ? undefined : this.#open(path, text);
-    });
+    return paths.map((path, position) => this.#openKnown(path, sealed[position]));
+  }
+
+  #openKnown(path: string, sealed: string | undefined): Entry | undefined {
+    return sealed === undefined ? undefined : this.#open(path, sealed);
   }
 
   /** Undefined, and told, when the entry is damaged. */
@@ -202,10 +208,10 @@ export class LevelFileCatalog implements FileCatalog {
     if (changes.length === 0) return;
     await this.#change(async () => {
       const paths = [...new Set(changes.map(({ record }) => record.path))];
-      const keys = paths.map((path) => FILE + path);
-      const isKnown = await this.#level.hasMany(keys);
-      const known = isKnown.includes(true) ? await this.#read(paths) : [];
-      const entries = new Map(paths.map((path, position) => [path, known[position]]));
+      const known = await this.#level.getMany(paths.map((path) => FILE + path));
+      const entries = new Map(
+        paths.map((path, position) => [path, this.#openKnown(path, known[position])]),
+      );
       for (const change of changes) {
         const { path } = change.record;
         entries.set(path, changedEntry(entries.get(path), change));
@@ -217,7 +223,7 @@ export class LevelFileCatalog implements FileCatalog {
       }));
       return {
         operations,
-        addedCount: isKnown.filter((isThere) => !isThere).length,
+        addedCount: known.filter((sealed) => sealed === undefined).length,
         isDurable: changes.some(({ isNew }) => isNew),
       };
     });

@@ -26,7 +26,7 @@ import type { UnderStoreDependencies } from './dependencies.ts';
 import { AddressBook } from './address-book.ts';
 import { checkHead } from './s3-body.ts';
 import { objectChecksumOf } from './s3-checksum.ts';
-import { endpointOf } from './s3-endpoint.ts';
+import { BucketEndpoints } from './s3-endpoint.ts';
 import { conditionHeader } from './s3-version.ts';
 import { encodeKey, Sigv4Signer } from './sigv4.ts';
 
@@ -48,6 +48,7 @@ export class S3Direct {
   readonly #parts: S3DirectParts;
   readonly #signer = new Sigv4Signer();
   readonly #addresses: AddressBook;
+  readonly #endpoints = new BucketEndpoints();
 
   constructor(parts: S3DirectParts) {
     this.#parts = parts;
@@ -144,7 +145,7 @@ export class S3Direct {
   ): Promise<DirectRequest | undefined> {
     const { authority: bucket, key } = parsePath(request.path);
     const region = await client.config.region();
-    const place = await endpointOf(client, bucket, region);
+    const place = await this.#endpoints.of(client, bucket, region);
     if (!place) return undefined;
     const { url, prefix } = place;
     const path = `${prefix}/${encodeKey(key)}`;

@@ -12,8 +12,28 @@ const HOST_LABEL = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 /** Regions of the AWS partition proper. */
 const AWS_REGION = /^(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d$/;
 
-/** Undefined where the SDK has to decide. */
-export async function endpointOf(
+/** Remembers what the SDK was asked: each request needs it, and it does not change. */
+export class BucketEndpoints {
+  readonly #known = new WeakMap<S3Client, Map<string, Promise<BucketEndpoint | undefined>>>();
+
+  /** Undefined where the SDK has to decide. */
+  of(client: S3Client, bucket: string, region: string): Promise<BucketEndpoint | undefined> {
+    let ofClient = this.#known.get(client);
+    if (!ofClient)
+      this.#known.set(client, (ofClient = new Map<string, Promise<BucketEndpoint | undefined>>()));
+    const name = `${region}/${bucket}`;
+    let endpoint = ofClient.get(name);
+    if (!endpoint) {
+      endpoint = endpointOf(client, bucket, region);
+      ofClient.set(name, endpoint);
+      // Why: a failure is no answer; the next request asks again.
+      endpoint.catch(() => ofClient.delete(name));
+    }
+    return endpoint;
+  }
+}
+
+async function endpointOf(
   client: S3Client,
   bucket: string,
   region: string,

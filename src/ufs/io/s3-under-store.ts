@@ -173,15 +173,11 @@ export class S3UnderStore implements UnderStore {
     }
   }
 
+  /** What is under way when the store is closed is ended by whoever moves the bytes. */
   async moveRange(request: RangeRequest, mover: RangeMover, signal: AbortSignal): Promise<boolean> {
     checkRange(request);
-    setMaxListeners(0, signal);
-    const scope = new Scope(`read ${request.path}`, [signal, this.#closing.signal]);
-    try {
-      return await this.#direct.move(request, mover, scope.signal);
-    } finally {
-      scope.release();
-    }
+    throwIfCancelled(this.#closing.signal);
+    return this.#direct.move(request, mover, signal);
   }
 
   close(): Promise<void> {

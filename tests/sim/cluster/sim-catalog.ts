@@ -25,6 +25,10 @@ export class SimCatalog implements FileCatalog {
     this.#chance = chance;
   }
 
+  getAll(paths: readonly string[]): Promise<readonly (FileRecord | undefined)[]> {
+    return this.#durable.getAll(paths);
+  }
+
   get(path: string): Promise<FileRecord | undefined> {
     return this.#durable.get(path);
   }

@@ -47,10 +47,9 @@ export class LaneDataPlane implements DataPlane {
       const { lengthBytes } = command.extent;
       this.#options.placer.written(command.extent);
       const { receivedBytes, sum } = mover;
-      return {
-        ...{ ...mover.checksums(), lengthBytes, receivedBytes, isChecked },
-        ...(sum !== undefined && { sum }),
-      };
+      const { crc32c, blockCrc32c } = mover.checksums();
+      const filled = { crc32c, blockCrc32c, lengthBytes, receivedBytes, isChecked };
+      return sum === undefined ? filled : { ...filled, sum };
     } catch (thrown) {
       const error = toRingloadError(thrown);
       const receivedBytes = mover.receivedBytes + Number(error.details['receivedBytes'] ?? 0);

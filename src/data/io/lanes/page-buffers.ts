@@ -4,7 +4,8 @@
  */
 export const PAGE_BYTES = 4096;
 export const LARGE_BUFFER_BYTES = 1024 * 1024;
-const SMALL_BUFFER_BYTES = 64 * 1024;
+/** Smallest first: a small segment takes no large buffer away. */
+const SIZES_BYTES = [64 * 1024, 256 * 1024, LARGE_BUFFER_BYTES];
 
 const WASM_PAGE_BYTES = 64 * 1024;
 
@@ -14,18 +15,16 @@ declare const WebAssembly: {
 };
 
 export class PageBuffers {
-  readonly #large: Buffer[] = [];
-  readonly #small: Buffer[] = [];
+  readonly #free = new Map<number, Buffer[]>(SIZES_BYTES.map((size) => [size, []]));
 
-  /** One of 64 KiB where that is enough, else of 1 MiB. */
+  /** The smallest one that is enough, 1 MiB at most. */
   take(neededBytes: number): Buffer {
-    if (neededBytes <= SMALL_BUFFER_BYTES)
-      return this.#small.pop() ?? this.#allocate(SMALL_BUFFER_BYTES);
-    return this.#large.pop() ?? this.#allocate(LARGE_BUFFER_BYTES);
+    const sizeBytes = SIZES_BYTES.find((size) => neededBytes <= size) ?? LARGE_BUFFER_BYTES;
+    return this.#free.get(sizeBytes)?.pop() ?? this.#allocate(sizeBytes);
   }
 
   giveBack(buffer: Buffer): void {
-    (buffer.length === LARGE_BUFFER_BYTES ? this.#large : this.#small).push(buffer);
+    this.#free.get(buffer.length)?.push(buffer);
   }
 
   /** Why WebAssembly: its memory is the only one in Node that begins on a page. */

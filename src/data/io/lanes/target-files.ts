@@ -4,15 +4,17 @@
  * Direct I/O goes around the page cache: large writes cost a fifth of the processor time and never
  * wait for memory. Where a file system refuses it, the same file is written as usual.
  */
-import { close, constants, open, write, writeSync } from 'node:fs';
+import { close, constants, open, writeSync, writev } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { whenDescriptorsAllow } from '../../../base/descriptors.ts';
-import { PAGE_BYTES } from './page-buffers.ts';
+import { LARGE_BUFFER_BYTES, PAGE_BYTES } from './page-buffers.ts';
+import { WriteGatherer } from './write-gatherer.ts';
 
 export type DirectIo = 'auto' | 'off';
 
 interface TargetFile {
   readonly fd: Promise<number>;
+  readonly gatherer: WriteGatherer;
   userCount: number;
 }
 
@@ -39,9 +41,8 @@ export class TargetFiles {
     const file = this.#use(path, direct && !this.#isRefused);
     try {
       const fd = await file.fd;
-      for (let done = 0; done < bytes.length;) {
-        done += await writeSome(fd, bytes.subarray(done), position + done);
-      }
+      if (bytes.length < LARGE_BUFFER_BYTES) await file.gatherer.write(bytes, position);
+      else await writeAll(fd, [bytes], position);
     } catch (error) {
       if (!direct || this.#isRefused || !isRefusal(error)) throw error;
       this.#isRefused = true;
@@ -68,8 +69,11 @@ export class TargetFiles {
     const key = `${direct ? 'direct' : 'plain'} ${path}`;
     let file = this.#files.get(key);
     if (!file) {
-      const opened = whenDescriptorsAllow(() => openForWriting(path, direct), pause);
-      file = { fd: opened, userCount: 0 };
+      const fd = whenDescriptorsAllow(() => openForWriting(path, direct), pause);
+      const gatherer = new WriteGatherer(async (buffers, at) => {
+        await writeAll(await fd, buffers, at);
+      });
+      file = { fd, gatherer, userCount: 0 };
       // Why: a file that could not be opened is tried again by the next write.
       file.fd.catch(() => this.#files.delete(key));
     }
@@ -100,12 +104,35 @@ function openForWriting(path: string, direct: boolean): Promise<number> {
   });
 }
 
-function writeSome(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+async function writeAll(
+  fd: number,
+  buffers: readonly Uint8Array[],
+  position: number,
+): Promise<void> {
+  let rest = buffers;
+  for (let at = position; rest.length > 0;) {
+    const writtenBytes = await writeSome(fd, rest, at);
+    at += writtenBytes;
+    rest = behind(rest, writtenBytes);
+  }
+}
+
+function writeSome(fd: number, buffers: readonly Uint8Array[], position: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    write(fd, bytes, 0, bytes.length, position, (error, writtenBytes) => {
+    writev(fd, buffers, position, (error, writtenBytes) => {
       if (error) reject(error);
       else resolve(writtenBytes);
     });
+  });
+}
+
+/** What of the buffers lies behind their first `byteCount` bytes. */
+function behind(buffers: readonly Uint8Array[], byteCount: number): readonly Uint8Array[] {
+  let skipped = byteCount;
+  return buffers.flatMap((buffer) => {
+    const rest = buffer.subarray(Math.min(skipped, buffer.length));
+    skipped -= buffer.length - rest.length;
+    return rest.length > 0 ? [rest] : [];
   });
 }
 
