@@ -2,6 +2,7 @@
  * How fast a peer serves warm ranges, beside nginx on the same bytes: what it holds itself, what
  * another peer holds, and what its data endpoint gives to other peers.
  */
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { formatSegmentRequest } from '../src/data/segment-request.ts';
@@ -26,6 +27,7 @@ export const question = 'How fast does a peer serve cached ranges, against nginx
 
 const MIB = 1024 * 1024;
 const SEGMENT_BYTES = 8 * MIB;
+const PROFILED_PROGRAM = join(import.meta.dirname, 'support/profiled-peer.js');
 /** Hosts that rest between two measurements give both the same start. */
 const REST_MS = 300;
 /** Share of the ring of who holds everything, and of who holds nothing. */
@@ -51,6 +53,8 @@ export async function run(args: readonly string[]): Promise<void> {
       seconds: { type: 'string', default: '4' },
       connections: { type: 'string', default: '16' },
       json: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      profile: { type: 'string' },
     },
   });
   if (!isNginxInstalled() || !isWrkInstalled()) {
@@ -59,8 +63,9 @@ export async function run(args: readonly string[]): Promise<void> {
   const sizeBytes = Number(values['file-mib']) * MIB;
   const rangeBytes = Number(values['size-kib']) * 1024;
   await using origin = await startOrigin({ count: 1, sizeBytes });
-  await using cluster = await loadedCluster(origin);
-  const contenders = await contendersOf(cluster, origin, rangeBytes);
+  await using cluster = await loadedCluster(origin, values.profile);
+  const all = await contendersOf(cluster, origin, rangeBytes);
+  const contenders = all.filter(({ name }) => values.only === undefined || name === values.only);
   const options = {
     rangeBytes,
     connectionCount: Number(values.connections),
@@ -86,11 +91,17 @@ export async function run(args: readonly string[]): Promise<void> {
 }
 
 /** Two peers, the first of which owns everything. */
-async function loadedCluster(origin: Origin): Promise<Cluster> {
+async function loadedCluster(origin: Origin, profileFolder?: string): Promise<Cluster> {
   const cluster = await Cluster.start({
     peers: 2,
     mounts: [origin.mount],
-    env: { ...DEFAULT_TIMERS, RINGLOAD_CACHE_REGION_SIZE_BYTES: '', RINGLOAD_LOG_LEVEL: 'warn' },
+    env: {
+      ...DEFAULT_TIMERS,
+      RINGLOAD_CACHE_REGION_SIZE_BYTES: '',
+      RINGLOAD_LOG_LEVEL: 'warn',
+      ...(profileFolder !== undefined && { BENCH_PROFILE_FOLDER: resolve(profileFolder) }),
+    },
+    ...(profileFolder !== undefined && { program: PROFILED_PROGRAM }),
     envOf: (index) => ({ RINGLOAD_PEER_WEIGHT: WEIGHTS[index] ?? '1' }),
     cacheCapacity: '4GiB',
   });

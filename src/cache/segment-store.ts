@@ -60,7 +60,7 @@ export type SegmentCheck =
 export interface SegmentReader extends ResidentSegment {
   /**
    * Verified bytes `[offset, offset + length)` of the segment, in chunks of at most 1 MiB; every
-   * block that is touched is checked first.
+   * block that is touched is checked first. Who has done with a chunk may tell the store.
    * @throws segment_corrupt after dropping the segment; cache_io.
    */
   read(offset: number, length: number): AsyncIterable<Uint8Array>;

@@ -144,6 +144,8 @@ export interface FileService {
     path: string,
     range?: { readonly offset: number; readonly length?: number },
   ): Promise<FileRange>;
+  /** A chunk of a body is not needed any more: its memory may be used again. */
+  recycle?(chunk: Uint8Array): void;
 }
 
 export interface HealthService {

@@ -17,6 +17,8 @@ export const WRITE_STALL_MAX_MS = 60_000;
 export interface StreamedBody {
   readonly lengthBytes: number;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** Told of each chunk that was sent. */
+  readonly recycle?: (chunk: Uint8Array) => void;
 }
 
 /**
@@ -38,11 +40,12 @@ export async function streamBody(
       if (chunk === 'gone') return;
       if (!headersSent) {
         headersSent = true;
+        // The head goes out with the first chunk.
         ctx.respond = false;
-        ctx.res.flushHeaders();
       }
       if (chunk === undefined) break;
       if ((await client.write(chunk)) === 'gone') return;
+      body.recycle?.(chunk);
     }
     ctx.res.end();
   } catch (thrown) {
@@ -142,22 +145,20 @@ class Client {
     });
   }
 
+  /** Resolves with `ok` when the kernel has all of it: then its memory may be used again. */
   async write(chunk: Uint8Array): Promise<'ok' | 'gone'> {
     if (this.isGone) return 'gone';
-    if (this.#res.write(chunk)) return 'ok';
-    let onDrain: () => void = ignore;
-    const drained = new Promise<'ok'>((resolve) => {
-      onDrain = () => {
-        resolve('ok');
-      };
-      this.#res.once('drain', onDrain);
+    const sent = new Promise<'ok'>((resolve) => {
+      this.#res.write(chunk, (error) => {
+        // What a broken connection did with it is not known.
+        if (!error) resolve('ok');
+      });
     });
     const timer = this.#clock.setTimer(WRITE_STALL_MAX_MS, () => this.#res.destroy());
     try {
-      return await this.orGone(drained);
+      return await this.orGone(sent);
     } finally {
       timer.cancel();
-      this.#res.off('drain', onDrain);
     }
   }
 

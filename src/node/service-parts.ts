@@ -143,6 +143,9 @@ function openFileReader({
     placement,
     segmentSizeBytes: load.segmentSizeBytes,
     statTimeoutMs: ufs.listTimeoutMs,
+    recycle: (chunk) => {
+      store.recycle(chunk);
+    },
     clock: local.clock,
   });
 }

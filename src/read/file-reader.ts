@@ -24,6 +24,8 @@ export interface FileReaderOptions {
   readonly segmentSizeBytes: number;
   readonly statTimeoutMs: number;
   readonly clock: Clock;
+  /** Told of chunks that nobody needs any more. */
+  readonly recycle?: (chunk: Uint8Array) => void;
 }
 
 export interface FoundFile extends FileRecord {
@@ -114,6 +116,11 @@ export class FileReader {
       const object = await this.#statAtStore(path);
       return this.#open({ ...found, ...object }, range);
     }
+  }
+
+  /** A chunk of a body, or a part of it, is not needed any more: its memory may be used again. */
+  recycle(chunk: Uint8Array): void {
+    this.#options.recycle?.(chunk);
   }
 
   /** Cached files of the cluster at or below `root`, in order of UTF-8 bytes, 1,000 at most. */

@@ -102,7 +102,7 @@ export class FileSegmentReader implements SegmentReader {
     if (this.#isClosed) throw new RingloadError('cancelled', 'read a segment after closing it');
     this.#activeReadCount++;
     try {
-      const blocks = await readBlocks(this.#stored, start, end, this.#store.crc32c);
+      const blocks = await readBlocks(this.#stored, start, end, this.#store);
       if (blocks) return blocks;
     } catch (error) {
       dropUnreadable(this.#store, this.copy, error, this.#toldKey);

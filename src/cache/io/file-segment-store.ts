@@ -151,6 +151,11 @@ export class FileSegmentStore implements SegmentStore {
     return opened;
   }
 
+  /** A chunk of a reader, or a part of it, is not needed any more: its memory is used again. */
+  recycle(chunk: Uint8Array): void {
+    this.#parts.chunks.giveBack(chunk);
+  }
+
   async check(key: SegmentKey): Promise<SegmentCheck> {
     this.#checkOpen();
     const id = this.#find(key);

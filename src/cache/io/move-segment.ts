@@ -61,11 +61,12 @@ async function copyBlocks(move: Move, copy: SegmentCopy, record: SegmentRecord):
   const source = { ...record, offset: location.offset, directory, region, blockCrc32c };
   for (let start = 0; start < record.lengthBytes; start += READ_CHUNK_BYTES) {
     const end = Math.min(record.lengthBytes, start + READ_CHUNK_BYTES);
-    const bytes = await readBlocks(source, start, end, store.crc32c).catch(() => undefined);
+    const bytes = await readBlocks(source, start, end, store).catch(() => undefined);
     if (!bytes) return false;
     await directory.attempt(`write region ${place.region.id}`, () =>
       directory.files.writeData(place.region, bytes, place.offset + start),
     );
+    store.chunks.giveBack(bytes);
   }
   return true;
 }

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import { ChunkPool } from '../chunk-pool.ts';
 import type { Crc32c } from '../crc32c.ts';
 import { hashSegmentKey, type HashKey } from '../key-hash.ts';
 import {
@@ -93,6 +94,7 @@ export async function openFileSegmentStore(
       records: new RecordCache(options.recordCacheMaxBytes ?? 16 * 1024 * 1024),
       leaseNotes: new LeaseNotes(crc32c),
       readRoom: new ReadRoom(),
+      chunks: new ChunkPool(),
       listeners: { onDamaged: () => undefined },
       regions,
       directories,

@@ -1,4 +1,5 @@
 /** Reads blocks of a stored segment and checks each of them: the only way out for cached bytes. */
+import type { ChunkPool } from '../chunk-pool.ts';
 import type { Crc32c } from '../crc32c.ts';
 import type { Region } from '../region.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../segment-store.ts';
@@ -24,12 +25,11 @@ export async function readBlocks(
   segment: StoredSegment,
   start: number,
   end: number,
-  crc32c: Crc32c,
+  { crc32c, chunks }: { readonly crc32c: Crc32c; readonly chunks: ChunkPool },
 ): Promise<Uint8Array | undefined> {
   const blocksEnd = Math.ceil(end / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BLOCK_BYTES;
   const length = Math.min(blocksEnd, segment.lengthBytes) - start;
-  // Why not from a pool: whoever gets a chunk may keep it for as long as a socket is slow.
-  const bytes = Buffer.allocUnsafeSlow(length);
+  const bytes = chunks.take(length);
   const { directory, region } = segment;
   const isWhole = await directory.attempt(`read region ${region.id}`, () =>
     directory.files.readData(region, bytes, segment.offset + start),

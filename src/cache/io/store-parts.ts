@@ -1,4 +1,5 @@
 /** What the parts of one file store share. */
+import type { ChunkPool } from '../chunk-pool.ts';
 import type { Crc32c } from '../crc32c.ts';
 import type { RecordCache } from '../record-cache.ts';
 import type { Region } from '../region.ts';
@@ -22,6 +23,7 @@ export interface StoreParts {
   readonly records: RecordCache;
   readonly leaseNotes: LeaseNotes;
   readonly readRoom: ReadRoom;
+  readonly chunks: ChunkPool;
   /** By slot. */
   readonly regions: readonly Region[];
   readonly directories: readonly CacheDirectory[];

@@ -113,7 +113,8 @@ async function send(
     ctx.set('Content-Range', `bytes ${offset}-${offset + length - 1}/${record.sizeBytes}`);
   }
   try {
-    await streamBody(ctx, { lengthBytes: length, chunks: opened.body }, deps);
+    const recycle = (chunk: Uint8Array): void => deps.services.files.recycle?.(chunk);
+    await streamBody(ctx, { lengthBytes: length, chunks: opened.body, recycle }, deps);
   } catch (thrown) {
     for (const name of RECORD_HEADERS) ctx.remove(name);
     throw thrown;
