@@ -17,7 +17,7 @@ import { METADATA_ONLY_INDEX } from './protocol.ts';
 import { type RestLimits, RestingUnits } from './resting-units.ts';
 import { type AnsweredTask, TaskBook } from './task-book.ts';
 import { Throttle } from './throttle.ts';
-import type { TaskRun, Unit } from './unit.ts';
+import { taskFor, type TaskRun, type Unit, without } from './unit.ts';
 
 export interface AssignerLimits extends PaceLimits, RestLimits {
   /** Tasks and bytes out per owner before its first acknowledgement says otherwise. */
@@ -55,8 +55,7 @@ export class Assigner {
   readonly #throttle = new Throttle();
   #placement: Placement;
   #askPeersFirst: boolean;
-  readonly #units = new Map<FileRun, Set<Unit>>();
-  #openUnitCount = 0;
+  readonly #units = new Set<Unit>();
   readonly #resting: RestingUnits;
 
   constructor(options: {
@@ -89,7 +88,7 @@ export class Assigner {
   }
 
   get openUnitCount(): number {
-    return this.#openUnitCount;
+    return this.#units.size;
   }
 
   get restingCount(): number {
@@ -106,10 +105,8 @@ export class Assigner {
   }
 
   open(unit: Unit): void {
-    let units = this.#units.get(unit.file);
-    if (!units) this.#units.set(unit.file, (units = new Set()));
-    units.add(unit);
-    this.#openUnitCount += 1;
+    this.#units.add(unit);
+    unit.file.openUnitCount += 1;
     this.#place(unit);
     this.#advance(unit);
   }
@@ -118,17 +115,19 @@ export class Assigner {
   close(unit: Unit): void {
     if (unit.closed) return;
     unit.closed = true;
-    this.#openUnitCount -= 1;
+    this.#units.delete(unit);
+    unit.file.openUnitCount -= 1;
     this.#resting.delete(unit);
     this.#fetchers.endLoan(unit);
-    const units = this.#units.get(unit.file);
-    units?.delete(unit);
-    if (units?.size === 0) this.#units.delete(unit.file);
-    for (const task of unit.tasks.values()) this.#book.dropUnsent(task);
+    for (const task of unit.tasks) this.#book.dropUnsent(task);
   }
 
+  /** Oldest units first, among which those of a file that fails or changes usually are. */
   closeAll(file: FileRun): void {
-    for (const unit of [...(this.#units.get(file) ?? [])]) this.close(unit);
+    for (const unit of this.#units) {
+      if (file.openUnitCount === 0) return;
+      if (unit.file === file) this.close(unit);
+    }
   }
 
   /** A new ring, or a change of who can be reached. */
@@ -141,11 +140,9 @@ export class Assigner {
     for (const queue of this.#book.queues()) {
       if (!placement.isReachable(queue.owner)) this.#giveUp(queue, queue.drain());
     }
-    for (const units of this.#units.values()) {
-      for (const unit of [...units]) {
-        if (ringChanged) this.#place(unit);
-        this.#advance(unit);
-      }
+    for (const unit of this.#units) {
+      if (ringChanged) this.#place(unit);
+      this.#advance(unit);
     }
   }
 
@@ -182,7 +179,7 @@ export class Assigner {
       }
       for (const task of tasks) {
         task.unit.file.inflightCount += 1;
-        task.unit.tried.add(queue.owner);
+        addOnce(task.unit, 'tried', queue.owner);
       }
       batches.push({ to: queue.owner, tasks });
     }
@@ -200,7 +197,7 @@ export class Assigner {
   returnBatch(to: PeerId, taskIds: readonly number[], nowMs: number): void {
     const queue = this.#book.queueOf(to);
     queue.blockedUntilMs = nowMs + this.#limits.retryDelayMs;
-    const tasks = this.#book.of(taskIds);
+    const tasks = this.#book.outOf(to, taskIds);
     this.#giveUp(queue, tasks);
     for (const { unit } of tasks) this.#advance(unit);
   }
@@ -220,15 +217,15 @@ export class Assigner {
     if (!answered || answered.isLate) return answered;
     const { task } = answered;
     this.#fetchers.answered(task, stored, nowMs);
-    task.unit.tried.delete(from);
+    task.unit.tried = without(task.unit.tried, from);
     return answered;
   }
 
   /** `task.owner` holds the unit now. */
   addHolder(task: TaskRun): void {
     const { unit, owner } = task;
-    if (this.#isSource(owner)) unit.holders.add(owner);
-    const again = unit.tasks.get(owner);
+    if (this.#isSource(owner)) addOnce(unit, 'holders', owner);
+    const again = taskFor(unit, owner);
     if (again) this.#book.dropUnsent(again);
     this.#advance(unit);
   }
@@ -313,7 +310,7 @@ export class Assigner {
   /** A member that drains begins nothing new; what it has begun is waited for, and copied. */
   #place(unit: Unit): void {
     unit.owners = this.#ownersOf(unit, this.#shape.replicaCount);
-    for (const task of unit.tasks.values()) {
+    for (const task of unit.tasks) {
       if (!this.#placement.isOnRing(task.owner)) this.#book.dropUnsent(task);
     }
   }
@@ -340,20 +337,25 @@ export class Assigner {
   /** Gives the unit the tasks it can have now, or settles it. */
   #advance(unit: Unit): void {
     if (unit.closed || unit.dueMs > 0) return;
-    for (const holder of unit.holders) if (!this.#isSource(holder)) unit.holders.delete(holder);
-    const missing = unit.owners.filter((owner) => !unit.holders.has(owner));
-    if (missing.length === 0 && unit.owners.length >= this.#shape.replicaCount) {
+    if (!unit.holders.every((holder) => this.#isSource(holder))) {
+      unit.holders = unit.holders.filter((holder) => this.#isSource(holder));
+    }
+    const isHeld = unit.owners.every((owner) => unit.holders.includes(owner));
+    if (isHeld && unit.owners.length >= this.#shape.replicaCount) {
       this.close(unit);
       this.#onSettled(unit);
       return;
     }
-    const free = missing.filter(
-      (owner) => !unit.tasks.has(owner) && this.#placement.isReachable(owner),
+    const free = unit.owners.filter(
+      (owner) =>
+        !unit.holders.includes(owner) &&
+        !taskFor(unit, owner) &&
+        this.#placement.isReachable(owner),
     );
     if (unit.index === METADATA_ONLY_INDEX) {
       for (const owner of free) this.#book.enqueue(unit, owner, 'record', []);
-    } else if (unit.holders.size === 0) {
-      if (unit.tasks.size === 0) this.#beginFetch(unit, free);
+    } else if (unit.holders.length === 0) {
+      if (unit.tasks.length === 0) this.#beginFetch(unit, free);
     } else {
       const sources = this.#reachable(unit.holders);
       if (sources.length > 0)
@@ -371,6 +373,7 @@ export class Assigner {
 
   /** Peers where a segment may already lie: who never answered, its owners, the next on the ring. */
   #likelyHolders(unit: Unit, except: PeerId): PeerId[] {
+    if (!this.#askPeersFirst && unit.tried.length === 0) return [];
     const near = this.#askPeersFirst ? this.#nearOf(unit) : [];
     return this.#reachable(new Set([...unit.tried, ...near])).filter((peer) => peer !== except);
   }
@@ -383,4 +386,8 @@ export class Assigner {
     this.#book.giveUp(queue, tasks);
     this.#fetchers.gaveUp(queue);
   }
+}
+
+function addOnce(unit: Unit, list: 'holders' | 'tried', peer: PeerId): void {
+  if (!unit[list].includes(peer)) unit[list] = [...unit[list], peer];
 }

@@ -1,7 +1,7 @@
 /** Arithmetic on job counters, and sums modulo 2^64 of inventories. */
 import type { PeerId } from '../base/ids.ts';
-import { addDigests, formatDigest, parseDigest } from '../cache/digest.ts';
 import type { ExpectedInventory, PeerTally, TallyCounts } from '../cluster/job-record.ts';
+import { DigestSum } from './digest-sum.ts';
 import { ZERO_COUNTERS, type JobCounters } from './job-status.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -20,9 +20,8 @@ export function countersFrom(record: Readonly<Record<string, number>>): MutableC
   return counters;
 }
 
-/** Adds `sign` times `delta` to `target`. */
-export function addCounters(target: MutableCounters, delta: JobCounters, sign: 1 | -1 = 1): void {
-  for (const name of COUNTER_NAMES) target[name] += sign * delta[name];
+export function addCounters(target: MutableCounters, delta: JobCounters): void {
+  for (const name of COUNTER_NAMES) target[name] += delta[name];
 }
 
 /** Counters of work done, which every pass adds to; the others are counted anew by each pass. */
@@ -52,50 +51,50 @@ export function withWorkOf(counters: JobCounters, worked: JobCounters): MutableC
 export class InventorySum {
   #segmentCount: number;
   #bytes: number;
-  #digest: bigint;
+  readonly #digest: DigestSum;
   #recordCount: number;
-  #recordDigest: bigint;
+  readonly #recordDigest: DigestSum;
 
   constructor(from?: ExpectedInventory) {
     this.#segmentCount = from?.segmentCount ?? 0;
     this.#bytes = from?.bytes ?? 0;
-    this.#digest = parseDigest(from?.digest ?? '0');
+    this.#digest = new DigestSum(from?.digest);
     this.#recordCount = from?.recordCount ?? 0;
-    this.#recordDigest = parseDigest(from?.recordDigest ?? '0');
+    this.#recordDigest = new DigestSum(from?.recordDigest);
   }
 
   add(lengthBytes: number, digest: string): void {
     this.#segmentCount += 1;
     this.#bytes += lengthBytes;
-    this.#digest = addDigests(this.#digest, parseDigest(digest));
+    this.#digest.add(digest);
   }
 
   addRecord(digest: string): void {
     this.#recordCount += 1;
-    this.#recordDigest = addDigests(this.#recordDigest, parseDigest(digest));
+    this.#recordDigest.add(digest);
   }
 
   /** A file has one record: the one of another version takes its place. */
   forgetRecords(): void {
     this.#recordCount = 0;
-    this.#recordDigest = 0n;
+    this.#recordDigest.clear();
   }
 
   addAll(other: InventorySum): void {
     this.#segmentCount += other.#segmentCount;
     this.#bytes += other.#bytes;
-    this.#digest = addDigests(this.#digest, other.#digest);
+    this.#digest.addAll(other.#digest);
     this.#recordCount += other.#recordCount;
-    this.#recordDigest = addDigests(this.#recordDigest, other.#recordDigest);
+    this.#recordDigest.addAll(other.#recordDigest);
   }
 
   toJSON(): Required<ExpectedInventory> {
     return {
       segmentCount: this.#segmentCount,
       bytes: this.#bytes,
-      digest: formatDigest(this.#digest),
+      digest: this.#digest.toString(),
       recordCount: this.#recordCount,
-      recordDigest: formatDigest(this.#recordDigest),
+      recordDigest: this.#recordDigest.toString(),
     };
   }
 }

@@ -24,6 +24,11 @@ export interface FileFailure {
   readonly message: string;
 }
 
+export interface HeldSum {
+  readonly owner: PeerId;
+  readonly sum: InventorySum;
+}
+
 export interface FileRun {
   object: UfsObject;
   /** Units (segments, or one for metadata alone) that the file is cut into. */
@@ -31,6 +36,8 @@ export interface FileRun {
   /** Units handed to the scheduler so far. */
   openedCount: number;
   settledCount: number;
+  /** Of them, those that the scheduler still works on. */
+  openUnitCount: number;
   /** Tasks sent to an owner and not yet answered. */
   inflightCount: number;
   /** How often the object was found changed and started over. */
@@ -52,9 +59,9 @@ export interface FileRun {
   /** It did not match once, and is loaded for the second time. */
   isRefetched: boolean;
   /** What the file adds to the job's counters; final once settled. */
-  counted: MutableCounters;
-  /** What owners said they hold of it. */
-  readonly held: Map<PeerId, InventorySum>;
+  readonly counted: MutableCounters;
+  /** What owners said they hold of it, one sum for each. */
+  held: HeldSum[];
 }
 
 export function openFile(object: UfsObject, unitCount: number): FileRun {
@@ -66,6 +73,7 @@ export function openFile(object: UfsObject, unitCount: number): FileRun {
     unitCount,
     openedCount: 0,
     settledCount: 0,
+    openUnitCount: 0,
     inflightCount: 0,
     restartCount: 0,
     settled: false,
@@ -77,7 +85,7 @@ export function openFile(object: UfsObject, unitCount: number): FileRun {
     discardCount: 0,
     isRefetched: false,
     counted,
-    held: new Map(),
+    held: [],
   };
 }
 
@@ -86,8 +94,8 @@ export class FileWindow {
   readonly #files = new Fifo<FileRun>();
   /** Counters of the settled prefix. */
   readonly settled: MutableCounters;
-  /** Counters of everything seen, settled or not. */
-  readonly live: MutableCounters;
+  /** Of the files that are not merged. */
+  #openListedBytes = 0;
   readonly #expected: Map<PeerId, InventorySum>;
   /** Path of the last file of the settled prefix. */
   cursor: string | undefined;
@@ -98,7 +106,6 @@ export class FileWindow {
     readonly cursor: string | undefined;
   }) {
     this.settled = start?.counters ?? zeroCounters();
-    this.live = { ...this.settled };
     this.cursor = start?.cursor;
     const entries = Object.entries(start?.expected ?? {}) as [PeerId, ExpectedInventory][];
     this.#expected = new Map(entries.map(([peer, sum]) => [peer, new InventorySum(sum)]));
@@ -108,9 +115,21 @@ export class FileWindow {
     return this.#files.length;
   }
 
+  /** Counters of everything seen, settled or not: added up when somebody asks. */
+  get live(): JobCounters {
+    const live = { ...this.settled };
+    for (const file of this.#files) addCounters(live, file.counted);
+    return live;
+  }
+
+  /** Bytes of everything seen, settled or not. */
+  get listedBytes(): number {
+    return this.settled.listedBytes + this.#openListedBytes;
+  }
+
   add(file: FileRun): void {
     this.#files.push(file);
-    addCounters(this.live, file.counted);
+    this.#openListedBytes += file.counted.listedBytes;
   }
 
   /** A file that the filter leaves out: counted, never loaded. */
@@ -123,21 +142,29 @@ export class FileWindow {
     this.mergeSettled();
   }
 
-  /** Changes what an open file counts for, and the live sums with it. */
-  count(file: FileRun, change: (counted: MutableCounters) => void): void {
-    addCounters(this.live, file.counted, -1);
-    change(file.counted);
-    addCounters(this.live, file.counted);
+  /** An open file turned out to be of another size. */
+  resize(file: FileRun, sizeBytes: number): void {
+    this.#openListedBytes += sizeBytes - file.counted.listedBytes;
+    file.counted.listedBytes = sizeBytes;
   }
 
   /** `owner` holds one more segment of the file for this pass, however late it says so. */
   hold(file: FileRun, owner: PeerId, lengthBytes: number, digest: string): void {
-    sumOf(file.merged ? this.#expected : file.held, owner).add(lengthBytes, digest);
+    this.#sumFor(file, owner).add(lengthBytes, digest);
   }
 
   /** `owner` has the file's record; said once for each owner and version. */
   holdRecord(file: FileRun, owner: PeerId, digest: string): void {
-    sumOf(file.merged ? this.#expected : file.held, owner).addRecord(digest);
+    this.#sumFor(file, owner).addRecord(digest);
+  }
+
+  #sumFor(file: FileRun, owner: PeerId): InventorySum {
+    if (file.merged) return sumOf(this.#expected, owner);
+    const known = file.held.find((held) => held.owner === owner);
+    if (known) return known.sum;
+    const sum = new InventorySum();
+    file.held.push({ owner, sum });
+    return sum;
   }
 
   /** Merges every settled file at the head of the window. */
@@ -145,8 +172,9 @@ export class FileWindow {
     for (let file = this.#files.peek(); file?.settled; file = this.#files.peek()) {
       this.#files.shift();
       file.merged = true;
+      this.#openListedBytes -= file.counted.listedBytes;
       addCounters(this.settled, file.counted);
-      for (const [peer, sum] of file.held) sumOf(this.#expected, peer).addAll(sum);
+      for (const { owner, sum } of file.held) sumOf(this.#expected, owner).addAll(sum);
       this.cursor = file.object.path;
     }
   }

@@ -210,7 +210,7 @@ export class JobRun implements RunView {
       this.#fail({ code: 'conflict', message });
       return;
     }
-    const neededBytes = this.#pass.window.live.listedBytes * replicaCount;
+    const neededBytes = this.#pass.window.listedBytes * replicaCount;
     if (!metadataOnly && neededBytes > capacityBytes) {
       const message = `the load needs at least ${String(neededBytes)} bytes of cache, the peers have ${String(capacityBytes)}`;
       this.#fail({ code: 'cache_full', message });

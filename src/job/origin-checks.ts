@@ -30,7 +30,9 @@ export class OriginChecks {
 
   /** Why the file is not to be loaded: an earlier pass found that it matches nothing. */
   corruptionOf(file: FileRun): WireError | undefined {
-    return this.#options.corrupt.has(nameOf(file.object)) ? corruptError(file) : undefined;
+    const { corrupt } = this.#options;
+    const isCorrupt = corrupt.size > 0 && corrupt.has(nameOf(file.object));
+    return isCorrupt ? corruptError(file) : undefined;
   }
 
   /** Owners have to know which sum is wanted before they fetch: the store is asked first. */
@@ -79,12 +81,12 @@ export class OriginChecks {
     const { path, version, sizeBytes } = file.object;
     const { segmentSizeBytes } = this.#options;
     const discarded = { path, version, sizeBytes, segmentSizeBytes };
-    file.discardCount = file.held.size;
+    file.discardCount = file.held.length;
     this.#discarding.set(path, file);
-    for (const to of file.held.keys()) {
+    for (const { owner: to } of file.held) {
       this.#options.emit({ kind: 'discard', to, file: discarded });
     }
-    file.held.clear();
+    file.held = [];
   }
 
   /** @returns the file once every owner has forgotten it. */

@@ -142,7 +142,7 @@ export class OwnerQueue {
   /** Passes over what is not wanted any more. */
   #head(tasks: Fifo<TaskRun>): TaskRun | undefined {
     let next = tasks.peek();
-    while (next && (next.unit.closed || next.unit.tasks.get(this.owner) !== next)) {
+    while (next && (next.unit.closed || !next.unit.tasks.includes(next))) {
       tasks.shift();
       next = tasks.peek();
     }

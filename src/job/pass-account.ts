@@ -32,8 +32,8 @@ export class PassAccount {
 
   /** `task.owner` holds the unit; true when it had not said so before. */
   takeStored({ unit, owner, kind }: TaskRun, result: TaskResult): boolean {
-    if (unit.acknowledged.has(owner)) return false;
-    unit.acknowledged.add(owner);
+    if (unit.acknowledged.includes(owner)) return false;
+    unit.acknowledged = [...unit.acknowledged, owner];
     if (result.digest !== undefined) {
       this.#window.hold(unit.file, owner, unit.length, result.digest);
     }
@@ -56,25 +56,24 @@ export class PassAccount {
 
   #countStored(unit: Unit, loaded: boolean, relayed: boolean): void {
     const { file } = unit;
+    const { counted } = file;
     const isFirst = !unit.counted;
     unit.counted = true;
-    this.#window.count(file, (counted) => {
-      counted.taskCount += 1;
-      if (loaded && relayed) counted.relayedBytes += unit.length;
-      else if (loaded) counted.replicaBytes += unit.length;
-      if (loaded && isFirst) counted.loadedBytes += unit.length;
-      if (!loaded && isFirst) counted.skippedBytes += unit.length;
-      if (loaded && !relayed && unit.index === 0) counted.replicaFiles += 1;
-    });
+    counted.taskCount += 1;
+    if (loaded && relayed) counted.relayedBytes += unit.length;
+    else if (loaded) counted.replicaBytes += unit.length;
+    if (loaded && isFirst) counted.loadedBytes += unit.length;
+    if (!loaded && isFirst) counted.skippedBytes += unit.length;
+    if (loaded && !relayed && unit.index === 0) counted.replicaFiles += 1;
     file.loaded ||= loaded;
   }
 
-  countRetry(file: FileRun): void {
-    this.#window.count(file, (counted) => (counted.retriedTaskCount += 1));
+  countRetry({ counted }: FileRun): void {
+    counted.retriedTaskCount += 1;
   }
 
-  countMoved(file: FileRun): void {
-    this.#window.count(file, (counted) => (counted.movedTaskCount += 1));
+  countMoved({ counted }: FileRun): void {
+    counted.movedTaskCount += 1;
   }
 
   unitSettled({ file }: Unit): void {
@@ -87,13 +86,12 @@ export class PassAccount {
     invariant(!file.failure, `${file.object.path} failed twice`);
     file.failure = { code, message };
     this.#failing.add(file);
-    this.#window.count(file, (counted) => {
-      counted.failedTaskCount += 1;
-      counted.taskCount += 1;
-      counted.failedBytes = file.object.sizeBytes;
-      counted.loadedBytes = 0;
-      counted.skippedBytes = 0;
-    });
+    const { counted } = file;
+    counted.failedTaskCount += 1;
+    counted.taskCount += 1;
+    counted.failedBytes = file.object.sizeBytes;
+    counted.loadedBytes = 0;
+    counted.skippedBytes = 0;
   }
 
   /** The file begins again as another version, cut into `unitCount` units. */
@@ -104,14 +102,13 @@ export class PassAccount {
     file.settledCount = 0;
     file.loaded = false;
     // The segments of the old version stay leased; its record gives way to that of the new one.
-    for (const sum of file.held.values()) sum.forgetRecords();
-    this.#window.count(file, (counted) => {
-      counted.listedBytes = found.sizeBytes;
-      counted.loadedBytes = 0;
-      counted.skippedBytes = 0;
-      counted.replicaBytes = 0;
-      counted.replicaFiles = 0;
-    });
+    for (const { sum } of file.held) sum.forgetRecords();
+    this.#window.resize(file, found.sizeBytes);
+    const { counted } = file;
+    counted.loadedBytes = 0;
+    counted.skippedBytes = 0;
+    counted.replicaBytes = 0;
+    counted.replicaFiles = 0;
   }
 
   settleIfOver(file: FileRun): void {
@@ -121,15 +118,14 @@ export class PassAccount {
     if (!file.failure && !this.#options.isSound(file)) return;
     file.settled = true;
     this.#failing.delete(file);
-    this.#window.count(file, (counted) => {
-      if (file.failure) counted.failedFiles = 1;
-      else if (file.loaded) counted.loadedFiles = 1;
-      else counted.skippedFiles = 1;
-      if (!this.#options.countsChecks || file.object.sizeBytes === 0) return;
-      if (file.failure || !file.loaded) return;
-      if (file.isChecked || file.check?.verdict() === 'match') counted.checkedFiles = 1;
-      else counted.uncheckedFiles = 1;
-    });
+    const { counted } = file;
+    if (file.failure) counted.failedFiles = 1;
+    else if (file.loaded) counted.loadedFiles = 1;
+    else counted.skippedFiles = 1;
+    if (!this.#options.countsChecks || file.object.sizeBytes === 0) return;
+    if (file.failure || !file.loaded) return;
+    if (file.isChecked || file.check?.verdict() === 'match') counted.checkedFiles = 1;
+    else counted.uncheckedFiles = 1;
   }
 
   /** Settles failed files whose last tasks were answered or given up. */

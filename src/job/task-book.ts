@@ -4,7 +4,7 @@
  */
 import type { PeerId } from '../base/ids.ts';
 import { OwnerQueue } from './owner-queue.ts';
-import type { TaskKind, TaskRun, Unit } from './unit.ts';
+import { type TaskKind, type TaskRun, type Unit, without } from './unit.ts';
 
 export interface AnsweredTask {
   readonly task: TaskRun;
@@ -18,7 +18,6 @@ const LOST_MAX_COUNT = 16_384;
 export class TaskBook {
   readonly #window: { readonly windowTasks: number; readonly windowBytes: number };
   #nextTaskId: number;
-  readonly #tasks = new Map<number, TaskRun>();
   /** Tasks that were sent, given up, and may be done all the same. Oldest first. */
   readonly #lost = new Map<number, TaskRun>();
   readonly #queues = new Map<PeerId, OwnerQueue>();
@@ -55,42 +54,50 @@ export class TaskBook {
   }
 
   enqueue(unit: Unit, owner: PeerId, kind: TaskKind, sources: readonly PeerId[]): void {
-    const id = this.#nextTaskId++;
-    const times = { sentMs: undefined, recalledMs: undefined };
-    const task = { id, kind, unit, owner, sources, attempt: unit.attempts, ...times };
-    this.#tasks.set(id, task);
-    unit.tasks.set(owner, task);
+    const task = {
+      id: this.#nextTaskId++,
+      kind,
+      unit,
+      owner,
+      sources,
+      attempt: unit.attempts,
+      sentMs: undefined,
+      recalledMs: undefined,
+    };
+    unit.tasks = [...unit.tasks, task];
     this.queueOf(owner).push(task);
   }
 
-  of(ids: readonly number[]): TaskRun[] {
-    return ids.flatMap((id) => this.#tasks.get(id) ?? []);
+  /** Those of the tasks that are out there. */
+  outOf(owner: PeerId, ids: readonly number[]): TaskRun[] {
+    const out = this.#queues.get(owner)?.out;
+    return ids.flatMap((id) => out?.get(id) ?? []);
   }
 
   /** Takes the task that an answer is for; undefined when nothing is known of it any more. */
   takeAnswered(from: PeerId, id: number): AnsweredTask | undefined {
-    const lost = this.#lost.get(id);
-    if (lost?.owner === from) {
-      this.#lost.delete(id);
-      return { task: lost, isLate: true };
+    const queue = this.#queues.get(from);
+    const task = queue?.out.get(id);
+    if (queue && task) {
+      this.#forget(queue, task);
+      return { task, isLate: false };
     }
-    const task = this.#tasks.get(id);
-    if (task?.owner !== from) return undefined;
-    this.#forget(this.queueOf(from), task);
-    return { task, isLate: false };
+    const lost = this.#lost.get(id);
+    if (lost?.owner !== from) return undefined;
+    this.#lost.delete(id);
+    return { task: lost, isLate: true };
   }
 
   /** A task that only waits is not needed any more; its queue passes over it. */
   dropUnsent(task: TaskRun): void {
     if (task.sentMs !== undefined) return;
-    this.#tasks.delete(task.id);
-    task.unit.tasks.delete(task.owner);
+    forgetIn(task);
   }
 
   /** Tasks that nobody waits for any more, though their owner may still do them. */
   giveUp(queue: OwnerQueue, tasks: readonly TaskRun[]): void {
     for (const task of tasks) {
-      if (!this.#tasks.has(task.id)) continue;
+      if (!task.unit.tasks.includes(task)) continue;
       this.#forget(queue, task);
       if (task.sentMs !== undefined) this.#lost.set(task.id, task);
     }
@@ -108,7 +115,11 @@ export class TaskBook {
   #forget(queue: OwnerQueue, task: TaskRun): void {
     queue.settle(task);
     if (task.sentMs !== undefined) task.unit.file.inflightCount -= 1;
-    this.#tasks.delete(task.id);
-    if (task.unit.tasks.get(task.owner) === task) task.unit.tasks.delete(task.owner);
+    forgetIn(task);
   }
+}
+
+function forgetIn(task: TaskRun): void {
+  const { unit } = task;
+  unit.tasks = without(unit.tasks, task);
 }

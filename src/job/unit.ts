@@ -1,4 +1,7 @@
-/** The unit of scheduling: one segment (or a file's metadata alone) that R owners must hold. */
+/**
+ * The unit of scheduling: one segment (or a file's metadata alone) that R owners must hold. Why its
+ * lists are arrays: they hold a peer or two, and thousands of units are made and dropped a second.
+ */
 import type { PeerId } from '../base/ids.ts';
 import type { FileRun } from './file-run.ts';
 import { METADATA_ONLY_INDEX } from './protocol.ts';
@@ -11,12 +14,13 @@ export interface Unit {
   /** The peers that the ring makes responsible, in ring order. */
   owners: readonly PeerId[];
   /** Peers that acknowledged storing it and still are on the ring: sources of copies. */
-  readonly holders: Set<PeerId>;
+  holders: readonly PeerId[];
   /** Peers whose acknowledgement is in the sums of this pass. */
-  readonly acknowledged: Set<PeerId>;
+  acknowledged: readonly PeerId[];
   /** Peers that were told to get it and never answered: they may hold it all the same. */
-  readonly tried: Set<PeerId>;
-  readonly tasks: Map<PeerId, TaskRun>;
+  tried: readonly PeerId[];
+  /** What waits or is out: at most one task for each peer. */
+  tasks: readonly TaskRun[];
   attempts: number;
   /** How often, and since when, the under store asked to come back later; no attempt is used up. */
   throttledCount: number;
@@ -59,16 +63,25 @@ export interface TaskRun {
   recalledMs: number | undefined;
 }
 
+/** What most lists of most units are. */
+const NONE: readonly never[] = [];
+
+/** The list without `item`, for a unit's lists, which are never changed in place. */
+export function without<T>(list: readonly T[], item: T): readonly T[] {
+  if (!list.includes(item)) return list;
+  return list.length === 1 ? NONE : list.filter((other) => other !== item);
+}
+
 export function openUnit(file: FileRun, index: number, length: number): Unit {
   return {
     file,
     index,
     length,
-    owners: [],
-    holders: new Set(),
-    acknowledged: new Set(),
-    tried: new Set(),
-    tasks: new Map(),
+    owners: NONE,
+    holders: NONE,
+    acknowledged: NONE,
+    tried: NONE,
+    tasks: NONE,
     attempts: 0,
     throttledCount: 0,
     throttledSinceMs: undefined,
@@ -81,6 +94,11 @@ export function openUnit(file: FileRun, index: number, length: number): Unit {
     summed: false,
     counted: false,
   };
+}
+
+/** The unit's task for that peer. */
+export function taskFor(unit: Unit, peer: PeerId): TaskRun | undefined {
+  return unit.tasks.find(({ owner }) => owner === peer);
 }
 
 /** How many units a file is cut into: empty files and metadata-only loads have one. */
