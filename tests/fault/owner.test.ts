@@ -77,7 +77,7 @@ test.serial('owner: all peers restarted in the middle of a job finish it', async
 
 test.serial('owner: a peer that joins in the middle of a job gets its share', async (t) => {
   const data = stage.addFiles({ count: 24 });
-  stage.slowReads(300);
+  stage.slowReads(1_200);
   const load = await stage.load(data, { replicas: 2 });
   const before = await load.isUnderWay();
   const joined = await stage.cluster.addPeer();

@@ -23,7 +23,7 @@ export const SEGMENT_BYTES = 64 * KIB;
 
 /**
  * Few tasks at once and short back-offs: slow origins make long phases, retries short ones. At
- * most four segments of a peer are fetched at the same time.
+ * most 16 segments of a peer are fetched at the same time.
  */
 const STORY_SETTINGS = {
   RINGLOAD_LOAD_SEGMENT_SIZE_BYTES: SEGMENT_BYTES,
@@ -38,7 +38,7 @@ const STORY_SETTINGS = {
 } as const;
 
 /** Fetches that may be lost with each peer that dies: what it had in flight. */
-export const PARALLEL_FETCHES = 4;
+export const PARALLEL_FETCHES = 16;
 
 export interface StageOptions extends Omit<ClusterOptions, 'mounts'> {
   /** Further mounts; `s3://origin` is always there. */

@@ -33,6 +33,10 @@ export interface PeerOptions {
   readonly onLine?: (line: string) => void;
 }
 
+/** `FAULT_LANES=off`: peers receive through the SDK on their main threads, without lanes. */
+const WITHOUT_LANES = process.env['FAULT_LANES'] === 'off';
+const PATH_SETTINGS = WITHOUT_LANES ? { RINGLOAD_LANES_THREAD_COUNT: '0' } : {};
+
 export class Peer {
   readonly index: number;
   readonly api: PeerApi;
@@ -132,7 +136,7 @@ export class Peer {
         ...mounts.flatMap((mount) => ['--mount', mount]),
         ...args,
       ],
-      env: cleanEnvironment(env),
+      env: cleanEnvironment({ ...PATH_SETTINGS, ...env }),
       cwd: join(this.dataDir, '..'),
       ...(this.#options.onLine && { onLine: this.#options.onLine }),
     });
