@@ -181,6 +181,20 @@ export const ufs = z.strictObject({
     min: 1,
     max: 10_000,
   }),
+  bandwidthBps: bytes({
+    description:
+      'Bytes a second that this peer receives from under stores at most, for loads and readers together; 0: no limit.',
+    default: 0,
+    min: 0,
+    max: TIB,
+  }),
+  clusterBandwidthBps: bytes({
+    description:
+      'The same for all members together, shared out by demand; has to be the same on all of them. The share of a member that is away is kept for it until it is removed; 0: no limit.',
+    default: 0,
+    min: 0,
+    max: TIB,
+  }),
 });
 
 export const load = z.strictObject({

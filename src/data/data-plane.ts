@@ -6,6 +6,7 @@ import type { RingloadError } from '../base/errors.ts';
 import type { CombinableSum } from '../base/crc-combine.ts';
 import type { Extent, SegmentChecksums, SegmentKey } from '../cache/segment-store.ts';
 import type { RangeRequest } from '../ufs/under-store.ts';
+import type { Passage } from './bandwidth.ts';
 
 export type FillSource =
   | { readonly kind: 'ufs'; readonly range: RangeRequest }
@@ -25,6 +26,10 @@ export interface FillCommand {
   /** Upper bound in bytes per second, shared by all fills with the same `bandwidthGroup`. */
   readonly bandwidthBps?: number;
   readonly bandwidthGroup?: string;
+  /** For a job, and not for a reader that waits. */
+  readonly isPrefetch?: boolean;
+  /** What holds the bytes of this fill to its limits, where there are any. */
+  readonly passage?: Passage;
 }
 
 export interface FillResult extends SegmentChecksums {

@@ -186,6 +186,7 @@ export class SegmentLoader {
           ...(request.sum !== undefined && { sum: request.sum }),
           ...(request.bandwidthBps !== undefined && { bandwidthBps: request.bandwidthBps }),
           ...(request.bandwidthGroup !== undefined && { bandwidthGroup: request.bandwidthGroup }),
+          ...(job !== undefined && { isPrefetch: true }),
         },
         signal,
       );

@@ -45,12 +45,18 @@ export function runLimits(load: LoadJobConfig): RunLimits {
   };
 }
 
+/** What this peer may receive from under stores before it has a lease; undefined: there is no limit. */
+export function ufsLimitBps({ bandwidthBps, clusterBandwidthBps }: UfsConfig): number | undefined {
+  if (clusterBandwidthBps > 0) return 0;
+  return bandwidthBps > 0 ? bandwidthBps : undefined;
+}
+
 /**
  * Mounts with the limits that all of them share.
  * @param socketMaxCount of all together
  */
 export function mountConfigs(ufs: UfsConfig, socketMaxCount: number): MountConfig[] {
-  const { mounts, ...shared } = ufs;
+  const { mounts, bandwidthBps: _own, clusterBandwidthBps: _all, ...shared } = ufs;
   const share = Math.max(SOCKET_MIN_COUNT, Math.floor(socketMaxCount / mounts.length));
   const connectionMaxCount = Math.min(ufs.connectionMaxCount, share);
   return mounts.map((mount) => ({ ...mount, limits: { ...shared, connectionMaxCount } }));

@@ -12,6 +12,7 @@ import type { FileCatalog } from '../cache/file-catalog.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
 import { openFileLimit } from '../config/open-file-limit.ts';
+import { Bandwidth } from '../data/bandwidth.ts';
 import type { DataPlane } from '../data/data-plane.ts';
 import { LaneDataPlane } from '../data/io/lanes/lane-data-plane.ts';
 import { LaneThreads } from '../data/io/lanes/lane-threads.ts';
@@ -19,6 +20,8 @@ import type { PeerCopyOptions } from '../data/io/lanes/peer-copy.ts';
 import { SegmentClient } from '../data/io/segment-client.ts';
 import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
 import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
+import { LimitedDataPlane } from '../data/limited-data-plane.ts';
+import { limitStores } from '../data/limited-stores.ts';
 import { MuteEndpoints } from '../data/mute-endpoints.ts';
 import type { PeerSegments } from '../data/peer-segments.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
@@ -29,7 +32,7 @@ import { dataToken } from './data-token.ts';
 import { descriptorShares, type DescriptorShares } from './descriptor-shares.ts';
 import { DrainAwareLoader } from './draining.ts';
 import { startIdentity, type Identity } from './identity.ts';
-import { mountConfigs } from './limits.ts';
+import { mountConfigs, ufsLimitBps } from './limits.ts';
 import { meterStores } from './metered-stores.ts';
 import type { NodeOptions } from './node-options.ts';
 import { openSegment } from './open-segment.ts';
@@ -53,6 +56,7 @@ export interface LocalParts {
 /** With what only a process of its own has. */
 export interface OpenedLocalParts extends LocalParts {
   readonly descriptors: DescriptorShares;
+  readonly bandwidth: Bandwidth;
 }
 
 const STALL_TIMEOUT_MS = 10_000;
@@ -90,6 +94,7 @@ export async function openLocalParts(
   });
   closer.add('under stores', () => mounted.close());
   const stores = meterStores(mounted, options.metrics, systemClock);
+  const bandwidth = new Bandwidth(systemClock, ufsLimitBps(config.ufs));
   const cluster: LocalParts['cluster'] = { id: identity.membership?.clusterId };
   const token = tokenOf(options, cluster);
   const peers = {
@@ -99,7 +104,7 @@ export async function openLocalParts(
     stallTimeoutMs: STALL_TIMEOUT_MS,
   };
   const client = new SegmentClient({ ...peers, socketMaxCount: descriptors.readers });
-  const plane = openDataPlane(options, { store, stores, client, peers, descriptors });
+  const plane = openDataPlane(options, { store, stores, client, peers, descriptors, bandwidth });
   closer.add('data plane', () => plane.close());
   const mutes = new MuteEndpoints({ clock: systemClock, waitMs: peers.headTimeoutMs });
   const loader = new DrainAwareLoader({ store, plane, mutes, logger, observe: observer(options) });
@@ -121,13 +126,14 @@ export async function openLocalParts(
     identity,
     catalog,
     store,
-    stores,
+    stores: limitStores(stores, bandwidth),
     client,
     mutes,
     loader,
     dataServer,
     cluster,
     descriptors,
+    bandwidth,
   };
 }
 
@@ -139,19 +145,21 @@ function openDataPlane(
     readonly client: PeerSegments;
     readonly peers: PeerCopyOptions;
     readonly descriptors: DescriptorShares;
+    readonly bandwidth: Bandwidth;
   },
 ): DataPlane {
-  const { store, stores, client, peers, descriptors } = parts;
-  const streams = new StreamDataPlane({ stores, peers: client, writer: store, clock: systemClock });
+  const { store, stores, client, peers, descriptors, bandwidth } = parts;
+  const streams = new StreamDataPlane({ stores, peers: client, writer: store });
   const { lanes, ufs } = loaded.config;
-  if (lanes.threadCount === 0) return streams;
+  if (lanes.threadCount === 0) return new LimitedDataPlane(streams, bandwidth);
   const { threadCount, directIo } = lanes;
   const laneMaxCount = Math.ceil(ufs.connectionMaxCount / threadCount);
   const socketMaxCount = Math.ceil(descriptors.lanes / threadCount);
   const openFileMaxCount = Math.ceil(descriptors.regionFiles / threadCount);
-  return new LaneDataPlane({
+  const plane = new LaneDataPlane({
     threads: new LaneThreads({
       ...{ threadCount, directIo, laneMaxCount, socketMaxCount, openFileMaxCount },
+      bandwidth: bandwidth.memory,
       logger,
     }),
     ...{ streams, stores, placer: store, peers },
@@ -159,6 +167,7 @@ function openDataPlane(
       metrics.fillFallback(source);
     },
   });
+  return new LimitedDataPlane(plane, bandwidth);
 }
 
 function tokenOf(

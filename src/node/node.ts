@@ -9,6 +9,7 @@
 import type { ClusterId, PeerId } from '../base/ids.ts';
 import { FailureFile } from '../job/io/failure-file.ts';
 import { Announcer } from './announcer.ts';
+import { BandwidthLeases } from './bandwidth-leases.ts';
 import { Closer } from './closer.ts';
 import { openClusterParts } from './cluster-parts.ts';
 import { releaseGoneLeases } from './gone-leases.ts';
@@ -62,6 +63,16 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
   });
   openServices({ ...options, local, cluster, coordinator, times, readLink, repair, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
+  const leases = new BandwidthLeases({
+    ...cluster,
+    state: () => state.current,
+    bandwidth: local.bandwidth,
+    limits: config.ufs,
+    clock: local.clock,
+  });
+  closer.add('bandwidth leases', () => {
+    leases.close();
+  });
   releaseGoneLeases(local.store, state.current);
   const announcer = new Announcer({ announcement, proposer, state, clock: local.clock, logger });
   announcer.start();

@@ -6,7 +6,6 @@
  */
 import { RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { UnderStores } from '../../ufs/under-store.ts';
-import { BandwidthLimiter } from '../bandwidth.ts';
 import type {
   DataPlane,
   ExtentWriter,
@@ -14,7 +13,6 @@ import type {
   FillResult,
   FillSource,
 } from '../data-plane.ts';
-import type { Clock } from '../../base/clock.ts';
 import { partReceived } from '../fill-steps.ts';
 import type { PeerSegments } from '../peer-segments.ts';
 import { Checksummer } from './checksummer.ts';
@@ -39,19 +37,12 @@ export class StreamDataPlane implements DataPlane {
   readonly #stores: UnderStores;
   readonly #peers: PeerSegments;
   readonly #writer: ExtentWriter;
-  readonly #bandwidth: BandwidthLimiter;
   readonly #pool: Buffer[] = [];
 
-  constructor(options: {
-    stores: UnderStores;
-    peers: PeerSegments;
-    writer: ExtentWriter;
-    clock: Clock;
-  }) {
+  constructor(options: { stores: UnderStores; peers: PeerSegments; writer: ExtentWriter }) {
     this.#stores = options.stores;
     this.#peers = options.peers;
     this.#writer = options.writer;
-    this.#bandwidth = new BandwidthLimiter(options.clock);
   }
 
   async fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
@@ -147,14 +138,7 @@ export class StreamDataPlane implements DataPlane {
             `received more than the ${String(extent.lengthBytes)} bytes asked for`,
           );
         }
-        if (command.bandwidthBps !== undefined) {
-          await this.#bandwidth.take(
-            command.bandwidthGroup ?? '',
-            command.bandwidthBps,
-            chunk.length,
-            signal,
-          );
-        }
+        await command.passage?.pass(chunk.length, signal);
         for (let at = 0; at < chunk.length;) {
           const part = chunk.subarray(at, at + bufferBytes - used);
           buffer ??= this.#takeBuffer();

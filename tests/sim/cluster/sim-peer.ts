@@ -198,7 +198,7 @@ export class SimPeer {
     const catalog = new SimCatalog(this.catalog, life, world.disks);
     const stores = world.ufs.storesFor(this.id, life);
     const client = this.#dataClient(life);
-    const plane = new StreamDataPlane({ stores, peers: client, writer: store, clock });
+    const plane = new StreamDataPlane({ stores, peers: client, writer: store });
     const mutes = new MuteEndpoints({ clock, waitMs: config.config.liveness.downAfterMs });
     const loader = new DrainAwareLoader({ store, plane, mutes, logger });
     running.endpoint = {

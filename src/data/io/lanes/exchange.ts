@@ -5,10 +5,11 @@
  * whether it is the right version and range is judged by who asked, before anything of it becomes
  * visible. Everything else ends the exchange.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { CombinableSum } from '../../../base/crc-combine.ts';
 import type { AnswerHead } from '../../../ufs/under-store.ts';
+import type { BandwidthBuckets, BucketShare } from '../../bandwidth-buckets.ts';
 import type { LaneOrder, LaneReport } from './lane-orders.ts';
-import type { RateGate } from './rate-gate.ts';
 import { HEAD_MAX_BYTES, headLength, parseHead, type ParsedHead } from './response-head.ts';
 import { TargetSink, type SinkParts } from './target-sink.ts';
 
@@ -16,7 +17,7 @@ type State = 'head' | 'body' | 'answer' | 'over';
 type GoodHead = Extract<ParsedHead, { kind: 'head' }>;
 
 export interface ExchangeParts extends SinkParts {
-  readonly gate: RateGate;
+  readonly bandwidth: BandwidthBuckets;
   readonly nowMs: () => number;
   readonly onMiddle: (id: number) => void;
 }
@@ -38,6 +39,7 @@ export class Exchange {
   #windowMs: number;
   #windowBytes = 0;
   #waitedMs = 0;
+  #isResting = false;
 
   /** @param scratch the lane's buffer for heads, at least `HEAD_MAX_BYTES` long. */
   constructor(order: LaneOrder, scratch: Buffer, parts: ExchangeParts) {
@@ -89,6 +91,7 @@ export class Exchange {
 
   /** Ends what takes too long. @returns true when it did. */
   check(nowMs: number): boolean {
+    if (this.#isResting) return false;
     const { headTimeoutMs, windowMs, minBytesPerWindow, bodyTimeoutMs } = this.order.watch;
     if (this.#state === 'head') {
       if (nowMs - this.#sentMs < headTimeoutMs) return false;
@@ -177,20 +180,32 @@ export class Exchange {
     hasMore = false,
   ): Promise<void> | undefined {
     if (this.#sink.isFull) {
+      const { buckets } = this.order;
+      if (buckets) this.#parts.bandwidth.charge(buckets, byteCount);
       this.#mayReuse = !hasMore && (this.#head?.keepAlive ?? false);
       this.#endMoved();
       return undefined;
     }
-    const { rate, tellsMiddle, id } = this.order;
+    const { buckets, tellsMiddle, id } = this.order;
     if (tellsMiddle === true && !this.#isMiddleTold) {
       this.#isMiddleTold = true;
       this.#parts.onMiddle(id);
     }
-    if (!rate) return busy;
-    const waitMs = this.#parts.gate.take(rate, byteCount, this.#parts.nowMs());
-    if (waitMs <= 0) return busy;
-    const paid = new Promise<void>((resolve) => setTimeout(resolve, waitMs));
+    if (!buckets) return busy;
+    const restMs = this.#parts.bandwidth.charge(buckets, byteCount);
+    if (restMs <= 0) return busy;
+    const paid = this.#rest(buckets, restMs);
     return busy ? busy.then(() => paid) : paid;
+  }
+
+  /** Until what came is paid for. The watch stands still: nothing is read on purpose. */
+  async #rest({ awaited }: BucketShare, firstMs: number): Promise<void> {
+    this.#isResting = true;
+    for (let restMs = firstMs; restMs > 0 && !this.isOver;) {
+      await delay(restMs);
+      restMs = this.#parts.bandwidth.restMs(awaited);
+    }
+    this.#isResting = false;
   }
 
   #endMoved(): void {

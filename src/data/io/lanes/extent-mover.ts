@@ -8,12 +8,13 @@ import type {
   MoveOutcome,
   RangeMover,
 } from '../../../ufs/under-store.ts';
+import type { BucketShare } from '../../bandwidth-buckets.ts';
 import { combineCrc32c } from '../crc32c-combine.ts';
 import type { BlockRun, LaneOrder, LaneReport, LaneTarget } from './lane-orders.ts';
 
 export interface MoverParts {
   readonly target: LaneTarget;
-  readonly rate?: NonNullable<LaneOrder['rate']>;
+  readonly buckets?: BucketShare;
   /** A second checksum wanted of the range. */
   readonly sum?: CombinableSum;
   readonly run: (order: Omit<LaneOrder, 'id'>, signal: AbortSignal) => Promise<LaneReport>;
@@ -43,8 +44,12 @@ export class ExtentMover implements RangeMover {
     watch: AnswerWatch,
     signal: AbortSignal,
   ): Promise<MoveOutcome> {
-    const { target, rate, sum, run } = this.#parts;
-    const order = { request, start, watch, target, ...(rate && { rate }), ...(sum && { sum }) };
+    const { target, buckets, sum, run } = this.#parts;
+    const order = {
+      ...{ request, start, watch, target },
+      ...(buckets && { buckets }),
+      ...(sum && { sum }),
+    };
     const report = await run(order, signal);
     this.#receivedBytes += report.receivedBytes;
     switch (report.kind) {

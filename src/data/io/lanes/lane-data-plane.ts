@@ -63,16 +63,14 @@ export class LaneDataPlane implements DataPlane {
     await this.#options.streams.close();
   }
 
-  #moverFor({ extent, sum, bandwidthBps, bandwidthGroup }: FillCommand): ExtentMover {
+  #moverFor({ extent, sum, passage }: FillCommand): ExtentMover {
     const { threads, placer } = this.#options;
     return new ExtentMover({
       target: placer.place(extent),
       run: (order, signal) => threads.run(order, signal),
       writeFailed: (systemCode, message) => placer.writeFailed(extent, systemCode, message),
       ...(sum !== undefined && { sum }),
-      ...(bandwidthBps !== undefined && {
-        rate: { group: bandwidthGroup ?? '', bytesPerSecond: bandwidthBps },
-      }),
+      ...(passage && { buckets: passage.buckets }),
     });
   }
 

@@ -6,6 +6,7 @@ import type {
   DirectRequest,
   ObjectChecksum,
 } from '../../../ufs/under-store.ts';
+import type { BucketShare } from '../../bandwidth-buckets.ts';
 
 /** Fetch one answer into a piece of a file. */
 export interface LaneOrder {
@@ -20,8 +21,8 @@ export interface LaneOrder {
   readonly sum?: CombinableSum;
   /** Tell when a part of the body has come, for failpoints. */
   readonly tellsMiddle?: boolean;
-  /** Upper bound in bytes per second, shared by all orders of the group on this thread. */
-  readonly rate?: { readonly group: string; readonly bytesPerSecond: number };
+  /** What the body is charged to, and rests for. */
+  readonly buckets?: BucketShare;
 }
 
 export interface LaneTarget {
@@ -78,6 +79,8 @@ export interface LaneMiddle {
 }
 
 export interface LaneThreadOptions {
+  /** Of {@link BandwidthBuckets}. */
+  readonly bandwidth: SharedArrayBuffer;
   readonly directIo: 'auto' | 'off';
   /** Most connections to one endpoint. */
   readonly laneMaxCount: number;

@@ -4,12 +4,12 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { DirectEndpoint } from '../../../ufs/under-store.ts';
+import { BandwidthBuckets } from '../../bandwidth-buckets.ts';
 import { LaneLimit } from './lane-limit.ts';
 import type { LaneMiddle, LaneReport, LaneRequest, LaneThreadOptions } from './lane-orders.ts';
 import { LaneRoom } from './lane-room.ts';
 import { LaneSet } from './lane-set.ts';
 import { PageBuffers } from './page-buffers.ts';
-import { RateGate } from './rate-gate.ts';
 import { TargetFiles } from './target-files.ts';
 
 const CHECK_MS = 250;
@@ -20,7 +20,7 @@ const room = new LaneRoom(options.socketMaxCount, () => sets.values());
 const parts = {
   buffers: new PageBuffers(),
   files: new TargetFiles(options.directIo, options.openFileMaxCount),
-  gate: new RateGate(),
+  bandwidth: new BandwidthBuckets(options.bandwidth),
   nowMs: () => performance.now(),
   onMiddle: (id: number) => {
     tell({ kind: 'middle', id });

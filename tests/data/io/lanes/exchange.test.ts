@@ -9,7 +9,7 @@ import { SeededRandom } from '../../../../src/base/random.ts';
 import { Exchange } from '../../../../src/data/io/lanes/exchange.ts';
 import type { LaneOrder, LaneReport } from '../../../../src/data/io/lanes/lane-orders.ts';
 import { PageBuffers } from '../../../../src/data/io/lanes/page-buffers.ts';
-import { RateGate } from '../../../../src/data/io/lanes/rate-gate.ts';
+import { BandwidthBuckets } from '../../../../src/data/bandwidth-buckets.ts';
 import { HEAD_MAX_BYTES } from '../../../../src/data/io/lanes/response-head.ts';
 import { TargetFiles } from '../../../../src/data/io/lanes/target-files.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
@@ -55,7 +55,7 @@ class Stage implements AsyncDisposable {
     return new Exchange(order, Buffer.alloc(HEAD_MAX_BYTES), {
       buffers: new PageBuffers(),
       files: this.#files,
-      gate: new RateGate(),
+      bandwidth: new BandwidthBuckets(),
       nowMs: () => this.nowMs,
       onMiddle: (id) => this.middles.push(id),
     });
@@ -242,13 +242,14 @@ test('exchange: a body that is never slow still has an end', async (t) => {
   t.true(nowMs >= 1000 && nowMs < 1200, `${nowMs} ms`);
 });
 
-test('exchange: a rate makes it wait', async (t) => {
+test('exchange: debt makes it wait, and the watch stand still', async (t) => {
   await using stage = await Stage.open();
-  const rate = { group: 'job', bytesPerSecond: 1_000_000 };
-  const exchange = stage.exchange(100_000, { rate });
+  const buckets = { charged: [0], awaited: [0] };
+  const exchange = stage.exchange(100_000, { buckets });
   const bytes = answer(Buffer.alloc(100_000));
   bytes.copy(exchange.room, 0, 0, 10_000);
   t.truthy(exchange.received(10_000));
+  t.false(exchange.check(10_000));
   exchange.cancel();
   await reportOf(t, exchange, 'cancelled');
 });

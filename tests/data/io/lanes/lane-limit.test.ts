@@ -1,6 +1,5 @@
 import test from 'ava';
 import { LaneLimit } from '../../../../src/data/io/lanes/lane-limit.ts';
-import { RateGate } from '../../../../src/data/io/lanes/rate-gate.ts';
 
 /** Rounds of a second at a store that gives each lane so much, up to a whole. */
 function run(limit: LaneLimit, seconds: number, storeMaxRate: number, fromSecond = 0): void {
@@ -40,24 +39,4 @@ test('lane limit: throttling halves it, once for complaints that come together',
   t.is(limit.value, 2);
   run(limit, 3, Infinity, 40);
   t.true(limit.value > 2);
-});
-
-test('rate gate: over ten seconds the average is the rate', (t) => {
-  const gate = new RateGate();
-  const rate = { group: 'job', bytesPerSecond: 1_000_000 };
-  let nowMs = 0;
-  let taken = 0;
-  while (nowMs < 10_000) {
-    taken += 65_536;
-    nowMs += gate.take(rate, 65_536, nowMs);
-  }
-  t.true(Math.abs(taken / (nowMs / 1000) / 1_000_000 - 1) < 0.02, `${taken} in ${nowMs} ms`);
-});
-
-test('rate gate: groups do not pay for each other, idleness earns a short burst only', (t) => {
-  const gate = new RateGate();
-  const one = { group: 'one', bytesPerSecond: 1000 };
-  t.true(gate.take(one, 5000, 0) > 4000);
-  t.is(gate.take({ group: 'two', bytesPerSecond: 1000 }, 0, 0), 0);
-  t.true(gate.take(one, 200, 3_600_000) > 0);
 });

@@ -1,4 +1,5 @@
 /** Orders that go to real lane threads, or do not. */
+import { BandwidthBuckets } from '../../../../src/data/bandwidth-buckets.ts';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
@@ -36,6 +37,7 @@ test('lane threads: an order that was given up before it was given asks nothing'
     laneMaxCount: 1,
     socketMaxCount: 64,
     openFileMaxCount: 64,
+    bandwidth: new BandwidthBuckets().memory,
     logger,
   });
   t.teardown(async () => {

@@ -1,0 +1,39 @@
+/** Under stores whose bytes, where readers get them past the cache, count against the limit. */
+import type { UnderStore, UnderStores } from '../ufs/under-store.ts';
+import type { Bandwidth } from './bandwidth.ts';
+
+export function limitStores(stores: UnderStores, bandwidth: Bandwidth): UnderStores {
+  if (!bandwidth.limitsUfs) return stores;
+  const limited = new Map<UnderStore, UnderStore>();
+  return {
+    mounts: stores.mounts,
+    storeOf(path) {
+      const store = stores.storeOf(path);
+      let wrapped = limited.get(store);
+      if (!wrapped) limited.set(store, (wrapped = limitStore(store, bandwidth)));
+      return wrapped;
+    },
+  };
+}
+
+function limitStore(store: UnderStore, bandwidth: Bandwidth): UnderStore {
+  return {
+    list: (request, signal) => store.list(request, signal),
+    stat: (path, signal) => store.stat(path, signal),
+    async *readRange(request, signal) {
+      const { length } = request;
+      const fill = { lengthBytes: length, isFromUfs: true, isPrefetch: false };
+      const passage = await bandwidth.admit(fill, signal);
+      try {
+        for await (const chunk of store.readRange(request, signal)) {
+          await passage?.pass(chunk.length, signal);
+          yield chunk;
+        }
+      } finally {
+        passage?.done();
+      }
+    },
+    checksum: (object, signal) => store.checksum(object, signal),
+    close: () => store.close(),
+  };
+}
