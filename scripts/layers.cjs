@@ -49,6 +49,7 @@ const GROUPS = {
       'cache/segment-store.ts',
       'cache/file-catalog.ts',
       'cache/single-flight.ts',
+      'cache/read-room.ts',
       'ufs/under-store.ts',
     ],
   },

@@ -7,6 +7,8 @@ import type { GateBounds } from '../base/descriptors.ts';
 
 /** What an idle peer has open, and what starts and ends: children, folders that are synced. */
 const OWN_COUNT = 48;
+/** What the serving thread has open beside connections: its loop, and files that it reads. */
+const SERVING_COUNT = 12;
 
 export interface DescriptorShares {
   /** Connections of lanes, of all threads together. */
@@ -17,6 +19,8 @@ export interface DescriptorShares {
   readonly readers: number;
   /** Region files that are kept open, and as many that lanes write into. */
   readonly regionFiles: number;
+  /** Of them, those that the serving thread keeps open besides. */
+  readonly servedFiles: number;
   /** Of the REST port. */
   readonly clientGate: GateBounds;
   /** Of the data endpoint: what peers ask for goes before what clients do. */
@@ -28,10 +32,11 @@ export function descriptorShares(limit: number): DescriptorShares {
   const shared = limit - OWN_COUNT;
   const part = (share: number): number => Math.floor(shared * share);
   return {
-    lanes: part(1 / 4),
+    lanes: part(1 / 4) - SERVING_COUNT,
     underStore: part(1 / 8),
     readers: part(1 / 8),
     regionFiles: Math.min(256, part(1 / 16)),
+    servedFiles: Math.min(256, part(1 / 32)),
     clientGate: { limit, refuseFrom: limit - part(1 / 4), dropFrom: limit - part(1 / 8) },
     peerGate: { limit, refuseFrom: limit - part(1 / 8), dropFrom: limit - part(1 / 16) },
   };

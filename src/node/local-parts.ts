@@ -2,7 +2,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
-import { DescriptorGate } from '../base/descriptors.ts';
 import { RingloadError } from '../base/errors.ts';
 import type { ClusterId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
@@ -113,7 +112,8 @@ export async function openLocalParts(
     port: config.peer.dataPort,
     token,
     open: (request, signal) => openSegment(store, loader, request, signal),
-    gate: new DescriptorGate(descriptors.peerGate),
+    bounds: descriptors.peerGate,
+    openFileMaxCount: descriptors.servedFiles,
     onRefused: () => {
       metrics.connectionRefused('data');
     },

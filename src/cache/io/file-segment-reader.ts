@@ -89,6 +89,31 @@ export class FileSegmentReader implements SegmentReader {
     this.#unpinWhenDone();
   }
 
+  /** Where its bytes lie, for whoever reads them in another thread and checks them there. */
+  place(): { path: string; offset: number; blockCrc32c: Uint32Array } {
+    const { directory, region, offset, blockCrc32c } = this.#stored;
+    failpoint('cache.read.block');
+    return { path: directory.files.dataPath(region), offset, blockCrc32c };
+  }
+
+  /** A block was read that does not match its checksum. @returns what the reader is told. */
+  damaged(): RingloadError {
+    this.dropDamaged();
+    return new RingloadError(
+      'segment_corrupt',
+      `read segment ${this.key.index} of ${this.key.path}: a checksum failed, the copy is dropped`,
+    );
+  }
+
+  /** Another thread could not read the file. @returns what the reader is told. */
+  unread(systemCode: string, message: string): RingloadError {
+    const { directory, region } = this.copy;
+    const cause = Object.assign(new Error(message), { code: systemCode });
+    const error = directory.noteFailure(`read region ${region.id}`, cause);
+    dropUnreadable(this.#store, this.copy, error, this.#toldKey);
+    return error;
+  }
+
   /** Drops and counts the segment. */
   dropDamaged(): void {
     dropDamaged(this.#store, this.copy, this.#toldKey);
@@ -111,11 +136,7 @@ export class FileSegmentReader implements SegmentReader {
       this.#activeReadCount--;
       this.#unpinWhenDone();
     }
-    this.dropDamaged();
-    throw new RingloadError(
-      'segment_corrupt',
-      `read segment ${this.key.index} of ${this.key.path}: a checksum failed, the copy is dropped`,
-    );
+    throw this.damaged();
   }
 
   #unpinWhenDone(): void {

@@ -18,7 +18,6 @@ import type {
   ResidentSegment,
   SegmentCheck,
   SegmentKey,
-  SegmentReader,
   SegmentStore,
 } from '../segment-store.ts';
 import { decodeBody, type SegmentBody } from '../sidecar-format.ts';
@@ -139,7 +138,7 @@ export class FileSegmentStore implements SegmentStore {
     throw new RingloadError('cache_io', `write to extent ${name}, which is not reserved`);
   }
 
-  async open(key: SegmentKey): Promise<SegmentReader | undefined> {
+  async open(key: SegmentKey): Promise<FileSegmentReader | undefined> {
     this.#checkOpen();
     const id = this.#find(key);
     if (id === NO_ENTRY) return undefined;

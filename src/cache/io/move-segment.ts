@@ -4,12 +4,13 @@
  */
 import { failpoint } from '../../base/failpoint.ts';
 import { isSameHash } from '../key-hash.ts';
+import { READ_CHUNK_BYTES } from '../read-room.ts';
 import type { Place } from '../region.ts';
 import type { EntryId } from '../segment-index.ts';
 import { decodeBody, encodeSegmentRecord, type SegmentRecord } from '../sidecar-format.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import { dropDamaged, recordDrop } from './drop-copy.ts';
-import { READ_CHUNK_BYTES, readBlocks } from './segment-blocks.ts';
+import { readBlocks } from './segment-blocks.ts';
 import type { SegmentCopy, StoreParts } from './store-parts.ts';
 
 interface Move {

@@ -14,6 +14,7 @@ import {
   REGION_SIZE_MAX_BYTES,
   REGION_SIZE_MIN_BYTES,
 } from '../layout.ts';
+import { ReadRoom } from '../read-room.ts';
 import { RecordCache } from '../record-cache.ts';
 import { RegionSet } from '../region-set.ts';
 import { Region } from '../region.ts';
@@ -28,7 +29,6 @@ import { LeaseNotes } from './lease-notes.ts';
 import { nativeCrc32c } from './native-crc32c.ts';
 import { recoverDirectory } from './recover-directory.ts';
 import { resolveDuplicates, type Duplicate } from './recovery-duplicates.ts';
-import { ReadRoom } from './read-room.ts';
 import { RegionFiles } from './region-files.ts';
 
 export interface FileSegmentStoreOptions {

@@ -5,9 +5,6 @@ import type { Region } from '../region.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../segment-store.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 
-/** Bytes read at once. */
-export const READ_CHUNK_BYTES = 1024 * 1024;
-
 export interface StoredSegment {
   readonly directory: CacheDirectory;
   readonly region: Region;

@@ -2,6 +2,7 @@
 import type { ChunkPool } from '../chunk-pool.ts';
 import type { Crc32c } from '../crc32c.ts';
 import type { RecordCache } from '../record-cache.ts';
+import type { ReadRoom } from '../read-room.ts';
 import type { Region } from '../region.ts';
 import type { SegmentKey } from '../segment-store.ts';
 import type { SegmentTable } from '../segment-table.ts';
@@ -9,7 +10,6 @@ import type { SegmentLocation } from '../segment-index.ts';
 import type { KeyHash } from '../key-hash.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import type { LeaseNotes } from './lease-notes.ts';
-import type { ReadRoom } from './read-room.ts';
 
 export interface StoreCounters {
   evicted: number;

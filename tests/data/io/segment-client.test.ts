@@ -1,11 +1,15 @@
 /** Readers of other peers' segments over a real data endpoint: few connections, many slow readers. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { crc32c } from '@node-rs/crc32';
 import test, { type ExecutionContext } from 'ava';
-import { DescriptorGate } from '../../../src/base/descriptors.ts';
+import { RingloadError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
-import type { SegmentReader } from '../../../src/cache/segment-store.ts';
 import { SegmentClient } from '../../../src/data/io/segment-client.ts';
 import { startSegmentServer } from '../../../src/data/io/segment-server.ts';
+import type { ServedSegment } from '../../../src/data/served-segment.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 import { keyOf } from '../support.ts';
 
 const KIB = 1024;
@@ -43,30 +47,34 @@ interface Served {
 /** A peer that holds one large segment. */
 async function serve(t: ExecutionContext, stallTimeoutMs = 10_000): Promise<Served> {
   const served = { offsets: [] as number[], openCount: 0, crc32c: 7 };
-  const reader = (offset: number): SegmentReader => ({
-    key: keyOf(),
-    lengthBytes: LENGTH_BYTES,
-    crc32c: served.crc32c,
-    async *read(from, length) {
-      served.openCount++;
-      try {
-        for (let at = from; at < from + length; at += 64 * KIB) {
-          const size = Math.min(64 * KIB, from + length - at);
-          yield await Promise.resolve(bytesOf(at, size));
-        }
-      } finally {
+  const folder = await tempFolder('segment-client');
+  const path = join(folder.path, 'segment');
+  const bytes = bytesOf(0, LENGTH_BYTES);
+  await writeFile(path, bytes);
+  const blockCrc32c = Uint32Array.from({ length: LENGTH_BYTES / (64 * KIB) }, (_, block) =>
+    crc32c(bytes.subarray(block * 64 * KIB, (block + 1) * 64 * KIB)),
+  );
+  const segment = (offset: number): ServedSegment => {
+    served.openCount++;
+    return {
+      lengthBytes: LENGTH_BYTES,
+      crc32c: served.crc32c,
+      place: () => ({ path, offset: 0, blockCrc32c }),
+      damaged: () => new RingloadError('segment_corrupt', 'damaged'),
+      unread: (_code, message) => new RingloadError('cache_io', message),
+      close: () => {
         served.openCount--;
-      }
-    },
-    close: () => served.offsets.push(offset),
-  });
-  const bounds = { limit: 1e6, refuseFrom: 1e6, dropFrom: 1e6 };
+        served.offsets.push(offset);
+      },
+    };
+  };
   const server = await startSegmentServer({
     host: '127.0.0.1',
     port: 0,
     token: () => undefined,
-    open: (request) => Promise.resolve(reader(request.offset)),
-    gate: new DescriptorGate(bounds),
+    open: (request) => Promise.resolve(segment(request.offset)),
+    bounds: { limit: 1e6, refuseFrom: 1e6, dropFrom: 1e6 },
+    openFileMaxCount: 8,
     onRefused: () => undefined,
     logger: silentLogger,
   });
@@ -79,6 +87,7 @@ async function serve(t: ExecutionContext, stallTimeoutMs = 10_000): Promise<Serv
   t.teardown(async () => {
     client.close();
     await server.close();
+    await folder[Symbol.asyncDispose]();
   });
   return Object.assign(served, { endpoint: `http://127.0.0.1:${server.port}`, client });
 }

@@ -4,8 +4,10 @@
  * next chunks, down to one block, the least that can be checked. So the memory of slow clients is
  * bounded by their number and not by what they read.
  */
-import { CHECKSUM_BLOCK_BYTES } from '../segment-store.ts';
-import { READ_CHUNK_BYTES } from './segment-blocks.ts';
+import { CHECKSUM_BLOCK_BYTES } from './segment-store.ts';
+
+/** Bytes read at once. */
+export const READ_CHUNK_BYTES = 1024 * 1024;
 
 /** Chunks of full size until this much is out, less eight of them. */
 const ROOM_BYTES = 64 * 1024 * 1024;

@@ -1,0 +1,152 @@
+/**
+ * Sends one range of a stored segment over a socket: read, check, send, one piece after another.
+ * The next piece is read when the kernel has taken the one before, so a slow reader costs one piece.
+ *
+ * Invariant: no byte leaves before the checksum of its block was compared.
+ */
+import type { Socket } from 'node:net';
+import { crc32c } from '@node-rs/crc32';
+import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
+import type { ReadRoom } from '../../../cache/read-room.ts';
+import { HEAD_ROOM_BYTES, SEND_MAX_BYTES, type SendBuffers } from './send-buffers.ts';
+import type { ServedRange } from './serving-messages.ts';
+import type { SourceFiles } from './source-files.ts';
+
+export interface SenderParts {
+  readonly files: SourceFiles;
+  readonly buffers: SendBuffers;
+  readonly room: ReadRoom;
+}
+
+export type SendEnd =
+  | { readonly kind: 'sent' }
+  | { readonly kind: 'damaged' }
+  | { readonly kind: 'unread'; readonly systemCode: string; readonly message: string };
+
+export class RangeSender {
+  readonly #socket: Socket;
+  readonly #range: ServedRange;
+  readonly #head: string;
+  readonly #parts: SenderParts;
+  readonly #onEnd: (end: SendEnd) => void;
+  #position: number;
+  #hasBegun = false;
+  #isStopped = false;
+
+  /** `onEnd` is called once, unless the sender is stopped before. */
+  constructor(
+    socket: Socket,
+    wanted: { readonly range: ServedRange; readonly head: string },
+    parts: SenderParts,
+    onEnd: (end: SendEnd) => void,
+  ) {
+    this.#socket = socket;
+    this.#range = wanted.range;
+    this.#head = wanted.head;
+    this.#parts = parts;
+    this.#onEnd = onEnd;
+    this.#position = wanted.range.from;
+  }
+
+  /** Whether a part of the answer has left. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  start(): void {
+    if (this.#range.length > 0) this.#step();
+    else this.#sendHeadOnly();
+  }
+
+  /** Nobody waits for it any more. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** Arrow: given to `setImmediate`, so that other connections get their turn. */
+  readonly #step = (): void => {
+    if (this.#isStopped) return;
+    const { from, length, segmentBytes, path, offset } = this.#range;
+    const { room, buffers, files } = this.#parts;
+    const start = this.#position - (this.#position % CHECKSUM_BLOCK_BYTES);
+    const end = Math.min(from + length, start + Math.min(SEND_MAX_BYTES, room.chunkBytes));
+    const blocksEnd = Math.min(
+      segmentBytes,
+      Math.ceil(end / CHECKSUM_BLOCK_BYTES) * CHECKSUM_BLOCK_BYTES,
+    );
+    const buffer = buffers.take(blocksEnd - start);
+    room.take(buffer.length);
+    const blocks = buffer.subarray(HEAD_ROOM_BYTES, HEAD_ROOM_BYTES + blocksEnd - start);
+    const goOn = (isWhole: boolean): void => {
+      if (!this.#isStopped && isWhole && this.#isSound(blocks, start)) {
+        this.#send(buffer, start, end);
+        return;
+      }
+      this.#giveBack(buffer);
+      if (!this.#isStopped) this.#finish({ kind: 'damaged' });
+    };
+    const fail = (thrown: unknown): void => {
+      this.#giveBack(buffer);
+      if (this.#isStopped) return;
+      const { code = 'EIO', message } = thrown as NodeJS.ErrnoException;
+      this.#finish({ kind: 'unread', systemCode: code, message });
+    };
+    try {
+      const reading = files.read(path, blocks, offset + start);
+      if (typeof reading === 'boolean') goOn(reading);
+      else reading.then(goOn, fail);
+    } catch (thrown) {
+      fail(thrown);
+    }
+  };
+
+  #isSound(blocks: Buffer, start: number): boolean {
+    const { from, blocks: expected } = this.#range;
+    const first = Math.floor(from / CHECKSUM_BLOCK_BYTES);
+    let index = start / CHECKSUM_BLOCK_BYTES - first;
+    for (let at = 0; at < blocks.length; at += CHECKSUM_BLOCK_BYTES) {
+      if (crc32c(blocks.subarray(at, at + CHECKSUM_BLOCK_BYTES)) !== expected[index++])
+        return false;
+    }
+    return true;
+  }
+
+  #send(buffer: Buffer, start: number, end: number): void {
+    let begin = HEAD_ROOM_BYTES + this.#position - start;
+    if (!this.#hasBegun) {
+      // The head takes the place in front of the first byte, which nobody needs any more.
+      begin -= this.#head.length;
+      buffer.write(this.#head, begin, 'latin1');
+      this.#hasBegun = true;
+    }
+    this.#position = end;
+    this.#socket.write(buffer.subarray(begin, HEAD_ROOM_BYTES + end - start), (error) => {
+      if (error) {
+        // Why not given back to the buffers: who knows what the system does with it.
+        this.#parts.room.giveBack(buffer.length);
+        return;
+      }
+      this.#giveBack(buffer);
+      if (this.#position < this.#range.from + this.#range.length) setImmediate(this.#step);
+      else this.#finish({ kind: 'sent' });
+    });
+  }
+
+  #sendHeadOnly(): void {
+    this.#hasBegun = true;
+    this.#socket.write(this.#head, 'latin1', (error) => {
+      if (!error) this.#finish({ kind: 'sent' });
+    });
+  }
+
+  #giveBack(buffer: Buffer): void {
+    this.#parts.room.giveBack(buffer.length);
+    this.#parts.buffers.giveBack(buffer);
+  }
+
+  #finish(end: SendEnd): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#onEnd(end);
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * One connection to the data endpoint: a request, what the main thread says to it, the answer, and
+ * the next request.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { RingloadError, toWireError } from '../../../base/errors.ts';
+import { CRC_HEADER } from '../../segment-request.ts';
+import { RangeSender, type SenderParts } from './range-sender.ts';
+import { REQUEST_HEAD_MAX_BYTES, RequestHeads, type ParsedRequest } from './request-head.ts';
+import type { FromServing, ServedRange, ToServing } from './serving-messages.ts';
+
+/** Told to clients, who give a connection up a little earlier. */
+const KEEP_ALIVE_S = 30;
+const IDLE_MAX_MS = 1000 * KEEP_ALIVE_S + 1000;
+/** From the first byte of a head to its last. */
+const HEAD_MAX_MS = 10_000;
+/** What is refused and asks for nothing ends after so long. */
+const REFUSED_MAX_MS = 1000;
+
+export interface ConnectionParts extends SenderParts {
+  readonly writeStallMs: number;
+  readonly nowMs: () => number;
+  readonly newId: () => number;
+  readonly tell: (message: FromServing) => void;
+  /** The connection has an answer to wait for under this id; undefined: it waits no more. */
+  readonly onAsking: (id: number, connection: ServingConnection | undefined) => void;
+}
+
+export class ServingConnection {
+  readonly #socket: Socket;
+  readonly #parts: ConnectionParts;
+  readonly #heads = new RequestHeads();
+  /** Set where the gate did not let it in: what it is answered. */
+  readonly #refusal: RingloadError | undefined;
+  /** Of the request that is being answered. */
+  #id: number | undefined;
+  #sender: RangeSender | undefined;
+  #keepAlive = true;
+  #headSinceMs: number | undefined;
+  #isEnding = false;
+
+  constructor(socket: Socket, parts: ConnectionParts, refusal?: RingloadError) {
+    this.#socket = socket;
+    this.#parts = parts;
+    this.#refusal = refusal;
+    socket.setTimeout(refusal ? REFUSED_MAX_MS : IDLE_MAX_MS);
+    socket.on('timeout', () => socket.destroy());
+    socket.on('error', () => undefined);
+    socket.on('data', (bytes: Buffer) => {
+      this.#received(bytes);
+    });
+    // Half open connections are not told from those that are gone.
+    socket.once('end', () => socket.destroy());
+    socket.once('close', () => {
+      this.#isEnding = true;
+      this.#over();
+    });
+  }
+
+  get isIdle(): boolean {
+    return this.#id === undefined && this.#heads.heldBytes === 0;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  /** What the main thread says to the request. */
+  hear(message: ToServing): void {
+    if (message.id !== this.#id) return;
+    if (message.kind === 'serve') this.#serve(message.range);
+    else this.#answer(message.status, message.body);
+  }
+
+  #received(bytes: Buffer): void {
+    this.#headSinceMs ??= this.#parts.nowMs();
+    this.#heads.push(bytes);
+    if (this.#id === undefined) this.#next();
+    else if (this.#heads.heldBytes > REQUEST_HEAD_MAX_BYTES) this.#socket.pause();
+  }
+
+  #next(): void {
+    if (this.#isEnding) return;
+    const request = this.#heads.take();
+    if (request) {
+      this.#headSinceMs = undefined;
+      this.#take(request);
+    } else if (
+      this.#headSinceMs !== undefined &&
+      this.#parts.nowMs() - this.#headSinceMs > HEAD_MAX_MS
+    ) {
+      this.#socket.destroy();
+    }
+  }
+
+  #take(request: ParsedRequest): void {
+    this.#id = this.#parts.newId();
+    if (this.#refusal) {
+      this.#refuse(this.#refusal);
+    } else if (request.kind === 'unfit') {
+      this.#refuse(new RingloadError('invalid_argument', `request: ${request.why}`));
+    } else if (request.kind === 'method') {
+      this.#refuse(new RingloadError('method_not_allowed', 'the data endpoint takes GET only'));
+    } else {
+      const { target, authorization, keepAlive } = request;
+      this.#keepAlive = keepAlive;
+      // A fill may take as long as it has to: the main thread has its deadlines.
+      this.#socket.setTimeout(0);
+      this.#parts.onAsking(this.#id, this);
+      this.#parts.tell({ kind: 'ask', id: this.#id, target, authorization });
+    }
+  }
+
+  #serve(range: ServedRange): void {
+    this.#socket.setTimeout(this.#parts.writeStallMs);
+    const head =
+      `HTTP/1.1 200 OK\r\ncontent-length: ${range.length}\r\n` +
+      `${CRC_HEADER}: ${range.crc32c}\r\n${this.#connectionLines()}\r\n`;
+    this.#sender = new RangeSender(this.#socket, { range, head }, this.#parts, (end) => {
+      if (end.kind === 'sent') {
+        this.#over();
+        this.#afterAnswer();
+        return;
+      }
+      const { tell } = this.#parts;
+      const id = this.#id ?? 0;
+      const isLate = this.#sender?.hasBegun === true;
+      tell(end.kind === 'damaged' ? { kind: 'damaged', id } : { ...end, id });
+      // After the head only a cut connection tells the truth.
+      if (isLate) this.#socket.destroy();
+    });
+    this.#sender.start();
+  }
+
+  #refuse(error: RingloadError): void {
+    this.#keepAlive = false;
+    this.#answer(error.httpStatus, JSON.stringify(toWireError(error)));
+  }
+
+  #answer(status: number, body: string): void {
+    this.#socket.setTimeout(this.#parts.writeStallMs);
+    const head =
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n${this.#connectionLines()}\r\n`;
+    this.#socket.write(head + body, (error) => {
+      if (error) return;
+      this.#over();
+      this.#afterAnswer();
+    });
+  }
+
+  #connectionLines(): string {
+    return this.#keepAlive
+      ? `connection: keep-alive\r\nkeep-alive: timeout=${KEEP_ALIVE_S}\r\n`
+      : 'connection: close\r\n';
+  }
+
+  /** The request is answered, or cannot be any more. */
+  #over(): void {
+    this.#sender?.stop();
+    this.#sender = undefined;
+    if (this.#id === undefined) return;
+    this.#parts.onAsking(this.#id, undefined);
+    this.#parts.tell({ kind: 'done', id: this.#id });
+    this.#id = undefined;
+  }
+
+  #afterAnswer(): void {
+    if (!this.#keepAlive) {
+      this.#isEnding = true;
+      this.#socket.end();
+      return;
+    }
+    this.#socket.setTimeout(IDLE_MAX_MS);
+    this.#socket.resume();
+    if (this.#heads.heldBytes > 0) this.#next();
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * What the main thread and the serving thread say to each other. Plain values: they are cloned.
+ *
+ * The thread asks what may be sent to whom, the main thread has the say: it looks at the token, finds
+ * the segment, reads it through, and keeps it in its place until the thread has done with it.
+ */
+import type { GateBounds } from '../../../base/descriptors.ts';
+
+export interface ServingOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly bounds: GateBounds;
+  /** Files that stay open when nobody reads them. */
+  readonly openFileMaxCount: number;
+  /** A reader that takes nothing for so long is gone. */
+  readonly writeStallMs: number;
+}
+
+/** Blocks of a segment that cover the range, and where they lie. */
+export interface ServedRange {
+  readonly path: string;
+  /** Where the segment begins in the file. */
+  readonly offset: number;
+  readonly segmentBytes: number;
+  /** Of the whole segment. */
+  readonly crc32c: number;
+  /** The range, relative to the segment. */
+  readonly from: number;
+  readonly length: number;
+  /** CRC32C of the blocks from the one that `from` lies in. */
+  readonly blocks: Uint32Array;
+}
+
+export type ToServing =
+  | { readonly kind: 'serve'; readonly id: number; readonly range: ServedRange }
+  | {
+      readonly kind: 'refuse';
+      readonly id: number;
+      readonly status: number;
+      /** JSON. */
+      readonly body: string;
+    };
+
+export type FromServing =
+  | { readonly kind: 'listening'; readonly port: number }
+  | { readonly kind: 'deaf'; readonly systemCode: string; readonly message: string }
+  /** A connection that the gate did not let in. */
+  | { readonly kind: 'turned-away' }
+  | {
+      readonly kind: 'ask';
+      readonly id: number;
+      readonly target: string;
+      readonly authorization: string;
+    }
+  /** A block does not match its checksum; one `refuse` follows. */
+  | { readonly kind: 'damaged'; readonly id: number }
+  /** The file could not be read; one `refuse` follows. */
+  | {
+      readonly kind: 'unread';
+      readonly id: number;
+      readonly systemCode: string;
+      readonly message: string;
+    }
+  /** Sent, or nobody waits for it any more. The last word about this request. */
+  | { readonly kind: 'done'; readonly id: number };
