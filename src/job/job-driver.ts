@@ -3,19 +3,20 @@
  * of them. It is the only writer of the job's checkpoints while its term lasts; when a commit
  * tells it that it was deposed or the run is over, it falls silent.
  */
-import { toRingloadError, toWireError, type RingloadError } from '../base/errors.ts';
+import { RingloadError, toRingloadError, toWireError } from '../base/errors.ts';
 import { sleep, type Clock, type Timer } from '../base/clock.ts';
 import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { jitter, type Random } from '../base/random.ts';
 import type { Command } from '../cluster/commands.ts';
-import type { ObjectChecksum, UfsObject, UnderStore } from '../ufs/under-store.ts';
+import type { ListPage, ObjectChecksum, UfsObject, UnderStore } from '../ufs/under-store.ts';
 import { JobRun } from './job-run.ts';
 import type { RunStart, RunView } from './run-contract.ts';
 import type { FailedFile } from './job-status.ts';
 import type { Placement } from './placement.ts';
 import type { DiscardedFile, OwnerTransport, ResultFrame, TaskBatch } from './protocol.ts';
+import { type PageRequest, ReadAhead } from './read-ahead.ts';
 import { backoffMs } from './retry-policy.ts';
 import type { RunEffect, RunEvent } from './run-events.ts';
 import { TaskSignals } from './task-signals.ts';
@@ -48,11 +49,17 @@ export class JobDriver {
   readonly #options: DriverOptions;
   readonly #run: JobRun;
   readonly #signals = new TaskSignals();
+  readonly #pages: ReadAhead;
   #timer: Timer | undefined;
 
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#run = new JobRun(options.start);
+    this.#pages = new ReadAhead({
+      root: options.start.spec.path,
+      isKeyed: options.store.listsByKey === true,
+      list: (request) => this.#signals.run((signal) => this.#listPage(request, signal)),
+    });
     this.#tick();
   }
 
@@ -120,7 +127,7 @@ export class JobDriver {
   async #perform(effect: RunEffect): Promise<void> {
     switch (effect.kind) {
       case 'list':
-        await this.#signals.run((signal) => this.#list(effect, signal));
+        await this.#list(effect);
         return;
       case 'stat':
         await this.#signals.run((signal) => this.#stat(effect.path, signal));
@@ -152,32 +159,38 @@ export class JobDriver {
     }
   }
 
-  async #list(
-    { after, limit }: Extract<RunEffect, { kind: 'list' }>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #list({ after, limit }: Extract<RunEffect, { kind: 'list' }>): Promise<void> {
+    try {
+      const page = await this.#pages.next(after, limit);
+      this.#dispatch({ kind: 'page', page });
+    } catch (thrown) {
+      // Anything else is no failure of the store, but a fault of ours.
+      if (!(thrown instanceof RingloadError)) throw thrown;
+      this.#dispatch({ kind: 'list-failed', error: toWireError(thrown) });
+    }
+  }
+
+  /** @throws RingloadError when another attempt is not worth it. */
+  async #listPage({ after, limit }: PageRequest, signal: AbortSignal): Promise<ListPage> {
     const { path } = this.#options.start.spec;
-    for (let attempt = 1; !signal.aborted; attempt += 1) {
+    for (let attempt = 1; ; attempt += 1) {
       try {
         const begins = after === undefined && pausePoint('job.list.begin');
         if (begins) await begins;
         const request = { root: path, limit, ...(after !== undefined && { after }) };
         const page = await this.#options.store.list(request, signal);
         failpoint('job.list.received');
-        this.#dispatch({ kind: 'page', page });
-        return;
+        return page;
       } catch (thrown) {
         const error = toRingloadError(thrown);
-        if (this.#signals.isAborted) return;
+        if (signal.aborted) throw error;
         this.#options.logger.warn('listing failed', {
           code: error.code,
           reason: error.message,
           attempt,
         });
-        if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) {
-          this.#dispatch({ kind: 'list-failed', error: toWireError(error) });
-          return;
-        }
+        if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) throw error;
+        this.#pages.slowDown();
         await this.#rest(attempt, signal);
       }
     }

@@ -37,6 +37,7 @@ function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderSto
     }
   };
   return {
+    ...(store.listsByKey === true && { listsByKey: true }),
     list: (request, signal) => time('list', () => store.list(request, signal)),
     stat: (path, signal) => time('stat', () => store.stat(path, signal)),
     async *readRange(request, signal) {

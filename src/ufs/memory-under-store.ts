@@ -32,6 +32,7 @@ export interface MemoryCall {
 const CHUNK_BYTES = 64 * 1024;
 
 export class MemoryUnderStore implements UnderStore {
+  readonly listsByKey = true;
   /** Runs before each call takes effect; a rejection is the call's result. */
   onCall: ((call: MemoryCall) => Promise<void> | void) | undefined;
   #objects: StoredObject[] = [];

@@ -57,6 +57,11 @@ export interface RangeRequest {
 }
 
 export interface UnderStore {
+  /**
+   * Pages begin at any key at the same cost, so that several may be asked for at once. Absent: one
+   * after another, as each goes on where the last one ended.
+   */
+  readonly listsByKey?: boolean;
   /** @throws ufs_* classed; a root that does not exist gives one empty page with `done`. */
   list(request: ListRequest, signal: AbortSignal): Promise<ListPage>;
   /** @throws ufs_not_found, ufs_forbidden, ufs_unavailable, … */

@@ -54,6 +54,7 @@ interface RangeProgress {
 }
 
 export class S3UnderStore implements UnderStore {
+  readonly listsByKey = true;
   readonly #mount: MountConfig;
   readonly #limits: UfsLimits;
   readonly #dependencies: UnderStoreDependencies;

@@ -143,6 +143,7 @@ export class SimUfs {
 
   storesFor(peer: PeerId, life: Life): UnderStores {
     const store: UnderStore = {
+      listsByKey: true,
       list: (request, signal) => this.#list(life, request, signal),
       stat: async (path, signal) => {
         this.#checkMount(path);
