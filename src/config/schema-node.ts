@@ -151,7 +151,7 @@ export const raft = z.strictObject({
   }),
   heartbeatTicks: integer({
     description: 'Ticks between heartbeats of the leader.',
-    default: 1,
+    default: 3,
     min: 1,
     max: 100,
   }),
