@@ -108,6 +108,8 @@ export const METRIC_TABLE = {
     type: 'gauge',
     help: '99th percentile of the delay of the main event loop since the previous scrape.',
   },
+  eventloop_lag_median_seconds: { type: 'gauge', help: 'Median of the same.' },
+  eventloop_lag_max_seconds: { type: 'gauge', help: 'Maximum of the same.' },
   process_cpu_seconds_total: { type: 'counter', help: 'User and system CPU time of the process.' },
   process_resident_memory_bytes: { type: 'gauge', help: 'Resident memory of the process.' },
   process_heap_used_bytes: { type: 'gauge', help: 'Heap in use.' },

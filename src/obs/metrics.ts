@@ -201,7 +201,13 @@ export class Metrics {
 
   #declareProcess(): void {
     const startSeconds = Date.now() / 1000 - process.uptime();
-    this.#gauge('eventloop_lag_seconds', (gauge) => gauge.set(this.#takeLagSeconds()));
+    this.#gauge('eventloop_lag_median_seconds', (gauge) => gauge.set(this.#lagSeconds(50)));
+    this.#gauge('eventloop_lag_max_seconds', (gauge) => gauge.set(this.#lagSeconds(100)));
+    this.#gauge('eventloop_lag_seconds', (gauge) => {
+      gauge.set(this.#lagSeconds(99));
+      // Gauges are asked in the order of their declaration: this is the last of them.
+      this.#eventLoopDelay.reset();
+    });
     this.#total('process_cpu_seconds_total', () => {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
@@ -216,9 +222,9 @@ export class Metrics {
   }
 
   /** The histogram measures whole timer periods, so an idle loop shows the resolution. */
-  #takeLagSeconds(): number {
-    const delayNs = this.#eventLoopDelay.count === 0 ? 0 : this.#eventLoopDelay.percentile(99);
-    this.#eventLoopDelay.reset();
+  #lagSeconds(percentile: number): number {
+    const histogram = this.#eventLoopDelay;
+    const delayNs = histogram.count === 0 ? 0 : histogram.percentile(percentile);
     return Math.max(0, delayNs / 1e9 - LAG_RESOLUTION_MS / 1e3);
   }
 

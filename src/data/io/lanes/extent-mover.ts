@@ -15,6 +15,8 @@ import type { BlockRun, LaneOrder, LaneReport, LaneTarget } from './lane-orders.
 export interface MoverParts {
   readonly target: LaneTarget;
   readonly buckets?: BucketShare;
+  /** For a job that loads ahead: goes after what readers wait for. */
+  readonly isPrefetch?: boolean;
   /** A second checksum wanted of the range. */
   readonly sum?: CombinableSum;
   readonly run: (order: Omit<LaneOrder, 'id'>, signal: AbortSignal) => Promise<LaneReport>;
@@ -44,10 +46,11 @@ export class ExtentMover implements RangeMover {
     watch: AnswerWatch,
     signal: AbortSignal,
   ): Promise<MoveOutcome> {
-    const { target, buckets, sum, run } = this.#parts;
+    const { target, buckets, isPrefetch, sum, run } = this.#parts;
     const order = {
       ...{ request, start, watch, target },
       ...(buckets && { buckets }),
+      ...(isPrefetch && { isPrefetch }),
       ...(sum && { sum }),
     };
     const report = await run(order, signal);

@@ -63,13 +63,14 @@ export class LaneDataPlane implements DataPlane {
     await this.#options.streams.close();
   }
 
-  #moverFor({ extent, sum, passage }: FillCommand): ExtentMover {
+  #moverFor({ extent, sum, passage, isPrefetch }: FillCommand): ExtentMover {
     const { threads, placer } = this.#options;
     return new ExtentMover({
       target: placer.place(extent),
       run: (order, signal) => threads.run(order, signal),
       writeFailed: (systemCode, message) => placer.writeFailed(extent, systemCode, message),
       ...(sum !== undefined && { sum }),
+      ...(isPrefetch && { isPrefetch }),
       ...(passage && { buckets: passage.buckets }),
     });
   }

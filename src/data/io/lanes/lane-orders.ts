@@ -19,6 +19,8 @@ export interface LaneOrder {
   readonly start: number;
   /** A second checksum wanted of the body, beside CRC32C. */
   readonly sum?: CombinableSum;
+  /** For a job that loads ahead: goes after what readers wait for. */
+  readonly isPrefetch?: boolean;
   /** Tell when a part of the body has come, for failpoints. */
   readonly tellsMiddle?: boolean;
   /** What the body is charged to, and rests for. */

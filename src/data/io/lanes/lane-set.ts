@@ -10,6 +10,8 @@ import type { LaneLimit } from './lane-limit.ts';
 import type { LaneOrder, LaneReport } from './lane-orders.ts';
 import type { LaneHolder, LaneRoom } from './lane-room.ts';
 
+/** Lanes beyond the limit for what a reader waits for, when loads have all the others. */
+const DEMAND_EXTRA_COUNT = 4;
 /** Object stores close idle connections after 10 to 60 s. */
 const IDLE_MAX_MS = 8000;
 /** An order for which no socket can be had is tried again for so long. */
@@ -30,7 +32,9 @@ export class LaneSet implements LaneHolder {
   readonly #endpoint: DirectEndpoint;
   readonly #limit: LaneLimit;
   readonly #parts: ExchangeParts & { readonly room: LaneRoom };
-  #waiting: Waiting[] = [];
+  /** What readers wait for; then what loads ahead of them. */
+  readonly #demands: Waiting[] = [];
+  readonly #prefetches: Waiting[] = [];
   readonly #busy = new Set<Lane>();
   /** The one that was used last is last. */
   #idle: IdleLane[] = [];
@@ -46,19 +50,20 @@ export class LaneSet implements LaneHolder {
   }
 
   get isUnused(): boolean {
-    return this.#busy.size === 0 && this.#idle.length === 0 && this.#waiting.length === 0;
+    return this.#busy.size === 0 && this.#idle.length === 0 && !this.#areWaiting;
   }
 
   run(order: LaneOrder, report: (report: LaneReport) => void): void {
-    this.#waiting.push({ order, report, sinceMs: this.#parts.nowMs() });
+    this.#queueOf(order).push({ order, report, sinceMs: this.#parts.nowMs() });
     this.startWaiting();
   }
 
   /** Whether that order was here. */
   cancel(id: number): boolean {
-    const at = this.#waiting.findIndex(({ order }) => order.id === id);
-    const [waiting] = at < 0 ? [] : this.#waiting.splice(at, 1);
-    if (waiting) {
+    for (const queue of [this.#demands, this.#prefetches]) {
+      const at = queue.findIndex(({ order }) => order.id === id);
+      const [waiting] = at < 0 ? [] : queue.splice(at, 1);
+      if (!waiting) continue;
       waiting.report({ kind: 'cancelled', id, receivedBytes: 0 });
       return true;
     }
@@ -71,14 +76,17 @@ export class LaneSet implements LaneHolder {
     const old = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs >= IDLE_MAX_MS);
     this.#idle = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs < IDLE_MAX_MS);
     for (const { lane } of old) lane.close('ECONNRESET');
-    this.#limit.round(nowMs, this.#waiting.length > 0);
+    this.#limit.round(nowMs, this.#areWaiting);
     this.startWaiting();
   }
 
   startWaiting(): void {
-    while (this.#waiting.length > 0 && this.#busy.size < this.#limit.value) {
+    for (;;) {
+      const queue = this.#demands.length > 0 ? this.#demands : this.#prefetches;
+      const extraCount = queue === this.#demands ? DEMAND_EXTRA_COUNT : 0;
+      if (queue.length === 0 || this.#busy.size >= this.#limit.value + extraCount) return;
       const lane = this.#idle.pop()?.lane ?? this.#open();
-      const next = lane && this.#waiting.shift();
+      const next = lane && queue.shift();
       if (!next) return;
       this.#start(next, lane);
     }
@@ -88,6 +96,14 @@ export class LaneSet implements LaneHolder {
     const idle = this.#idle.shift();
     idle?.lane.close('ECONNRESET');
     return idle !== undefined;
+  }
+
+  get #areWaiting(): boolean {
+    return this.#demands.length > 0 || this.#prefetches.length > 0;
+  }
+
+  #queueOf({ isPrefetch }: LaneOrder): Waiting[] {
+    return isPrefetch === true ? this.#prefetches : this.#demands;
   }
 
   /** Undefined while there may be no more of them. */
@@ -116,7 +132,7 @@ export class LaneSet implements LaneHolder {
       if (isWithoutSocket(outcome) && nowMs - waiting.sinceMs < PATIENCE_MS) {
         // The next look starts it: at once it would meet the same.
         this.#limit.throttled(nowMs);
-        this.#waiting.unshift(waiting);
+        this.#queueOf(order).unshift(waiting);
         return;
       }
       this.#limit.received(outcome.receivedBytes);
@@ -128,7 +144,7 @@ export class LaneSet implements LaneHolder {
   #retry(waiting: Waiting): void {
     const lane = this.#open();
     if (lane) this.#start(waiting, lane);
-    else this.#waiting.unshift(waiting);
+    else this.#queueOf(waiting.order).unshift(waiting);
   }
 
   #freed(lane: Lane): void {

@@ -1,0 +1,162 @@
+/**
+ * What bulk work does to everything else: while a load takes all of the machine and clients hammer a
+ * peer with reads, how late do the main threads run, is a leader elected, and how long does a reader
+ * wait for what nobody has cached?
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Cluster } from '../tests/support/cluster.ts';
+import type { Peer } from '../tests/support/peer-process.ts';
+import { waitFor } from '../tests/support/wait-for.ts';
+import { DEFAULT_TIMERS } from './support/default-timers.ts';
+import { type Origin, ORIGIN_BUCKET, startOrigin } from './support/origin.ts';
+import { hostLine, printTable } from './support/report.ts';
+import { isWrkInstalled, runWrk } from './support/wrk.ts';
+
+export const question = 'What do loads and readers do to Raft, and to reads of what is not cached?';
+
+const MIB = 1024 * 1024;
+const SEGMENT_BYTES = 8 * MIB;
+const FILE_BYTES = 512 * MIB;
+/** The first file is hammered, two are read cold, idle and under load. */
+const [HOT, COLD_IDLE, COLD_BUSY, FIRST_LOADED] = [0, 1, 2, 3];
+const PROBE_COUNT = FILE_BYTES / SEGMENT_BYTES;
+const READ_BYTES = 64 * 1024;
+const HAMMER = { connectionCount: 16, rangeBytes: MIB };
+const LOAD_DEADLINE_MS = 170_000;
+
+interface Lag {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { files: { type: 'string', default: '12' }, peers: { type: 'string', default: '3' } },
+  });
+  if (!isWrkInstalled()) {
+    throw new Error('this benchmark needs wrk: bench/install-tools.sh installs it');
+  }
+  const count = FIRST_LOADED + Number(values.files);
+  await using origin = await startOrigin({ count, sizeBytes: FILE_BYTES });
+  await using cluster = await Cluster.start({
+    peers: Number(values.peers),
+    mounts: [origin.mount],
+    env: { ...DEFAULT_TIMERS, RINGLOAD_CACHE_REGION_SIZE_BYTES: '', RINGLOAD_LOG_LEVEL: 'warn' },
+    cacheCapacity: '8GiB',
+  });
+  const leader = await cluster.waitForLeader();
+  await load(leader, origin, [HOT]);
+  const idle = await probe(leader, origin, COLD_IDLE, () => false);
+  await Promise.all(cluster.peers.map(lagOf));
+  const termBefore = (await leader.api.cluster()).term;
+  const startMs = performance.now();
+  const loaded = Array.from({ length: Number(values.files) }, (_, file) => FIRST_LOADED + file);
+  let isOver = false;
+  const loading = load(leader, origin, loaded).finally(() => (isOver = true));
+  const hammering = hammer(leader, origin, () => isOver);
+  const busy = await probe(leader, origin, COLD_BUSY, () => isOver);
+  await loading;
+  const seconds = (performance.now() - startMs) / 1000;
+  const requestCount = await hammering;
+  const lags = await Promise.all(cluster.peers.map(lagOf));
+  const elections = (await leader.api.cluster()).term - termBefore;
+
+  printTable([
+    ['main thread late by, ms', 'p50', 'p99', 'max'],
+    ...lags.map(({ p50Ms, p99Ms, maxMs }, index) => [
+      cluster.peers[index] === leader ? `peer ${index}, leader, hammered` : `peer ${index}`,
+      ...[p50Ms, p99Ms, maxMs].map((ms) => ms.toFixed(1)),
+    ]),
+  ]);
+  console.log('');
+  printTable([
+    ['read of what is not cached, ms', 'reads', 'p50', 'p99', 'max'],
+    ...[idle, busy].map((times, row) => [
+      row === 0 ? 'idle' : 'under load',
+      String(times.length),
+      ...[0.5, 0.99, 1].map((share) => quantile(times, share).toFixed(0)),
+    ]),
+  ]);
+  const bytes = loaded.length * FILE_BYTES;
+  console.log(`\n${hostLine()}`);
+  console.log(
+    `${cluster.peers.length} peers, 2 replicas, default timers; ${loaded.length} files of ${FILE_BYTES / MIB} MiB loaded in ${seconds.toFixed(1)} s (${(bytes / seconds / 1e6).toFixed(0)} MB/s) from ${origin.server}`,
+  );
+  console.log(
+    `meanwhile ${(requestCount / seconds).toFixed(0)} ranges of 1 MiB a second from one peer over ${HAMMER.connectionCount} connections, and one reader of cold segments of 8 MiB`,
+  );
+  const lagMs = Math.max(...lags.map(({ p99Ms }) => p99Ms));
+  const ratio = quantile(busy, 0.99) / quantile(idle, 0.99);
+  console.log(
+    `isolation lag_p99_ms=${lagMs.toFixed(1)} elections=${elections} miss_ratio=${ratio.toFixed(2)}`,
+  );
+}
+
+async function load({ api }: Peer, origin: Origin, files: readonly number[]): Promise<void> {
+  const jobs = await Promise.all(
+    files.map((file) => api.submit({ path: pathOf(origin, file), replicas: 2 })),
+  );
+  for (const { jobId } of jobs) {
+    await waitFor(async () => (await api.job(jobId)).state === 'SUCCEEDED', {
+      what: 'a load to succeed',
+      deadlineMs: LOAD_DEADLINE_MS,
+      intervalMs: 100,
+    });
+  }
+}
+
+/** Reads the beginnings of segments that nobody has. @returns milliseconds of each */
+async function probe(
+  { api }: Peer,
+  origin: Origin,
+  file: number,
+  isOver: () => boolean,
+): Promise<number[]> {
+  const times: number[] = [];
+  for (let segment = 0; segment < PROBE_COUNT && !isOver(); segment++) {
+    const startMs = performance.now();
+    await api.readFile(pathOf(origin, file), {
+      offset: segment * SEGMENT_BYTES,
+      length: READ_BYTES,
+    });
+    times.push(performance.now() - startMs);
+    await delay(50);
+  }
+  return times;
+}
+
+/** @returns how many ranges were read */
+async function hammer(peer: Peer, origin: Origin, isOver: () => boolean): Promise<number> {
+  const path = `/v1/files/content?path=${encodeURIComponent(pathOf(origin, HOT))}`;
+  const targets = [{ path, slotCount: FILE_BYTES / HAMMER.rangeBytes }];
+  let requestCount = 0;
+  while (!isOver()) {
+    const reads = { endpoint: peer.restUrl, targets, byHeader: true, seconds: 2, ...HAMMER };
+    requestCount += (await runWrk(reads)).requestCount;
+  }
+  return requestCount;
+}
+
+/** Since it was asked for the last time. */
+async function lagOf({ api }: Peer): Promise<Lag> {
+  const text = await api.metrics();
+  const ms = (name: string): number =>
+    1000 * Number(new RegExp(`^ringload_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+  return {
+    p50Ms: ms('eventloop_lag_median_seconds'),
+    p99Ms: ms('eventloop_lag_seconds'),
+    maxMs: ms('eventloop_lag_max_seconds'),
+  };
+}
+
+function pathOf(origin: Origin, file: number): string {
+  return `s3://${ORIGIN_BUCKET}/${origin.keyOf(file)}`;
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
