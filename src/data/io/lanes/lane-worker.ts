@@ -5,6 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { DirectEndpoint } from '../../../ufs/under-store.ts';
 import { BandwidthBuckets } from '../../bandwidth-buckets.ts';
+import { stepBack } from '../step-back.ts';
 import { LaneLimit } from './lane-limit.ts';
 import type { LaneMiddle, LaneReport, LaneRequest, LaneThreadOptions } from './lane-orders.ts';
 import { LaneRoom } from './lane-room.ts';
@@ -14,6 +15,7 @@ import { TargetFiles } from './target-files.ts';
 
 const CHECK_MS = 250;
 
+stepBack();
 const options = workerData as LaneThreadOptions;
 const sets = new Map<string, LaneSet>();
 const room = new LaneRoom(options.socketMaxCount, () => sets.values());

@@ -7,11 +7,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { DescriptorGate } from '../../../base/descriptors.ts';
 import { RingloadError } from '../../../base/errors.ts';
 import { ReadRoom } from '../../../cache/read-room.ts';
+import { stepBack } from '../step-back.ts';
 import { SendBuffers } from './send-buffers.ts';
 import { ServingConnection } from './serving-connection.ts';
 import type { FromServing, ServingOptions, ToServing } from './serving-messages.ts';
 import { SourceFiles } from './source-files.ts';
 
+stepBack();
 const options = workerData as ServingOptions;
 const nowMs = (): number => performance.now();
 const gate = new DescriptorGate(options.bounds);
