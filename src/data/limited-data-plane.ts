@@ -1,17 +1,29 @@
-/** A data plane whose fills keep to the limits of their jobs and of what comes from under stores. */
+/**
+ * A data plane whose fills keep to the limits of their jobs and of what comes from under stores, and
+ * whose prefetches become fewer when an under store asks to slow down.
+ */
 import type { Bandwidth } from './bandwidth.ts';
+import type { SlowDown } from './slow-down.ts';
 import type { DataPlane, FillCommand, FillResult } from './data-plane.ts';
 
 export class LimitedDataPlane implements DataPlane {
   readonly #plane: DataPlane;
   readonly #bandwidth: Bandwidth;
+  readonly #slowDown: SlowDown;
 
-  constructor(plane: DataPlane, bandwidth: Bandwidth) {
+  constructor(plane: DataPlane, bandwidth: Bandwidth, slowDown: SlowDown) {
     this.#plane = plane;
     this.#bandwidth = bandwidth;
+    this.#slowDown = slowDown;
   }
 
-  async fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
+  fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
+    const fill = (): Promise<FillResult> => this.#fillInLimits(command, signal);
+    const waitsForOthers = command.isPrefetch === true && command.source.kind === 'ufs';
+    return waitsForOthers ? this.#slowDown.run(fill, signal) : fill();
+  }
+
+  async #fillInLimits(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
     const { bandwidthBps, bandwidthGroup } = command;
     const fill = {
       lengthBytes: command.extent.lengthBytes,

@@ -23,6 +23,7 @@ import { LimitedDataPlane } from '../data/limited-data-plane.ts';
 import { limitStores } from '../data/limited-stores.ts';
 import { MuteEndpoints } from '../data/mute-endpoints.ts';
 import type { PeerSegments } from '../data/peer-segments.ts';
+import { SlowDown } from '../data/slow-down.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { openUnderStores } from '../ufs/io/open-under-stores.ts';
 import { lockCacheDirectories } from './cache-locks.ts';
@@ -56,6 +57,9 @@ export interface LocalParts {
 export interface OpenedLocalParts extends LocalParts {
   readonly descriptors: DescriptorShares;
   readonly bandwidth: Bandwidth;
+  readonly slowDown: SlowDown;
+  /** What is done when an under store complains; replaced once there are others to tell. */
+  readonly throttled: { tell: () => void };
 }
 
 const STALL_TIMEOUT_MS = 10_000;
@@ -85,8 +89,13 @@ export async function openLocalParts(
     logger,
   });
   closer.add('segment cache', () => store.close());
+  const slowDown = new SlowDown(systemClock);
+  const throttled: OpenedLocalParts['throttled'] = { tell: () => void slowDown.complain() };
   const mounted = openUnderStores(mountConfigs(config.ufs, descriptors.underStore), {
     clock: systemClock,
+    onThrottled: () => {
+      throttled.tell();
+    },
     random: systemRandom(),
     logger,
     env,
@@ -103,7 +112,15 @@ export async function openLocalParts(
     stallTimeoutMs: STALL_TIMEOUT_MS,
   };
   const client = new SegmentClient({ ...peers, socketMaxCount: descriptors.readers });
-  const plane = openDataPlane(options, { store, stores, client, peers, descriptors, bandwidth });
+  const plane = openDataPlane(options, {
+    store,
+    stores,
+    client,
+    peers,
+    descriptors,
+    bandwidth,
+    slowDown,
+  });
   closer.add('data plane', () => plane.close());
   const mutes = new MuteEndpoints({ clock: systemClock, waitMs: peers.headTimeoutMs });
   const loader = new DrainAwareLoader({ store, plane, mutes, logger, observe: observer(options) });
@@ -134,6 +151,8 @@ export async function openLocalParts(
     cluster,
     descriptors,
     bandwidth,
+    slowDown,
+    throttled,
   };
 }
 
@@ -146,12 +165,13 @@ function openDataPlane(
     readonly peers: PeerCopyOptions;
     readonly descriptors: DescriptorShares;
     readonly bandwidth: Bandwidth;
+    readonly slowDown: SlowDown;
   },
 ): DataPlane {
-  const { store, stores, client, peers, descriptors, bandwidth } = parts;
+  const { store, stores, client, peers, descriptors, bandwidth, slowDown } = parts;
   const streams = new StreamDataPlane({ stores, peers: client, writer: store });
   const { lanes, ufs } = loaded.config;
-  if (lanes.threadCount === 0) return new LimitedDataPlane(streams, bandwidth);
+  if (lanes.threadCount === 0) return new LimitedDataPlane(streams, bandwidth, slowDown);
   const { threadCount, directIo } = lanes;
   const laneMaxCount = Math.ceil(ufs.connectionMaxCount / threadCount);
   const socketMaxCount = Math.ceil(descriptors.lanes / threadCount);
@@ -167,7 +187,7 @@ function openDataPlane(
       metrics.fillFallback(source);
     },
   });
-  return new LimitedDataPlane(plane, bandwidth);
+  return new LimitedDataPlane(plane, bandwidth, slowDown);
 }
 
 function tokenOf(

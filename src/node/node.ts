@@ -21,6 +21,7 @@ import { ReadLink } from './read-link.ts';
 import { openRepairParts } from './repair-parts.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { openServices } from './service-parts.ts';
+import { shareSlowDown } from './slow-down-news.ts';
 
 export interface Node extends AsyncDisposable {
   readonly peerId: PeerId;
@@ -63,6 +64,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
   });
   openServices({ ...options, local, cluster, coordinator, times, readLink, repair, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
+  local.throttled.tell = shareSlowDown(local.slowDown, cluster.network);
   const leases = new BandwidthLeases({
     ...cluster,
     state: () => state.current,

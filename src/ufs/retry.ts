@@ -41,6 +41,8 @@ export interface RetryPolicy {
   readonly retryMaxCount: number;
   readonly retryDelayMs: number;
   readonly retryDelayMaxMs: number;
+  /** Told of each time that the store asks to slow down. */
+  readonly onThrottled?: (() => void) | undefined;
 }
 
 const THROTTLED_FACTOR = 4;
@@ -61,6 +63,7 @@ export class RetryLoop {
   async waitOrThrow(failure: Failure, signal: AbortSignal): Promise<void> {
     const { clock, random, budget, retryMaxCount, retryDelayMs, retryDelayMaxMs } = this.#policy;
     throwIfCancelled(signal);
+    if (failure.again === 'later') this.#policy.onThrottled?.();
     if (failure.again === 'never' || this.#count >= retryMaxCount || !budget.take()) {
       throw failure.error;
     }

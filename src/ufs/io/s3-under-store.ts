@@ -288,10 +288,13 @@ export class S3UnderStore implements UnderStore {
   }
 
   #retryLoop(retryMaxCount: number): RetryLoop {
-    const { clock, random } = this.#dependencies;
+    const { clock, random, onThrottled } = this.#dependencies;
     const { retryDelayMs, retryDelayMaxMs } = this.#limits;
-    const budget = this.#budget;
-    return new RetryLoop({ clock, random, budget, retryMaxCount, retryDelayMs, retryDelayMaxMs });
+    const delays = { retryDelayMs, retryDelayMaxMs };
+    return new RetryLoop({
+      ...{ clock, random, budget: this.#budget, retryMaxCount, onThrottled },
+      ...delays,
+    });
   }
 
   #failureOf(thrown: unknown, action: string, client: S3Client): Failure {
