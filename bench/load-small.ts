@@ -11,8 +11,9 @@ export async function run(args: readonly string[]): Promise<void> {
     args: [...args],
     options: {
       pairs: { type: 'string', default: '5' },
-      count: { type: 'string', default: '5000' },
+      count: { type: 'string', default: '20000' },
       'size-kib': { type: 'string', default: '64' },
+      tools: { type: 'string' },
       json: { type: 'boolean', default: false },
       profile: { type: 'string' },
       against: { type: 'string' },
@@ -24,6 +25,7 @@ export async function run(args: readonly string[]): Promise<void> {
     sizeBytes: Number(values['size-kib']) * KIB,
     segmentSizeBytes: 8 * KIB * KIB,
     pairs: Number(values.pairs),
+    toolNames: values.tools?.split(','),
     json: values.json,
     profileFolder: values.profile,
     against: values.against,

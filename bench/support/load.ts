@@ -14,6 +14,8 @@ export interface LoadBenchmark {
   readonly sizeBytes: number;
   readonly segmentSizeBytes: number;
   readonly pairs: number;
+  /** Tools to compare with, by name; undefined: all that are installed. */
+  readonly toolNames: readonly string[] | undefined;
   readonly json: boolean;
   /** Over TLS; the tools do not check the certificate, the peer does. */
   readonly tls?: boolean;
@@ -38,7 +40,7 @@ export async function runLoadBenchmark(benchmark: LoadBenchmark): Promise<void> 
   try {
     await using origin = await startOrigin({ count, sizeBytes, tls });
     const alone = profileFolder !== undefined || against !== undefined;
-    const tools = alone ? [] : installedTools();
+    const tools = alone ? [] : installedTools(benchmark.toolNames);
     const subject = peerContender({ origin, folder, segmentSizeBytes, profileFolder });
     const rivals = tools.map((tool) => toolContender(tool, origin, folder));
     if (against !== undefined) {
@@ -56,7 +58,7 @@ export async function runLoadBenchmark(benchmark: LoadBenchmark): Promise<void> 
       pairs,
     });
     const versions = await Promise.all(tools.map(versionOf));
-    const missing = alone ? [] : missingTools();
+    const missing = alone ? [] : missingTools(benchmark.toolNames);
     printReport(
       name,
       comparison,

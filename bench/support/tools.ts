@@ -76,14 +76,21 @@ const TOOLS_BY_PREFERENCE: readonly Tool[] = [
   },
 ];
 
-/** Installed ones, the yardstick of the targets first. */
-export function installedTools(): readonly Tool[] {
-  return TOOLS_BY_PREFERENCE.filter(({ version: [program] }) => pathOf(program) !== undefined);
+/** Installed ones of these, or of all, the yardstick of the targets first. @throws for no tool */
+export function installedTools(names?: readonly string[]): readonly Tool[] {
+  return toolsNamed(names).filter(({ version: [program] }) => pathOf(program) !== undefined);
 }
 
-export function missingTools(): readonly string[] {
-  const installed = installedTools();
-  return TOOLS_BY_PREFERENCE.filter((tool) => !installed.includes(tool)).map(({ name }) => name);
+export function missingTools(names?: readonly string[]): readonly string[] {
+  const installed = installedTools(names);
+  return toolsNamed(names).flatMap((tool) => (installed.includes(tool) ? [] : [tool.name]));
+}
+
+function toolsNamed(names: readonly string[] | undefined): readonly Tool[] {
+  const known = TOOLS_BY_PREFERENCE.map(({ name }) => name);
+  const foreign = names?.find((name) => !known.includes(name));
+  if (foreign !== undefined) throw new Error(`no tool ${foreign}: there are ${known.join(', ')}`);
+  return TOOLS_BY_PREFERENCE.filter(({ name }) => names?.includes(name) ?? true);
 }
 
 export async function versionOf({ name, version: [program, ...args] }: Tool): Promise<string> {

@@ -261,3 +261,60 @@ test('exchange: what cannot be written is said so, with the reason of the system
   await feed(exchange, answer(Buffer.alloc(200_000)));
   t.is((await reportOf(t, exchange, 'unwritten')).systemCode, 'ENOTDIR');
 });
+
+/** One thing that a hostile or broken server may do to an answer. */
+function spoil(bytes: Buffer, random: SeededRandom): Buffer {
+  const at = Math.floor(random.next() * bytes.length);
+  const near = Math.floor(random.next() * Math.min(bytes.length, 120));
+  const pieces = [
+    '\r\n',
+    '\r\n\r\n',
+    '\0',
+    ': ',
+    'Content-Length: 7\r\n',
+    ' 999',
+    'Transfer-Encoding: chunked\r\n',
+  ];
+  const piece = Buffer.from(pieces[Math.floor(random.next() * pieces.length)] ?? '');
+  switch (Math.floor(random.next() * 5)) {
+    case 0:
+      return bytes.subarray(0, at);
+    case 1:
+      return Buffer.concat([bytes.subarray(0, near), piece, bytes.subarray(near)]);
+    case 2:
+      return Buffer.concat([bytes.subarray(0, near), bytes.subarray(near + 1)]);
+    case 3:
+      return Buffer.concat([bytes, bytes.subarray(at)]);
+    default: {
+      const flipped = Buffer.from(bytes);
+      flipped[near] = (flipped[near] ?? 0) ^ (1 << Math.floor(random.next() * 8));
+      return flipped;
+    }
+  }
+}
+
+test(`exchange: whatever a server sends, what counts as moved is what came (seed ${SEED})`, async (t) => {
+  await using stage = await Stage.open();
+  const random = new SeededRandom(SEED);
+  const kinds = new Map<LaneReport['kind'], number>();
+  for (let trial = 0; trial < 3000; trial++) {
+    const body = randomBytes(1 + Math.floor(random.next() * 200));
+    let bytes = answer(body, '206 Partial Content', 'ETag: "v1"', 'Connection: keep-alive');
+    for (let count = Math.floor(random.next() * 4); count > 0; count--)
+      bytes = spoil(bytes, random);
+    const exchange = stage.exchange(body.length);
+    await feed(exchange, bytes, (left) => Math.ceil(random.next() * left));
+    exchange.broke('ECONNRESET');
+    const report = await exchange.report;
+    kinds.set(report.kind, (kinds.get(report.kind) ?? 0) + 1);
+    if (report.kind !== 'moved') continue;
+    const start = bytes.indexOf('\r\n\r\n') + 4;
+    const came = bytes.subarray(start, start + body.length);
+    t.is(Number(report.head.headers['content-length']), body.length, `trial ${trial}`);
+    t.true((await stage.written(body.length)).equals(came), `trial ${trial}`);
+    t.is(report.blocks.crc32c[0], crc32c(came), `trial ${trial}`);
+  }
+  t.log([...kinds].map(([kind, count]) => `${count} ${kind}`).join(', '));
+  for (const kind of ['moved', 'broken', 'unfit', 'answered'] as const)
+    t.true(kinds.has(kind), kind);
+});
