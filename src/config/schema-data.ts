@@ -61,7 +61,7 @@ export const lanes = z.strictObject({
   }),
   directIo: choice({
     description:
-      'Whether large segments are written around the page cache: auto, where the file system can do that; off.',
+      'Whether large segments are written around the page cache: auto, where that is no slower, as measured in each cache directory at the start; off.',
     values: ['auto', 'off'],
     default: 'auto',
   }),

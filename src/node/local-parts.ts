@@ -13,6 +13,7 @@ import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
 import { openFileLimit } from '../config/open-file-limit.ts';
 import { Bandwidth } from '../data/bandwidth.ts';
 import type { DataPlane } from '../data/data-plane.ts';
+import { DirectChoice, probeDirectory } from '../data/io/lanes/direct-choice.ts';
 import { LaneDataPlane } from '../data/io/lanes/lane-data-plane.ts';
 import { LaneThreads } from '../data/io/lanes/lane-threads.ts';
 import type { PeerCopyOptions } from '../data/io/lanes/peer-copy.ts';
@@ -112,15 +113,8 @@ export async function openLocalParts(
     stallTimeoutMs: STALL_TIMEOUT_MS,
   };
   const client = new SegmentClient({ ...peers, socketMaxCount: descriptors.readers });
-  const plane = openDataPlane(options, {
-    store,
-    stores,
-    client,
-    peers,
-    descriptors,
-    bandwidth,
-    slowDown,
-  });
+  const shared = { store, stores, client, peers, descriptors, bandwidth, slowDown, closer };
+  const plane = openDataPlane(options, shared);
   closer.add('data plane', () => plane.close());
   const mutes = new MuteEndpoints({ clock: systemClock, waitMs: peers.headTimeoutMs });
   const loader = new DrainAwareLoader({ store, plane, mutes, logger, observe: observer(options) });
@@ -166,13 +160,22 @@ function openDataPlane(
     readonly descriptors: DescriptorShares;
     readonly bandwidth: Bandwidth;
     readonly slowDown: SlowDown;
+    readonly closer: Closer;
   },
 ): DataPlane {
-  const { store, stores, client, peers, descriptors, bandwidth, slowDown } = parts;
+  const { store, stores, client, peers, descriptors, bandwidth, slowDown, closer } = parts;
   const streams = new StreamDataPlane({ stores, peers: client, writer: store });
-  const { lanes, ufs } = loaded.config;
+  const { cache, lanes, ufs } = loaded.config;
   if (lanes.threadCount === 0) return new LimitedDataPlane(streams, bandwidth, slowDown);
   const { threadCount, directIo } = lanes;
+  const direct = new DirectChoice({
+    logger,
+    probe: (directory) => probeDirectory(directory, systemClock),
+  });
+  if (directIo === 'auto') {
+    const measured = direct.measure(cache.directories.map(({ path }) => path));
+    closer.add('probe of direct I/O', () => measured);
+  }
   const laneMaxCount = Math.ceil(ufs.connectionMaxCount / threadCount);
   const socketMaxCount = Math.ceil(descriptors.lanes / threadCount);
   const openFileMaxCount = Math.ceil(descriptors.regionFiles / threadCount);
@@ -182,7 +185,7 @@ function openDataPlane(
       bandwidth: bandwidth.memory,
       logger,
     }),
-    ...{ streams, stores, placer: store, peers },
+    ...{ streams, stores, placer: store, peers, direct },
     onFallback: (source) => {
       metrics.fillFallback(source);
     },

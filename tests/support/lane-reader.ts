@@ -59,10 +59,11 @@ export class LaneReader implements AsyncDisposable {
     const path = join(this.#folder.path, `file-${++this.#fileCount}`);
     const offset = 3 * DIRECT_MIN_BYTES;
     const { length } = request;
+    const isLarge = length >= DIRECT_MIN_BYTES;
     const file = await open(path, 'w+');
     await using _closing = { [Symbol.asyncDispose]: () => file.close() };
     const mover = new ExtentMover({
-      target: { path, offset, length, ownsPages: length >= DIRECT_MIN_BYTES },
+      target: { path, offset, length, ownsPages: isLarge, isDirect: isLarge },
       run: (order, until) => this.#threads.run(order, until),
       writeFailed: (code, message) => new RingloadError('cache_io', `${code}: ${message}`),
     });

@@ -22,6 +22,8 @@ export interface LaneDataPlaneOptions {
   readonly stores: UnderStores;
   readonly placer: ExtentPlacer;
   readonly peers: PeerCopyOptions;
+  /** Which files are written around the page cache, where that can be done at all. */
+  readonly direct: { allows(filePath: string): boolean };
   /** Told of each fill that lanes might have done, and could not. */
   readonly onFallback: (source: FillSource['kind']) => void;
 }
@@ -64,9 +66,10 @@ export class LaneDataPlane implements DataPlane {
   }
 
   #moverFor({ extent, sum, passage, isPrefetch }: FillCommand): ExtentMover {
-    const { threads, placer } = this.#options;
+    const { threads, placer, direct } = this.#options;
+    const place = placer.place(extent);
     return new ExtentMover({
-      target: placer.place(extent),
+      target: { ...place, isDirect: place.ownsPages && direct.allows(place.path) },
       run: (order, signal) => threads.run(order, signal),
       writeFailed: (systemCode, message) => placer.writeFailed(extent, systemCode, message),
       ...(sum !== undefined && { sum }),

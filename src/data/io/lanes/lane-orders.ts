@@ -31,8 +31,10 @@ export interface LaneTarget {
   readonly path: string;
   readonly offset: number;
   readonly length: number;
-  /** Whether whole pages around the target are its own, so that direct I/O may pad it. */
+  /** Whether whole pages around the target are its own: then it is no small piece. */
   readonly ownsPages: boolean;
+  /** Whether it may be written around the page cache, with its last page padded. */
+  readonly isDirect: boolean;
 }
 
 export type LaneRequest =

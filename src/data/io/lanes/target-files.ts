@@ -32,8 +32,8 @@ export class TargetFiles {
   }
 
   /** Whether a write of that place may go directly: whole pages from aligned memory. */
-  canGoDirect(offset: number, ownsPages: boolean): boolean {
-    return this.#directIo === 'auto' && !this.#isRefused && ownsPages && offset % PAGE_BYTES === 0;
+  canGoDirect(offset: number, isDirect: boolean): boolean {
+    return this.#directIo === 'auto' && !this.#isRefused && isDirect && offset % PAGE_BYTES === 0;
   }
 
   /** Writes all of `bytes`; with `direct` these are whole pages. */

@@ -44,7 +44,7 @@ export class TargetSink {
     this.#position = start;
     this.#bufferStart = start;
     this.#checksums = new BlockChecksums(start, target.length);
-    this.#isDirect = parts.files.canGoDirect(target.offset, target.ownsPages);
+    this.#isDirect = parts.files.canGoDirect(target.offset, target.isDirect);
   }
 
   get isFull(): boolean {

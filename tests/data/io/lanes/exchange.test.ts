@@ -48,7 +48,7 @@ class Stage implements AsyncDisposable {
         minBytesPerWindow: 10,
         bodyTimeoutMs: 1000,
       },
-      target: { path: this.path, offset: OFFSET, length, ownsPages },
+      target: { path: this.path, offset: OFFSET, length, ownsPages, isDirect: ownsPages },
       start: 0,
       ...given,
     };
@@ -256,7 +256,13 @@ test('exchange: debt makes it wait, and the watch stand still', async (t) => {
 
 test('exchange: what cannot be written is said so, with the reason of the system', async (t) => {
   await using stage = await Stage.open();
-  const target = { path: `${stage.path}/none`, offset: 0, length: 200_000, ownsPages: true };
+  const target = {
+    path: `${stage.path}/none`,
+    offset: 0,
+    length: 200_000,
+    ownsPages: true,
+    isDirect: true,
+  };
   const exchange = stage.exchange(200_000, { target });
   await feed(exchange, answer(Buffer.alloc(200_000)));
   t.is((await reportOf(t, exchange, 'unwritten')).systemCode, 'ENOTDIR');

@@ -55,7 +55,7 @@ test('lane threads: an order that was given up before it was given asks nothing'
       minBytesPerWindow: 1,
       bodyTimeoutMs: 10_000,
     },
-    target: { path, offset: 0, length: 1, ownsPages: false },
+    target: { path, offset: 0, length: 1, ownsPages: false, isDirect: false },
     start: 0,
   });
   const fresh = new AbortController().signal;
@@ -111,7 +111,7 @@ test('lane threads: what a reader waits for goes before what was ordered ahead o
           minBytesPerWindow: 1,
           bodyTimeoutMs: 60_000,
         },
-        target: { path, offset: 0, length: 1, ownsPages: false },
+        target: { path, offset: 0, length: 1, ownsPages: false, isDirect: false },
         start: 0,
         ...(isPrefetch && { isPrefetch }),
       },
