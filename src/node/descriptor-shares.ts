@@ -37,7 +37,12 @@ export function descriptorShares(limit: number): DescriptorShares {
     readers: part(1 / 8),
     regionFiles: Math.min(256, part(1 / 16)),
     servedFiles: Math.min(256, part(1 / 32)),
-    clientGate: { limit, refuseFrom: limit - part(1 / 4), dropFrom: limit - part(1 / 8) },
+    // Why lower by twice as much: what is refused needs a descriptor while it is told so.
+    clientGate: {
+      limit,
+      refuseFrom: limit - part(1 / 4) - 2 * SERVING_COUNT,
+      dropFrom: limit - part(1 / 8),
+    },
     peerGate: { limit, refuseFrom: limit - part(1 / 8), dropFrom: limit - part(1 / 16) },
   };
 }
