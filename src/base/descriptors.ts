@@ -40,15 +40,24 @@ export interface GateBounds {
   readonly refuseFrom: number;
   /** These are not even heard. */
   readonly dropFrom: number;
+  /** Connections beyond so many are refused, too. Default: any number. */
+  readonly maxCount?: number;
+}
+
+/** What the gate needs of a connection: when it ends. */
+export interface Connection {
+  once(event: 'close', listener: () => void): unknown;
 }
 
 /**
  * Which connections are answered. The system gives the lowest number that is free, so a descriptor
- * with the number n says that n others are open, whoever opened them: nothing has to be counted.
+ * with the number n says that n others are open, whoever opened them. What others will yet open it
+ * does not say: room for that is kept by a number of connections that are used at once.
  */
 export class DescriptorGate {
   readonly #bounds: GateBounds;
   readonly #refused = new WeakSet<object>();
+  #usedCount = 0;
 
   constructor(bounds: GateBounds) {
     this.#bounds = bounds;
@@ -58,13 +67,18 @@ export class DescriptorGate {
    * To be called as soon as a connection was accepted. `refuse`: its requests are answered with an
    * error; `drop`: there is no time to wait for one.
    */
-  enter(socket: object): 'use' | 'refuse' | 'drop' {
+  enter(socket: Connection): 'use' | 'refuse' | 'drop' {
     const { _handle: handle } = socket as { _handle?: { fd?: number } | null };
     const number = handle?.fd ?? -1;
-    if (number >= this.#bounds.dropFrom) return 'drop';
-    if (number < this.#bounds.refuseFrom) return 'use';
-    this.#refused.add(socket);
-    return 'refuse';
+    const { refuseFrom, dropFrom, maxCount = Infinity } = this.#bounds;
+    if (number >= dropFrom) return 'drop';
+    if (number >= refuseFrom || this.#usedCount >= maxCount) {
+      this.#refused.add(socket);
+      return 'refuse';
+    }
+    this.#usedCount++;
+    socket.once('close', () => this.#usedCount--);
+    return 'use';
   }
 
   /** Whether what comes over this connection is answered. */

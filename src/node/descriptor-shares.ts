@@ -1,7 +1,7 @@
 /**
  * Who may have how many of the process's descriptors. Each part is bounded by itself, so that all
  * of them together leave room for links, logs and whatever else must never wait; clients get what
- * is left, by the number of the descriptor that a connection comes with.
+ * is left.
  */
 import type { GateBounds } from '../base/descriptors.ts';
 
@@ -31,17 +31,24 @@ export interface DescriptorShares {
 export function descriptorShares(limit: number): DescriptorShares {
   const shared = limit - OWN_COUNT;
   const part = (share: number): number => Math.floor(shared * share);
+  const lanes = part(1 / 4) - SERVING_COUNT;
+  const readers = part(1 / 8);
+  const regionFiles = Math.min(256, part(1 / 16));
+  const peers = part(1 / 16);
+  // What is refused has a descriptor while it is told so.
+  const refused = part(1 / 8);
+  const kept = OWN_COUNT + SERVING_COUNT + lanes + readers + 2 * regionFiles + peers + refused;
   return {
-    lanes: part(1 / 4) - SERVING_COUNT,
+    lanes,
     underStore: part(1 / 8),
-    readers: part(1 / 8),
-    regionFiles: Math.min(256, part(1 / 16)),
+    readers,
+    regionFiles,
     servedFiles: Math.min(256, part(1 / 32)),
-    // Why lower by twice as much: what is refused needs a descriptor while it is told so.
     clientGate: {
       limit,
-      refuseFrom: limit - part(1 / 4) - 2 * SERVING_COUNT,
+      refuseFrom: limit - part(1 / 4),
       dropFrom: limit - part(1 / 8),
+      maxCount: limit === Infinity ? Infinity : limit - kept,
     },
     peerGate: { limit, refuseFrom: limit - part(1 / 8), dropFrom: limit - part(1 / 16) },
   };

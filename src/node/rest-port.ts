@@ -15,7 +15,7 @@ import type { DescriptorShares } from './descriptor-shares.ts';
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** What asks for nothing ends after so long, when there are too many. */
-const SILENT_MAX_MS = 1000;
+const SILENT_MAX_MS = 250;
 /** Longest time between two looks for requests that take too long. */
 const LOOK_MAX_MS = 1000;
 
@@ -29,6 +29,7 @@ export interface RestPortOptions {
 export class RestPort {
   readonly server: Server;
   #answer: Answer = answerWhileStarting;
+  readonly #silentMaxCount: number;
   /** Since when a connection that may have said nothing yet is there; the oldest first. */
   readonly #silent = new Map<Socket, number>();
 
@@ -41,7 +42,9 @@ export class RestPort {
       connectionsCheckingInterval: Math.min(LOOK_MAX_MS, Math.ceil(http.headersTimeoutMs / 4)),
     });
     this.server.on('clientError', answerClientError);
-    const gate = new DescriptorGate(descriptors.clientGate);
+    const { clientGate } = descriptors;
+    const gate = new DescriptorGate(clientGate);
+    this.#silentMaxCount = clientGate.maxCount ?? Infinity;
     this.server.on('connection', (socket) => {
       this.#silent.set(socket, performance.now());
       socket.once('close', () => this.#silent.delete(socket));
@@ -68,12 +71,12 @@ export class RestPort {
     this.#answer = answer;
   }
 
-  /** Ends the connections that nobody uses. */
+  /** Ends the connections that nobody uses: what has been silent for too long, and a crowd of it. */
   #makeRoom(): void {
     this.server.closeIdleConnections();
     const untilMs = performance.now() - SILENT_MAX_MS;
     for (const [socket, sinceMs] of this.#silent) {
-      if (sinceMs > untilMs) break;
+      if (sinceMs > untilMs && this.#silent.size <= this.#silentMaxCount) break;
       this.#silent.delete(socket);
       if (socket.bytesRead === 0) socket.destroy();
     }

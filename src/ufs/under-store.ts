@@ -102,6 +102,8 @@ export interface DirectEndpoint {
   readonly port: number;
   /** Present for TLS: the name that the certificate must be for, and whom to trust besides. */
   readonly tls?: { readonly serverName: string };
+  /** Most connections to it, if less than to others. */
+  readonly laneMaxCount?: number;
 }
 
 /** Deadlines of one answer, milliseconds. */

@@ -62,7 +62,8 @@ function setOf(endpoint: DirectEndpoint): LaneSet {
   const name = `${endpoint.address} ${endpoint.port} ${endpoint.tls?.serverName ?? ''}`;
   let set = sets.get(name);
   if (!set) {
-    set = new LaneSet(endpoint, new LaneLimit(options.laneMaxCount), { ...parts, room });
+    const maxCount = Math.min(options.laneMaxCount, endpoint.laneMaxCount ?? Infinity);
+    set = new LaneSet(endpoint, new LaneLimit(maxCount), { ...parts, room });
     sets.set(name, set);
   }
   return set;

@@ -19,6 +19,8 @@ export interface PeerCopyOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
+/** Between peers a few connections fill any line; each costs the other one a descriptor. */
+const LANE_MAX_COUNT = 16;
 
 /**
  * False: this endpoint is for a complete client.
@@ -61,7 +63,7 @@ function requestTo(
   if (url.protocol !== 'http:' || !/^[\d.]+$|:/.test(address)) return undefined;
   const authorization = token === undefined ? '' : `authorization: Bearer ${token}\r\n`;
   return {
-    endpoint: { address, port: Number(url.port || 80) },
+    endpoint: { address, port: Number(url.port || 80), laneMaxCount: LANE_MAX_COUNT },
     head: `GET ${path} HTTP/1.1\r\nhost: ${url.host}\r\n${authorization}\r\n`,
   };
 }
