@@ -74,7 +74,7 @@ export class FileSegmentReader implements SegmentReader {
       readRoom.take(heldBytes);
       try {
         const blocks = await this.#readBlocks(start, chunkEnd);
-        failpoint('cache.read.block');
+        this.#handsOut();
         yield blocks.subarray(position - start, chunkEnd - start);
       } finally {
         readRoom.giveBack(heldBytes);
@@ -92,7 +92,7 @@ export class FileSegmentReader implements SegmentReader {
   /** Where its bytes lie, for whoever reads them in another thread and checks them there. */
   place(): { path: string; offset: number; blockCrc32c: Uint32Array } {
     const { directory, region, offset, blockCrc32c } = this.#stored;
-    failpoint('cache.read.block');
+    this.#handsOut();
     return { path: directory.files.dataPath(region), offset, blockCrc32c };
   }
 
@@ -121,6 +121,11 @@ export class FileSegmentReader implements SegmentReader {
 
   get #toldKey(): SegmentKey | undefined {
     return this.#isCheck ? undefined : this.key;
+  }
+
+  /** Bytes are about to leave, by either way. */
+  #handsOut(): void {
+    failpoint('cache.read.block');
   }
 
   async #readBlocks(start: number, end: number): Promise<Uint8Array> {
