@@ -18,6 +18,7 @@ export function limitStores(stores: UnderStores, bandwidth: Bandwidth): UnderSto
 
 function limitStore(store: UnderStore, bandwidth: Bandwidth): UnderStore {
   return {
+    ...(store.listsByKey === true && { listsByKey: true }),
     list: (request, signal) => store.list(request, signal),
     stat: (path, signal) => store.stat(path, signal),
     async *readRange(request, signal) {
