@@ -77,10 +77,12 @@ test.serial('owner: all peers restarted in the middle of a job finish it', async
 
 test.serial('owner: a peer that joins in the middle of a job gets its share', async (t) => {
   const data = stage.addFiles({ count: 24 });
-  stage.slowReads(1_200);
+  // So slow that most of it is still to come when the peer is ready, however long that takes.
+  stage.slowReads(3_000);
   const load = await stage.load(data, { replicas: 2 });
   const before = await load.isUnderWay();
   const joined = await stage.cluster.addPeer();
+  stage.calm();
   const ended = await load.succeeds();
   t.true(ended.epoch > before.epoch);
   await expectLoaded(t, load);
