@@ -51,6 +51,7 @@ const GROUPS = {
       'cache/single-flight.ts',
       'cache/read-room.ts',
       'ufs/under-store.ts',
+      'ufs/wrap-stores.ts',
     ],
   },
   cluster: {

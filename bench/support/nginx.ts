@@ -3,7 +3,6 @@
  * the machine has a tmpfs, so that neither a disk nor JavaScript stands behind what is measured.
  */
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants } from 'node:fs';
 import { link, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +10,7 @@ import { Child, cleanEnvironment } from '../../tests/support/child.ts';
 import { freePort } from '../../tests/support/free-port.ts';
 import { waitFor } from '../../tests/support/wait-for.ts';
 import type { Identity } from '../../tests/support/certificates.ts';
+import { isExecutable } from './executable.ts';
 
 const PROGRAM = '/usr/sbin/nginx';
 const MEMORY_FOLDER = '/dev/shm';
@@ -131,13 +131,4 @@ function configOf(
 async function childrenOf(pid: number): Promise<number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'latin1');
   return text.split(' ').filter(Boolean).map(Number);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -5,10 +5,10 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { cleanEnvironment } from '../../tests/support/child.ts';
+import { isExecutable } from './executable.ts';
 import { type Origin, ORIGIN_BUCKET } from './origin.ts';
 import type { Contender, Work } from './pairs.ts';
 import { peakBytes } from './usage.ts';
@@ -150,15 +150,6 @@ async function syncFiles(folder: string): Promise<Work> {
 function pathOf(program: string): string | undefined {
   const folders = [TOOLS, ...(process.env['PATH'] ?? '').split(delimiter)];
   return folders.map((folder) => join(folder, program)).find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Runs to the end. @throws when it fails, with what it said. */

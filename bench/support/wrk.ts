@@ -3,11 +3,11 @@
  * range after another. It costs little beside what it measures.
  */
 import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { isExecutable } from './executable.ts';
 
 const PROGRAM = '/usr/bin/wrk';
 const THREAD_COUNT = 2;
@@ -39,12 +39,7 @@ export interface WrkResult {
 }
 
 export function isWrkInstalled(): boolean {
-  try {
-    accessSync(PROGRAM, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return isExecutable(PROGRAM);
 }
 
 /** @throws when a request failed, or was answered with an error. */

@@ -1,7 +1,7 @@
 /**
  * A sum of digests modulo 2^64, each given as 16 hex digits. Why two halves in place of a big
- * integer: a leader adds up hundreds of thousands of digests a second, and every big integer is an
- * object to be made and collected.
+ * integer: a leader adds up hundreds of thousands of digests a second, an inventory millions, and
+ * every big integer is an object to be made and collected.
  */
 const TWO_32 = 2 ** 32;
 const HALF_LENGTH = 8;
@@ -19,11 +19,11 @@ export class DigestSum {
 
   /** @param digest 16 hex digits. */
   add(digest: string): void {
-    this.#addHalves(halfOf(digest, 0), halfOf(digest, HALF_LENGTH));
+    this.addHalves(halfOf(digest, 0), halfOf(digest, HALF_LENGTH));
   }
 
   addAll(other: DigestSum): void {
-    this.#addHalves(other.#high, other.#low);
+    this.addHalves(other.#high, other.#low);
   }
 
   clear(): void {
@@ -36,7 +36,8 @@ export class DigestSum {
     return hexOf(this.#high) + hexOf(this.#low);
   }
 
-  #addHalves(high: number, low: number): void {
+  /** The same as two whole numbers below 2^32. */
+  addHalves(high: number, low: number): void {
     const sum = this.#low + low;
     const carry = sum >= TWO_32 ? 1 : 0;
     this.#low = sum % TWO_32;

@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 
+import { readUint32Le } from '../base/binary-text.ts';
 import { RingloadError } from '../base/errors.ts';
 import type { SegmentKey } from './segment-store.ts';
 
@@ -17,17 +18,11 @@ export const KEY_TEXT_MAX_BYTES = 8 * 1024;
 export const hashSegmentKey: HashKey = (key) => {
   const pathBytes = Buffer.byteLength(key.path);
   const text = `${pathBytes}\0${key.path}\0${key.segmentSizeBytes}\0${key.index}\0${key.version}`;
-  // Why as text: a string costs half as much as a buffer, and each look-up makes one.
   const bytes = hash('sha256', text, 'binary');
   const words = new Uint32Array(4);
   for (let word = 0; word < 4; word++) words[word] = readUint32Le(bytes, word * 4);
   return words;
 };
-
-function readUint32Le(bytes: string, at: number): number {
-  const byte = (offset: number): number => bytes.charCodeAt(at + offset);
-  return byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24);
-}
 
 export function isSameHash(left: KeyHash, right: KeyHash): boolean {
   return left.every((word, position) => word === right[position]);

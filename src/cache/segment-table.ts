@@ -6,7 +6,7 @@
  */
 import type { JobId } from '../base/ids.ts';
 import type { KeyHash } from './key-hash.ts';
-import { addDigests, formatDigest } from './digest.ts';
+import { DigestSum } from './digest-sum.ts';
 import { spaceOf } from './layout.ts';
 import {
   HEAT_MAX,
@@ -209,27 +209,22 @@ export class SegmentTable {
   }
 }
 
-/** Adds 64-bit digests as pairs of 32-bit words: a bigint per segment would cost ten times more. */
 class InventorySum {
   #segmentCount = 0;
   #bytes = 0;
-  #low = 0;
-  #high = 0;
+  readonly #digest = new DigestSum();
 
   add(lengthBytes: number, digestLow: number, digestHigh: number): void {
     this.#segmentCount++;
     this.#bytes += lengthBytes;
-    const low = this.#low + digestLow;
-    this.#low = low % 2 ** 32;
-    this.#high = (this.#high + digestHigh + (low >= 2 ** 32 ? 1 : 0)) % 2 ** 32;
+    this.#digest.addHalves(digestHigh, digestLow);
   }
 
   result(): Inventory {
-    const digest = addDigests(BigInt(this.#high) << 32n, BigInt(this.#low));
     return {
       segmentCount: this.#segmentCount,
       bytes: this.#bytes,
-      digest: formatDigest(digest),
+      digest: this.#digest.toString(),
     };
   }
 }

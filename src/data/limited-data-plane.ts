@@ -25,9 +25,12 @@ export class LimitedDataPlane implements DataPlane {
 
   async #fillInLimits(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
     const { bandwidthBps, bandwidthGroup } = command;
+    const isFromUfs = command.source.kind === 'ufs';
+    const isLimited = bandwidthBps !== undefined || (isFromUfs && this.#bandwidth.limitsUfs);
+    if (!isLimited) return this.#plane.fill(command, signal);
     const fill = {
       lengthBytes: command.extent.lengthBytes,
-      isFromUfs: command.source.kind === 'ufs',
+      isFromUfs,
       isPrefetch: command.isPrefetch === true,
       ...(bandwidthGroup !== undefined && { group: bandwidthGroup }),
       ...(bandwidthBps !== undefined && { rateBps: bandwidthBps }),

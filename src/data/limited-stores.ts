@@ -1,19 +1,11 @@
 /** Under stores whose bytes, where readers get them past the cache, count against the limit. */
 import type { UnderStore, UnderStores } from '../ufs/under-store.ts';
+import { wrapStores } from '../ufs/wrap-stores.ts';
 import type { Bandwidth } from './bandwidth.ts';
 
 export function limitStores(stores: UnderStores, bandwidth: Bandwidth): UnderStores {
   if (!bandwidth.limitsUfs) return stores;
-  const limited = new Map<UnderStore, UnderStore>();
-  return {
-    mounts: stores.mounts,
-    storeOf(path) {
-      const store = stores.storeOf(path);
-      let wrapped = limited.get(store);
-      if (!wrapped) limited.set(store, (wrapped = limitStore(store, bandwidth)));
-      return wrapped;
-    },
-  };
+  return wrapStores(stores, (store) => limitStore(store, bandwidth));
 }
 
 function limitStore(store: UnderStore, bandwidth: Bandwidth): UnderStore {

@@ -1,7 +1,7 @@
 /** Arithmetic on job counters, and sums modulo 2^64 of inventories. */
 import type { PeerId } from '../base/ids.ts';
 import type { ExpectedInventory, PeerTally, TallyCounts } from '../cluster/job-record.ts';
-import { DigestSum } from './digest-sum.ts';
+import { DigestSum } from '../cache/digest-sum.ts';
 import { ZERO_COUNTERS, type JobCounters } from './job-status.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -12,15 +12,8 @@ import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
 import { openFileLimit } from '../config/open-file-limit.ts';
 import { Bandwidth } from '../data/bandwidth.ts';
-import type { DataPlane } from '../data/data-plane.ts';
-import { DirectChoice, probeDirectory } from '../data/io/lanes/direct-choice.ts';
-import { LaneDataPlane } from '../data/io/lanes/lane-data-plane.ts';
-import { LaneThreads } from '../data/io/lanes/lane-threads.ts';
-import type { PeerCopyOptions } from '../data/io/lanes/peer-copy.ts';
 import { SegmentClient } from '../data/io/segment-client.ts';
 import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
-import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
-import { LimitedDataPlane } from '../data/limited-data-plane.ts';
 import { limitStores } from '../data/limited-stores.ts';
 import { MuteEndpoints } from '../data/mute-endpoints.ts';
 import type { PeerSegments } from '../data/peer-segments.ts';
@@ -36,6 +29,7 @@ import { startIdentity, type Identity } from './identity.ts';
 import { mountConfigs, ufsLimitBps } from './limits.ts';
 import { meterStores } from './metered-stores.ts';
 import type { NodeOptions } from './node-options.ts';
+import { openDataPlane } from './open-data-plane.ts';
 import { openSegment } from './open-segment.ts';
 import { systemClock, systemRandom } from './system.ts';
 
@@ -113,8 +107,8 @@ export async function openLocalParts(
     stallTimeoutMs: STALL_TIMEOUT_MS,
   };
   const client = new SegmentClient({ ...peers, socketMaxCount: descriptors.readers });
-  const shared = { store, stores, client, peers, descriptors, bandwidth, slowDown, closer };
-  const plane = openDataPlane(options, shared);
+  const planeParts = { store, stores, client, peers, descriptors, bandwidth, slowDown, closer };
+  const plane = openDataPlane(options, planeParts);
   closer.add('data plane', () => plane.close());
   const mutes = new MuteEndpoints({ clock: systemClock, waitMs: peers.headTimeoutMs });
   const loader = new DrainAwareLoader({ store, plane, mutes, logger, observe: observer(options) });
@@ -148,49 +142,6 @@ export async function openLocalParts(
     slowDown,
     throttled,
   };
-}
-
-function openDataPlane(
-  { loaded, logger, metrics }: NodeOptions,
-  parts: {
-    readonly store: FileSegmentStore;
-    readonly stores: UnderStores;
-    readonly client: PeerSegments;
-    readonly peers: PeerCopyOptions;
-    readonly descriptors: DescriptorShares;
-    readonly bandwidth: Bandwidth;
-    readonly slowDown: SlowDown;
-    readonly closer: Closer;
-  },
-): DataPlane {
-  const { store, stores, client, peers, descriptors, bandwidth, slowDown, closer } = parts;
-  const streams = new StreamDataPlane({ stores, peers: client, writer: store });
-  const { cache, lanes, ufs } = loaded.config;
-  if (lanes.threadCount === 0) return new LimitedDataPlane(streams, bandwidth, slowDown);
-  const { threadCount, directIo } = lanes;
-  const direct = new DirectChoice({
-    logger,
-    probe: (directory) => probeDirectory(directory, systemClock),
-  });
-  if (directIo === 'auto') {
-    const measured = direct.measure(cache.directories.map(({ path }) => path));
-    closer.add('probe of direct I/O', () => measured);
-  }
-  const laneMaxCount = Math.ceil(ufs.connectionMaxCount / threadCount);
-  const socketMaxCount = Math.ceil(descriptors.lanes / threadCount);
-  const openFileMaxCount = Math.ceil(descriptors.regionFiles / threadCount);
-  const plane = new LaneDataPlane({
-    threads: new LaneThreads({
-      ...{ threadCount, directIo, laneMaxCount, socketMaxCount, openFileMaxCount },
-      bandwidth: bandwidth.memory,
-      logger,
-    }),
-    ...{ streams, stores, placer: store, peers, direct },
-    onFallback: (source) => {
-      metrics.fillFallback(source);
-    },
-  });
-  return new LimitedDataPlane(plane, bandwidth, slowDown);
 }
 
 function tokenOf(

@@ -4,18 +4,10 @@ import type { Clock } from '../base/clock.ts';
 import type { Metrics, UfsOperation } from '../obs/metrics.ts';
 import type { MountTable } from '../ufs/mounts.ts';
 import type { UnderStore, UnderStores } from '../ufs/under-store.ts';
+import { wrapStores } from '../ufs/wrap-stores.ts';
 
 export function meterStores(stores: MountTable, metrics: Metrics, clock: Clock): UnderStores {
-  const metered = new Map<UnderStore, UnderStore>();
-  return {
-    mounts: stores.mounts,
-    storeOf(path) {
-      const store = stores.storeOf(path);
-      let wrapped = metered.get(store);
-      if (!wrapped) metered.set(store, (wrapped = meterStore(store, metrics, clock)));
-      return wrapped;
-    },
-  };
+  return wrapStores(stores, (store) => meterStore(store, metrics, clock));
 }
 
 function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderStore {

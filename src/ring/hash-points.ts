@@ -11,6 +11,7 @@
  */
 import { createHash, hash } from 'node:crypto';
 import HashRing from 'hashring';
+import { readUint32Le } from '../base/binary-text.ts';
 import type { PeerId } from '../base/ids.ts';
 import { invariant } from '../base/invariant.ts';
 
@@ -55,15 +56,7 @@ export function memberPoints(id: PeerId, weight: number): readonly number[] {
 
 /** The point of a key: the first four bytes of its MD5, little-endian. */
 export function pointOf(key: string): number {
-  // Why 'binary': a string of 16 characters costs half of what a Buffer does.
-  const digest = hash('md5', key, 'binary');
-  return (
-    (digest.charCodeAt(0) |
-      (digest.charCodeAt(1) << 8) |
-      (digest.charCodeAt(2) << 16) |
-      (digest.charCodeAt(3) << 24)) >>>
-    0
-  );
+  return readUint32Le(hash('md5', key, 'binary'), 0);
 }
 
 function md5(key: string): Buffer {

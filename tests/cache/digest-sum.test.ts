@@ -1,7 +1,7 @@
 import test from 'ava';
 import { SeededRandom } from '../../src/base/random.ts';
 import { addDigests, formatDigest, parseDigest } from '../../src/cache/digest.ts';
-import { DigestSum } from '../../src/job/digest-sum.ts';
+import { DigestSum } from '../../src/cache/digest-sum.ts';
 
 test('digest sum: is that of big integers, carries and overflows included', (t) => {
   const seed = Number(process.env['DIGEST_SUM_SEED'] ?? Date.now() % 1e6);

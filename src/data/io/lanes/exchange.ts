@@ -10,7 +10,8 @@ import type { CombinableSum } from '../../../base/crc-combine.ts';
 import type { AnswerHead } from '../../../ufs/under-store.ts';
 import type { BandwidthBuckets, BucketShare } from '../../bandwidth-buckets.ts';
 import type { LaneOrder, LaneReport } from './lane-orders.ts';
-import { HEAD_MAX_BYTES, headLength, parseHead, type ParsedHead } from './response-head.ts';
+import { headLength } from '../http-head.ts';
+import { HEAD_MAX_BYTES, parseHead, type ParsedHead } from './response-head.ts';
 import { TargetSink, type SinkParts } from './target-sink.ts';
 
 type State = 'head' | 'body' | 'answer' | 'over';

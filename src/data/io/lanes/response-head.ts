@@ -5,6 +5,7 @@
  * does not understand is read by a complete client instead. Pure; bytes in, values out.
  */
 import type { AnswerHead } from '../../../ufs/under-store.ts';
+import { parseField } from '../http-head.ts';
 
 export const HEAD_MAX_BYTES = 16 * 1024;
 
@@ -20,16 +21,7 @@ export type ParsedHead =
   | { readonly kind: 'unfit'; readonly why: string };
 
 const STATUS_LINE = /^HTTP\/1\.1 ([1-9]\d\d)(?: [\t -~\x80-\xff]*)?$/;
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Field content without control characters but tab. */
-const VALUE = /^[\t -~\x80-\xff]*$/;
 const LENGTH = /^\d{1,15}$/;
-
-/** Length of the head with its empty line, or -1 while the end is not there. */
-export function headLength(bytes: Buffer, from: number): number {
-  const end = bytes.indexOf('\r\n\r\n', Math.max(0, from - 3), 'latin1');
-  return end < 0 ? -1 : end + 4;
-}
 
 /** @param text the head without its empty line, one character per byte. */
 export function parseHead(text: string): ParsedHead {
@@ -38,15 +30,13 @@ export function parseHead(text: string): ParsedHead {
   if (!(status >= 200)) return unfit('its status line is not one of HTTP/1.1');
   const headers = new Map<string, string>();
   for (const line of lines) {
-    const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(0, colon));
-    const value = line.slice(colon + 1).trim();
-    if (!NAME.test(name) || !VALUE.test(value)) return unfit('a header line is malformed');
-    const key = name.toLowerCase();
-    if (key === 'content-length' && headers.has(key) && headers.get(key) !== value) {
+    const field = parseField(line);
+    if (!field) return unfit('a header line is malformed');
+    const { name, value } = field;
+    if (name === 'content-length' && headers.has(name) && headers.get(name) !== value) {
       return unfit('it has two lengths');
     }
-    headers.set(key, value);
+    headers.set(name, value);
   }
   return judge(status, headers);
 }

@@ -4,31 +4,23 @@
  * Direct I/O goes around the page cache: large writes cost a fifth of the processor time and never
  * wait for memory. Where a file system refuses it, the same file is written as usual.
  */
-import { close, constants, open, writeSync, writev } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
-import { whenDescriptorsAllow } from '../../../base/descriptors.ts';
+import { constants, writeSync, writev } from 'node:fs';
+import { type OpenFile, OpenFiles } from '../open-files.ts';
 import { LARGE_BUFFER_BYTES, PAGE_BYTES } from './page-buffers.ts';
 import { WriteGatherer } from './write-gatherer.ts';
 
 export type DirectIo = 'auto' | 'off';
 
-interface TargetFile {
-  readonly fd: Promise<number>;
-  readonly gatherer: WriteGatherer;
-  userCount: number;
-}
-
 export class TargetFiles {
   readonly #directIo: DirectIo;
-  readonly #openMaxCount: number;
-  /** In order of last use. */
-  readonly #files = new Map<string, TargetFile>();
+  readonly #files: OpenFiles;
+  readonly #gatherers = new WeakMap<OpenFile, WriteGatherer>();
   /** Directories whose file system refuses direct I/O would be few: one answer stands for all. */
   #isRefused = false;
 
   constructor(directIo: DirectIo, openMaxCount: number) {
     this.#directIo = directIo;
-    this.#openMaxCount = openMaxCount;
+    this.#files = new OpenFiles(openMaxCount);
   }
 
   /** Whether a write of that place may go directly: whole pages from aligned memory. */
@@ -40,15 +32,15 @@ export class TargetFiles {
   async write(path: string, bytes: Uint8Array, position: number, direct: boolean): Promise<void> {
     const file = this.#use(path, direct && !this.#isRefused);
     try {
-      const fd = await file.fd;
-      if (bytes.length < LARGE_BUFFER_BYTES) await file.gatherer.write(bytes, position);
+      const fd = await file.opened;
+      if (bytes.length < LARGE_BUFFER_BYTES) await this.#gathererOf(file).write(bytes, position);
       else await writeAll(fd, [bytes], position);
     } catch (error) {
       if (!direct || this.#isRefused || !isRefusal(error)) throw error;
       this.#isRefused = true;
       await this.write(path, bytes, position, false);
     } finally {
-      this.#release(file);
+      this.#files.release(file);
     }
   }
 
@@ -56,52 +48,29 @@ export class TargetFiles {
   async writeSmall(path: string, bytes: Uint8Array, position: number): Promise<void> {
     const file = this.#use(path, false);
     try {
-      const fd = await file.fd;
+      const fd = await file.opened;
       for (let done = 0; done < bytes.length;) {
         done += writeSync(fd, bytes, done, bytes.length - done, position + done);
       }
     } finally {
-      this.#release(file);
+      this.#files.release(file);
     }
   }
 
-  #use(path: string, direct: boolean): TargetFile {
-    const key = `${direct ? 'direct' : 'plain'} ${path}`;
-    let file = this.#files.get(key);
-    if (!file) {
-      const fd = whenDescriptorsAllow(() => openForWriting(path, direct), pause);
-      const gatherer = new WriteGatherer(async (buffers, at) => {
-        await writeAll(await fd, buffers, at);
+  #use(path: string, direct: boolean): OpenFile {
+    return this.#files.use(path, constants.O_WRONLY | (direct ? constants.O_DIRECT : 0));
+  }
+
+  #gathererOf(file: OpenFile): WriteGatherer {
+    let gatherer = this.#gatherers.get(file);
+    if (!gatherer) {
+      gatherer = new WriteGatherer(async (buffers, position) => {
+        await writeAll(await file.opened, buffers, position);
       });
-      file = { fd, gatherer, userCount: 0 };
-      // Why: a file that could not be opened is tried again by the next write.
-      file.fd.catch(() => this.#files.delete(key));
+      this.#gatherers.set(file, gatherer);
     }
-    this.#files.delete(key);
-    this.#files.set(key, file);
-    file.userCount++;
-    return file;
+    return gatherer;
   }
-
-  #release(file: TargetFile): void {
-    file.userCount--;
-    for (const [key, idle] of this.#files) {
-      if (this.#files.size <= this.#openMaxCount) return;
-      if (idle.userCount > 0) continue;
-      this.#files.delete(key);
-      idle.fd.then(closeQuietly, () => undefined);
-    }
-  }
-}
-
-function openForWriting(path: string, direct: boolean): Promise<number> {
-  const flags = constants.O_WRONLY | (direct ? constants.O_DIRECT : 0);
-  return new Promise((resolve, reject) => {
-    open(path, flags, (error, fd) => {
-      if (error) reject(error);
-      else resolve(fd);
-    });
-  });
 }
 
 async function writeAll(
@@ -134,10 +103,6 @@ function behind(buffers: readonly Uint8Array[], byteCount: number): readonly Uin
     skipped -= buffer.length - rest.length;
     return rest.length > 0 ? [rest] : [];
   });
-}
-
-function closeQuietly(fd: number): void {
-  close(fd, () => undefined);
 }
 
 function isRefusal(error: unknown): boolean {

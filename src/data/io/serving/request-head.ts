@@ -2,7 +2,7 @@
  * A strict reader of HTTP/1.1 request heads (RFC 9112) for the data endpoint: GET without a body,
  * as other peers send it. Everything else is refused and costs the connection. Pure.
  */
-import { headLength } from '../lanes/response-head.ts';
+import { headLength, parseField } from '../http-head.ts';
 
 export const REQUEST_HEAD_MAX_BYTES = 16 * 1024;
 
@@ -18,9 +18,6 @@ export type ParsedRequest =
   | { readonly kind: 'unfit'; readonly why: string };
 
 const REQUEST_LINE = /^([A-Z]{1,16}) ([!-~]{1,8192}) HTTP\/1\.1$/;
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Field content without control characters but tab. */
-const VALUE = /^[\t -~\x80-\xff]*$/;
 
 /** The bytes of one connection until a head is whole. */
 export class RequestHeads {
@@ -57,11 +54,10 @@ export function parseRequest(text: string): ParsedRequest {
   let authorization: string | undefined;
   let keepAlive = true;
   for (const line of lines) {
-    const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(0, colon));
-    const value = line.slice(colon + 1).trim();
-    if (!NAME.test(name) || !VALUE.test(value)) return unfit('a header line is malformed');
-    switch (name.toLowerCase()) {
+    const field = parseField(line);
+    if (!field) return unfit('a header line is malformed');
+    const { name, value } = field;
+    switch (name) {
       case 'authorization':
         if (authorization !== undefined) return unfit('it has two authorizations');
         authorization = value;

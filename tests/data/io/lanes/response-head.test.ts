@@ -1,5 +1,6 @@
 import test from 'ava';
-import { headLength, parseHead } from '../../../../src/data/io/lanes/response-head.ts';
+import { headLength } from '../../../../src/data/io/http-head.ts';
+import { parseHead } from '../../../../src/data/io/lanes/response-head.ts';
 
 const head = (...lines: string[]): string => ['HTTP/1.1 200 OK', ...lines].join('\r\n');
 
