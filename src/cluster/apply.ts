@@ -2,6 +2,7 @@
 import { invariant, unreachable } from '../base/invariant.ts';
 import { applyJobCommand } from './apply-job.ts';
 import { applyMemberCommand } from './apply-member.ts';
+import { applyRuleCommand } from './apply-rule.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Applied } from './applied.ts';
 import type { Command } from './commands.ts';
@@ -22,6 +23,8 @@ export function apply(state: ClusterState, command: Command): Applied {
     case 'job.finish':
     case 'job.prune':
       return applyJobCommand(state, command);
+    case 'rule.set':
+      return applyRuleCommand(state, command);
     default:
       return unreachable(command);
   }

@@ -1,11 +1,12 @@
 /**
- * The state that the cluster agrees on: members, ring epoch, jobs.
+ * The state that the cluster agrees on: members, ring epoch, jobs, path rules.
  *
  * Values are immutable; `apply` functions return new ones, so a reader may keep what it holds. The
  * serialised form is canonical: equal states give equal bytes on every peer.
  */
 import { RingloadError } from '../base/errors.ts';
 import { epoch, type ClusterId, type Epoch, type JobId, type PeerId } from '../base/ids.ts';
+import type { PathRule } from '../base/path-rule.ts';
 import { isActiveState, type JobRecord } from './job-record.ts';
 import type { Member } from './member.ts';
 
@@ -19,6 +20,8 @@ export interface ClusterState {
   readonly epoch: Epoch;
   readonly members: ReadonlyMap<PeerId, Member>;
   readonly jobs: ReadonlyMap<JobId, JobRecord>;
+  /** By path, in the order in which they were set last. */
+  readonly rules: ReadonlyMap<string, PathRule>;
 }
 
 export const EMPTY_STATE: ClusterState = {
@@ -27,6 +30,7 @@ export const EMPTY_STATE: ClusterState = {
   epoch: epoch(0),
   members: new Map(),
   jobs: new Map(),
+  rules: new Map(),
 };
 
 /** The job that is loading `path`, else the newest one of it by creation. */
@@ -49,6 +53,7 @@ export function serializeState(state: ClusterState): string {
     epoch: state.epoch,
     members: [...state.members.values()],
     jobs: [...state.jobs.values()],
+    rules: [...state.rules.values()],
   });
 }
 
@@ -61,6 +66,8 @@ export function parseState(serialized: string): ClusterState {
     epoch: Epoch;
     members: Member[];
     jobs: JobRecord[];
+    /** Absent in what versions wrote that knew no rules. */
+    rules?: PathRule[];
   };
   if (raw.format !== STATE_FORMAT) {
     throw new RingloadError(
@@ -74,5 +81,6 @@ export function parseState(serialized: string): ClusterState {
     epoch: raw.epoch,
     members: new Map(raw.members.map((member) => [member.id, member])),
     jobs: new Map(raw.jobs.map((job) => [job.id, job])),
+    rules: new Map((raw.rules ?? []).map((rule) => [rule.path, rule])),
   };
 }

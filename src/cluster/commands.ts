@@ -4,6 +4,7 @@
  */
 import type { WireError } from '../base/errors.ts';
 import type { ClusterId, JobId, PeerId, Term } from '../base/ids.ts';
+import type { RuleChanges } from '../base/path-rule.ts';
 import type { JobCheckpoint, RecordedSpec, RecordedState } from './job-record.ts';
 import type { Announcement } from './member.ts';
 
@@ -65,7 +66,8 @@ export type Command =
       readonly elapsedMs?: number;
     }
   /** Forgets these jobs, where they have ended. */
-  | { readonly kind: 'job.prune'; readonly jobIds: readonly JobId[] };
+  | { readonly kind: 'job.prune'; readonly jobIds: readonly JobId[] }
+  | { readonly kind: 'rule.set'; readonly path: string; readonly changes: RuleChanges };
 
 export type CommandOf<Kind extends Command['kind']> = Extract<Command, { kind: Kind }>;
 

@@ -7,7 +7,14 @@
 import type { RingloadError } from '../base/errors.ts';
 import { configInvalid, printable } from './layer.ts';
 
-const MOUNT_KEYS = ['endpoint', 'region', 'forcePathStyle', 'credentials', 'responseChecksums'];
+const MOUNT_KEYS = [
+  'endpoint',
+  'region',
+  'forcePathStyle',
+  'credentials',
+  'responseChecksums',
+  'freshness',
+];
 const MOUNT_SPLIT = new RegExp(`,(?=(?:${MOUNT_KEYS.join('|')})=)`);
 
 /** `s3://bucket/prefix,endpoint=http://127.0.0.1:9000,credentials=anonymous`. */

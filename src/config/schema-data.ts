@@ -3,6 +3,7 @@
  * the whole and for the conventions.
  */
 import { z } from 'zod';
+import { parseFreshness } from '../base/path-rule.ts';
 import { GIB, KIB, MIB } from '../base/units.ts';
 import {
   formatCacheDirectory,
@@ -103,12 +104,25 @@ const MOUNT = z.strictObject({
   forcePathStyle: z.boolean().exactOptional(),
   credentials: CREDENTIALS.exactOptional(),
   responseChecksums: z.enum(['verify', 'thorough', 'ignore']).exactOptional(),
+  freshness: z
+    .string()
+    .refine(isFreshness, 'expected immutable, always, skip or a duration')
+    .exactOptional(),
 });
+
+function isFreshness(text: string): boolean {
+  try {
+    parseFreshness(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export const ufs = z.strictObject({
   mounts: list({
     description:
-      'Prefixes of under file systems that may be loaded and read, nothing else is ever contacted: `path`, and if need be `endpoint`, `region`, `forcePathStyle`, `credentials` and `responseChecksums`. Without `credentials` the standard AWS chain is used.',
+      'Prefixes of under file systems that may be loaded and read, nothing else is ever contacted: `path`, and if need be `endpoint`, `region`, `forcePathStyle`, `credentials`, `responseChecksums` and `freshness`. Without `credentials` the standard AWS chain is used. `freshness` says how far readers trust what is cached: immutable (default; what was loaded is served until it is loaded anew), always (the store is asked for the version of a file for each read), skip (never cached), or a duration such as 30s (asked again after that time); it has to be the same on all peers, and a rule set by `ringload cache rule` for the same path goes before it.',
     flag: 'mount',
     item: MOUNT,
     maxCount: 1_000,
@@ -117,6 +131,13 @@ export const ufs = z.strictObject({
     defaultText: 'none',
     parseItem: parseMount,
     formatItem: formatMount,
+  }),
+  metadataMaxAgeMs: durationMs({
+    description:
+      'Time for which a peer remembers size and version of a file that was never loaded, and that a file does not exist; 0: not at all. Mounts and paths with a `freshness` of their own keep to that.',
+    default: SECOND_MS,
+    min: 0,
+    max: HOUR_MS,
   }),
   connectTimeoutMs: durationMs({
     description: 'Time to open a TCP connection.',

@@ -56,8 +56,17 @@ export function ufsLimitBps({ bandwidthBps, clusterBandwidthBps }: UfsConfig): n
  * @param socketMaxCount of all together
  */
 export function mountConfigs(ufs: UfsConfig, socketMaxCount: number): MountConfig[] {
-  const { mounts, bandwidthBps: _own, clusterBandwidthBps: _all, ...shared } = ufs;
+  const {
+    mounts,
+    bandwidthBps: _own,
+    clusterBandwidthBps: _all,
+    metadataMaxAgeMs: _age,
+    ...shared
+  } = ufs;
   const share = Math.max(SOCKET_MIN_COUNT, Math.floor(socketMaxCount / mounts.length));
   const connectionMaxCount = Math.min(ufs.connectionMaxCount, share);
-  return mounts.map((mount) => ({ ...mount, limits: { ...shared, connectionMaxCount } }));
+  return mounts.map(({ freshness: _freshness, ...mount }) => ({
+    ...mount,
+    limits: { ...shared, connectionMaxCount },
+  }));
 }

@@ -18,6 +18,7 @@ import type { NodeOptions } from './node-options.ts';
 import type { RepairParts } from './repair-parts.ts';
 import type { RestPort } from './rest-port.ts';
 import type { ReadLink } from './read-link.ts';
+import { RulesInForce } from './rules-in-force.ts';
 import { VerifyHere } from './verify-here.ts';
 import { VerifyService } from './verify-service.ts';
 
@@ -131,6 +132,7 @@ function openFileReader({
     },
   });
   const { load, ufs } = loaded.config;
+  const rules = new RulesInForce(() => cluster.state.current, ufs.mounts);
   return new FileReader({
     catalog: new DrainAwareCatalog({
       catalog: local.catalog,
@@ -143,6 +145,8 @@ function openFileReader({
     placement,
     segmentSizeBytes: load.segmentSizeBytes,
     statTimeoutMs: ufs.listTimeoutMs,
+    freshnessOf: (path) => rules.freshnessOf(path),
+    metadataMaxAgeMs: ufs.metadataMaxAgeMs,
     recycle: (chunk) => {
       store.recycle(chunk);
     },

@@ -3,14 +3,18 @@
  * are stitched together from segments.
  *
  * A range belongs to exactly one version. What was loaded is served as it was loaded, without the
- * under store and without a quorum; what was never loaded is looked up and read through.
+ * under store and without a quorum; what was never loaded is looked up and read through. Paths with
+ * other rules of freshness are looked up as often as their rule says, and not served when the under
+ * store cannot be asked: a bound on staleness is kept.
  */
 import { withTimeout, type Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
+import type { Freshness } from '../base/path-rule.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import { comparePaths } from '../ufs/path.ts';
 import type { UfsObject, UnderStores } from '../ufs/under-store.ts';
+import { HeadCache, type Head } from './head-cache.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
 import { keyOf, type SegmentSlice, type SegmentSources } from './segment-sources.ts';
 
@@ -24,6 +28,12 @@ export interface FileReaderOptions {
   readonly segmentSizeBytes: number;
   readonly statTimeoutMs: number;
   readonly clock: Clock;
+  /** How far what is known of a file is trusted. Absent: all files are immutable. */
+  readonly freshnessOf?: (path: string) => Freshness;
+  /** Age of what is remembered of files that were never loaded, absence included. Absent: 0. */
+  readonly metadataMaxAgeMs?: number;
+  /** Told of a loaded file that is another one at the under store by now, or is gone there. */
+  readonly onOutdated?: (record: FileRecord) => void;
   /** Told of chunks that nobody needs any more. */
   readonly recycle?: (chunk: Uint8Array) => void;
 }
@@ -75,27 +85,72 @@ export class FileReader {
   /** By path, the version of which some bytes are cached no more, and have another one at the store. */
   readonly #incomplete = new Map<string, string>();
 
+  readonly #heads: HeadCache;
+
   constructor(options: FileReaderOptions) {
     this.#options = options;
+    this.#heads = new HeadCache(options.clock, (path) => this.#statAtStore(path));
   }
 
   /** @throws path_not_mounted, ufs_not_found, ufs_* */
   async stat(path: string): Promise<FoundFile> {
     // Why first: what lies outside of the mounts is refused, whatever is cached.
     this.#options.stores.storeOf(path);
+    const freshness = this.#freshnessOf(path);
+    if (freshness === 'skip') return this.#fromStore((await this.#heads.get(path, 0)).object);
     const record = await this.#cachedRecord(path);
+    return freshness === 'immutable'
+      ? this.#statImmutable(path, record)
+      : this.#validate(path, record, freshness.revalidateAfterMs);
+  }
+
+  /** What is remembered of the file's version is no longer true: somebody wrote it. */
+  forget(path: string): void {
+    this.#heads.forget(path);
+  }
+
+  async #statImmutable(path: string, record: FileRecord | undefined): Promise<FoundFile> {
     const cached: FoundFile | undefined = record && { ...record, source: 'catalog' };
     const isWhole = record?.version !== this.#incomplete.get(path);
     if (cached && isWhole) return cached;
     try {
-      const object = await this.#statAtStore(path);
-      const { segmentSizeBytes } = this.#options;
-      return { ...object, segmentSizeBytes, segmented: true, replicaCount: 1, source: 'ufs' };
+      const maxAgeMs = cached ? 0 : (this.#options.metadataMaxAgeMs ?? 0);
+      return this.#fromStore((await this.#heads.get(path, maxAgeMs)).object);
     } catch (thrown) {
       // What is cached of it can still be read when the store cannot.
       if (cached) return cached;
       throw thrown;
     }
+  }
+
+  async #validate(
+    path: string,
+    record: FileRecord | undefined,
+    maxAgeMs: number,
+  ): Promise<FoundFile> {
+    const { onOutdated } = this.#options;
+    let head: Head;
+    try {
+      head = await this.#heads.get(path, maxAgeMs);
+    } catch (thrown) {
+      if (record && toRingloadError(thrown).code === 'ufs_not_found') onOutdated?.(record);
+      throw thrown;
+    }
+    const { object, isNew } = head;
+    if (record?.version === object.version && record.sizeBytes === object.sizeBytes)
+      return { ...record, source: 'catalog' };
+    if (record && isNew) onOutdated?.(record);
+    return this.#fromStore(object);
+  }
+
+  #fromStore({ path, sizeBytes, version, mtimeMs }: UfsObject): FoundFile {
+    const { segmentSizeBytes } = this.#options;
+    const object = { path, sizeBytes, version, mtimeMs };
+    return { ...object, segmentSizeBytes, segmented: true, replicaCount: 1, source: 'ufs' };
+  }
+
+  #freshnessOf(path: string): Freshness {
+    return this.#options.freshnessOf?.(path) ?? 'immutable';
   }
 
   /**
@@ -108,14 +163,26 @@ export class FileReader {
   ): Promise<OpenRange> {
     const found = await this.stat(path);
     try {
-      return await this.#open(found, range);
+      return await this.open(found, range);
     } catch (thrown) {
       const error = toRingloadError(thrown);
-      if (error.code !== 'ufs_changed' || found.source === 'ufs') throw error;
-      // What was loaded is gone from the caches, and the under store has another version by now.
-      const object = await this.#statAtStore(path);
-      return this.#open({ ...found, ...object }, range);
+      if (error.code !== 'ufs_changed') throw error;
+      // What was loaded is gone from the caches, or what was known of the file is old by now.
+      const { object } = await this.#heads.get(path, 0);
+      if (object.version === found.version) throw error;
+      return this.open({ ...found, ...object }, range);
     }
+  }
+
+  /**
+   * As `read`, of the very version that `stat` found, so that both cost one look at the store.
+   * @throws ufs_changed when it is another one by now; range_not_satisfiable
+   */
+  open(
+    { source: _, ...record }: FoundFile,
+    range?: { readonly offset: number; readonly length?: number },
+  ): Promise<OpenRange> {
+    return this.#open(record, range);
   }
 
   /** A chunk of a body, or a part of it, is not needed any more: its memory may be used again. */
@@ -217,9 +284,30 @@ export class FileReader {
       );
     }
     const controller = new AbortController();
-    const chunks = this.#stitch(record, offset, length, controller);
+    const isSkipped = this.#freshnessOf(record.path) === 'skip';
+    const chunks = isSkipped
+      ? this.#passThrough(record, offset, length, controller)
+      : this.#stitch(record, offset, length, controller);
     const first = await chunks.next();
     return { record, offset, length, body: new RangeBody(first, chunks, controller) };
+  }
+
+  /** From the under store, past all caches. */
+  async *#passThrough(
+    record: FileRecord,
+    offset: number,
+    length: number,
+    { signal }: AbortController,
+  ): AsyncGenerator<Uint8Array> {
+    if (length === 0) return;
+    const { path, version, sizeBytes } = record;
+    const range = { path, version, sizeBytes, offset, length };
+    try {
+      yield* this.#options.stores.storeOf(path).readRange(range, signal);
+    } catch (thrown) {
+      if (toRingloadError(thrown).code === 'ufs_changed') this.#heads.forget(path);
+      throw thrown;
+    }
   }
 
   /** Segments in order, the next one opened while the one before it is read. */
@@ -257,6 +345,7 @@ export class FileReader {
    * began with what is cached has to be cut. The next one gets the version of the store.
    */
   #noteIncomplete({ path, version }: FileRecord): void {
+    this.#heads.forget(path);
     this.#incomplete.delete(path);
     this.#incomplete.set(path, version);
     const oldest = this.#incomplete.keys().next().value;

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { RingloadError } from '../../src/base/errors.ts';
 import { clusterId, jobId, peerId } from '../../src/base/ids.ts';
+import type { Freshness, Priority, RuleChanges } from '../../src/base/path-rule.ts';
 import { randomInt, SeededRandom } from '../../src/base/random.ts';
 import { apply, parseCommand } from '../../src/cluster/apply.ts';
 import {
@@ -26,7 +27,7 @@ function drawCommand(w: World, pick: (bound: number) => number): Command {
   const atMs = (w.atMs += pick(3));
   const weight = [1, 1, 2, 0.001, 1000][pick(5)] ?? 1;
   const member = announcement(name, { weight, generation: pick(3) });
-  switch (pick(13)) {
+  switch (pick(15)) {
     case 0:
       return { kind: 'cluster.create', clusterId: clusterId('c'), founder: member, atMs };
     case 1:
@@ -48,11 +49,26 @@ function drawCommand(w: World, pick: (bound: number) => number): Command {
       return w.finish(id, 1 + pick(3), pick(4), pick(2) === 0 ? 'SUCCEEDED' : 'FAILED');
     case 10:
       return { kind: 'job.prune', jobIds: [jobId(id)] };
+    case 11:
+      return { kind: 'rule.set', path: `s3://b/${pick(3)}`, changes: drawChanges(pick) };
     default:
       return w.submit(id, `s3://b/${pick(3)}${'/x'.repeat(pick(3))}`, {
         ...{ replicas: 1 + pick(3), max: 4, segment: 1 + pick(2) },
       });
   }
+}
+
+function drawChanges(pick: (bound: number) => number): RuleChanges {
+  const draw = <Value>(...values: Value[]): Value | null | undefined =>
+    [null, undefined, ...values][pick(values.length + 2)];
+  const changes = {
+    freshness: draw<Freshness>('skip', { revalidateAfterMs: pick(9) }),
+    pinned: draw(true),
+    priority: draw<Priority>('high', 'low'),
+    ttlMs: draw(1000),
+    quotaBytes: draw(5),
+  };
+  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 }
 
 /** What is wrong with the step from one state to the next, if anything is. */

@@ -10,7 +10,7 @@ import type { SegmentKey } from '../../src/cache/segment-store.ts';
 import { Checksummer } from '../../src/data/io/checksummer.ts';
 import type { DataPlane } from '../../src/data/data-plane.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
-import { FileReader } from '../../src/read/file-reader.ts';
+import { FileReader, type FileReaderOptions } from '../../src/read/file-reader.ts';
 import type { ReadNetwork } from '../../src/read/read-network.ts';
 import { SegmentSources } from '../../src/read/segment-sources.ts';
 import { MemoryUnderStore } from '../../src/ufs/memory-under-store.ts';
@@ -37,8 +37,12 @@ export class ReadWorld {
     chunk;
   readonly reader: FileReader;
   readonly loader: SegmentLoader;
+  readonly clock = new ManualClock();
 
-  constructor(names: readonly string[] = ['me', 'p2', 'p3']) {
+  constructor(
+    names: readonly string[] = ['me', 'p2', 'p3'],
+    options: Partial<FileReaderOptions> = {},
+  ) {
     for (const name of names) {
       const peer = { store: newStore(), catalog: new MemoryFileCatalog(), away: false };
       this.peers.set(peerId(name), peer);
@@ -76,7 +80,8 @@ export class ReadWorld {
       placement,
       segmentSizeBytes: SEGMENT,
       statTimeoutMs: 1000,
-      clock: new ManualClock(),
+      clock: this.clock,
+      ...options,
     });
   }
 

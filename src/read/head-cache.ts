@@ -1,0 +1,71 @@
+/**
+ * What the under store said lately about files: their versions, and that they do not exist. An
+ * answer is as old as the question, so that "not older than" is kept however long answers take.
+ *
+ * Questions are not shared: an answer to one that was asked before a write may come after it.
+ */
+import type { Clock } from '../base/clock.ts';
+import { RingloadError, toRingloadError } from '../base/errors.ts';
+import type { UfsObject } from '../ufs/under-store.ts';
+
+/** A few hundred bytes each. */
+const ENTRY_MAX_COUNT = 20_000;
+
+interface Entry {
+  readonly askedMs: number;
+  /** Absent: there was no such file. */
+  readonly object?: UfsObject;
+}
+
+export interface Head {
+  readonly object: UfsObject;
+  /** Asked for just now, not remembered. */
+  readonly isNew: boolean;
+}
+
+export class HeadCache {
+  readonly #clock: Clock;
+  readonly #ask: (path: string) => Promise<UfsObject>;
+  /** The longest unused first. */
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(clock: Clock, ask: (path: string) => Promise<UfsObject>) {
+    this.#clock = clock;
+    this.#ask = ask;
+  }
+
+  /** @throws ufs_not_found, also from memory; ufs_* */
+  async get(path: string, maxAgeMs: number): Promise<Head> {
+    const nowMs = this.#clock.nowMs();
+    const entry = this.#entries.get(path);
+    if (entry && nowMs - entry.askedMs < maxAgeMs) {
+      this.#entries.delete(path);
+      this.#entries.set(path, entry);
+      if (entry.object) return { object: entry.object, isNew: false };
+      throw new RingloadError('ufs_not_found', `no object ${path} a moment ago`);
+    }
+    try {
+      const object = await this.#ask(path);
+      this.#remember(path, { askedMs: nowMs, object });
+      return { object, isNew: true };
+    } catch (thrown) {
+      const error = toRingloadError(thrown);
+      if (error.code === 'ufs_not_found') this.#remember(path, { askedMs: nowMs });
+      throw error;
+    }
+  }
+
+  forget(path: string): void {
+    this.#entries.delete(path);
+  }
+
+  #remember(path: string, entry: Entry): void {
+    const known = this.#entries.get(path);
+    // An answer that was overtaken by the answer to a later question.
+    if (known && known.askedMs > entry.askedMs) return;
+    this.#entries.delete(path);
+    this.#entries.set(path, entry);
+    const oldest = this.#entries.keys().next().value;
+    if (this.#entries.size > ENTRY_MAX_COUNT && oldest !== undefined) this.#entries.delete(oldest);
+  }
+}
