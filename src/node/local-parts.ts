@@ -86,7 +86,7 @@ export async function openLocalParts(
   closer.add('segment cache', () => store.close());
   const slowDown = new SlowDown(systemClock);
   const throttled: OpenedLocalParts['throttled'] = { tell: () => void slowDown.complain() };
-  const mounted = openUnderStores(mountConfigs(config.ufs, descriptors.underStore), {
+  const mounted = await openUnderStores(mountConfigs(config.ufs, descriptors.underStore), {
     clock: systemClock,
     onThrottled: () => {
       throttled.tell();

@@ -211,7 +211,7 @@ for (const [call, file] of [
         command: 'strace',
         args: [
           ...['-f', '-q', '-o', '/dev/null', '-P', path, '-e', `inject=${call}:error=EIO`],
-          ...[process.execPath, 'build/src/cli/main.js', 'serve', '--data-dir', peer.dataDir],
+          ...[process.execPath, 'build/program/cli/main.js', 'serve', '--data-dir', peer.dataDir],
           ...['--rest-port', String(await freePort()), '--data-port', String(await freePort())],
         ],
         env: cleanEnvironment({

@@ -91,12 +91,13 @@ withHosts('names: a name that nobody knows for a while is told, and asked for ag
   await expectLoaded(t, await loaded(data));
   await lost.kill();
   await hosts.forget(nameOf(2));
-  await lost.start();
+  // Before it is back: it knows the others, and whoever it dials need not ask for its name.
   await stage.cluster.waitFor(
     () => /dial failed.*reach peer-2\.ring:\d+: (?:ENOTFOUND|EAI_AGAIN)/.test(asking.logs()),
     'the name that is unknown to be told',
   );
-  // It knows the others and dials them: what nobody can ask it for are its bytes.
+  await lost.start();
+  // What nobody can ask it for are its bytes.
   await stage.restore();
   await expectBytes(t, stage, data.keys);
   await hosts.set(nameOf(2), '127.0.4.3');

@@ -223,7 +223,7 @@ function expectSane(t: ExecutionContext, text: string, where: string): void {
 async function cli(peer: Peer, words: readonly string[]): Promise<string> {
   const child = await Child.start({
     command: process.execPath,
-    args: [join(process.cwd(), 'build/src/cli/main.js'), ...words, '--peer', peer.restUrl],
+    args: [join(process.cwd(), 'build/program/cli/main.js'), ...words, '--peer', peer.restUrl],
     env: cleanEnvironment(),
   });
   await child.exited;

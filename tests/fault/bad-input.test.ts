@@ -353,7 +353,7 @@ for (const { words, exitCode, says } of BAD_COMMANDS) {
       const child = await Child.start({
         command: process.execPath,
         args: [
-          join(process.cwd(), 'build/src/cli/main.js'),
+          join(process.cwd(), 'build/program/cli/main.js'),
           ...words,
           '--peer',
           peer?.restUrl ?? '',

@@ -54,7 +54,7 @@ function connections(peer: Peer, count: number, begin = ''): Socket[] {
 test('descriptors: a limit that no peer can live with is refused by name', async (t) => {
   await using folder = await tempFolder('few-files');
   const { prefix } = limitedTo(64);
-  const [command, ...args] = [...prefix, process.execPath, 'build/src/cli/main.js', 'serve'];
+  const [command, ...args] = [...prefix, process.execPath, 'build/program/cli/main.js', 'serve'];
   const child = await Child.start({
     command,
     args: [...args, '--data-dir', folder.path, '--cache-dir', `${folder.path}/cache=1GiB`],

@@ -9,7 +9,7 @@ import { type TempFolder, tempFolder } from '../support/temp-folder.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { Stage } from './stage.ts';
 
-const PROGRAM = join(process.cwd(), 'build/src/cli/main.js');
+const PROGRAM = join(process.cwd(), 'build/program/cli/main.js');
 const START_DEADLINE_MS = 30_000;
 
 let stage: Stage;

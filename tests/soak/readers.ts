@@ -97,5 +97,5 @@ function kindOf(error: unknown): string {
     return code ?? `status ${error.status}`;
   }
   if (!(error instanceof Error)) return 'unknown';
-  return error.name === 'TimeoutError' ? 'time-out' : error.message;
+  return error.name === 'TimeoutError' ? 'time-out' : (error.message.split(':')[0] ?? '');
 }

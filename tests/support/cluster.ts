@@ -65,7 +65,7 @@ export interface ClusterOptions {
   readonly program?: string;
 }
 
-const DEFAULT_PROGRAM = join(process.cwd(), 'build/src/cli/main.js');
+const DEFAULT_PROGRAM = join(process.cwd(), 'build/program/cli/main.js');
 
 export class Cluster implements AsyncDisposable {
   readonly peers: Peer[] = [];

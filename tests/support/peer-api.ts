@@ -124,11 +124,24 @@ export class PeerApi {
     return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 
-  #fetch(target: string, init: RequestInit = {}, deadlineMs = CALL_DEADLINE_MS): Promise<Response> {
-    return fetch(`${this.url}${target}`, {
-      redirect: 'manual',
-      ...init,
-      signal: AbortSignal.timeout(deadlineMs),
-    });
+  /** A connection for each request: one that was kept may lead to a process that is gone. */
+  async #fetch(
+    target: string,
+    init: Omit<RequestInit, 'headers'> & { headers?: Record<string, string> } = {},
+    deadlineMs = CALL_DEADLINE_MS,
+  ): Promise<Response> {
+    try {
+      return await fetch(`${this.url}${target}`, {
+        redirect: 'manual',
+        ...init,
+        headers: { ...init.headers, connection: 'close' },
+        signal: AbortSignal.timeout(deadlineMs),
+      });
+    } catch (error) {
+      const { cause } = error as Error;
+      if (!(cause instanceof Error)) throw error;
+      const what = `${init.method ?? 'GET'} ${this.url}${target}`;
+      throw new TypeError(`fetch failed: ${what}: ${cause.message}`, { cause });
+    }
   }
 }

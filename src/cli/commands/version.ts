@@ -3,15 +3,18 @@ import { readFile } from 'node:fs/promises';
 import type { CliContext } from '../context.ts';
 
 const UNKNOWN_VERSION = 'unknown';
-/** From `dist/cli/commands` and from a test build, one folder deeper, up to the package. */
-const MANIFESTS = ['../../../package.json', '../../../../package.json'] as const;
+/** Folders above this file that may be the package's: the program is bundled, test builds are not. */
+const ABOVE_MAX_COUNT = 4;
 
 /** The version in our own package.json; `unknown` when that was not shipped along. */
 export async function packageVersion(): Promise<string> {
-  for (const manifest of MANIFESTS) {
+  for (let above = 1; above <= ABOVE_MAX_COUNT; above++) {
     try {
-      const text = await readFile(new URL(manifest, import.meta.url), 'utf8');
-      const { name, version } = JSON.parse(text) as { name?: unknown; version?: unknown };
+      const manifest = new URL(`${'../'.repeat(above)}package.json`, import.meta.url);
+      const { name, version } = JSON.parse(await readFile(manifest, 'utf8')) as {
+        name?: unknown;
+        version?: unknown;
+      };
       if (name === 'ringload' && typeof version === 'string') return version;
     } catch {
       // Why: not here; the next place may have it.

@@ -26,7 +26,7 @@ async function seenBy(
   env: Record<string, string> = {},
 ): Promise<Seen> {
   const path = `s3://${FaultyOrigin.BUCKET}`;
-  const stores = openUnderStores([{ path, ...mount }], ufsDependencies(env));
+  const stores = await openUnderStores([{ path, ...mount }], ufsDependencies(env));
   try {
     await stores.storeOf(`${path}/k`).stat(`${path}/k`, signal);
   } finally {
@@ -77,7 +77,7 @@ test('s3 config: credential files are read again after a refusal', async (t) => 
   await writeFile(idPath, 'old-id\n');
   await writeFile(secretPath, ' secret\n');
   const path = `s3://${FaultyOrigin.BUCKET}`;
-  const stores = openUnderStores(
+  const stores = await openUnderStores(
     [
       {
         path,
@@ -115,11 +115,15 @@ test('s3 config: a credential that is missing is named, not told', async (t) => 
   t.regex(second.message, /file \/no\/id/);
 });
 
-test('s3 config: link-local endpoints are refused, spelled in any way', (t) => {
+test('s3 config: link-local endpoints are refused, spelled in any way', async (t) => {
   for (const host of ['169.254.169.254', '[fe80::1]', '[::ffff:169.254.169.254]', '0xa9fea9fe']) {
-    const open = (): unknown =>
+    const open = (): Promise<unknown> =>
       openUnderStores([{ path: 's3://b', endpoint: `http://${host}` }], ufsDependencies());
-    const error = t.throws(open, { instanceOf: RingloadError, message: /link-local/ }, host);
+    const error = await t.throwsAsync(
+      open,
+      { instanceOf: RingloadError, message: /link-local/ },
+      host,
+    );
     t.is(error.code, 'config_invalid');
   }
 });
@@ -128,7 +132,7 @@ test('s3 config: several mounts are routed to their stores', async (t) => {
   await using origin = await startOrigin();
   const directory = await mkdtemp(join(tmpdir(), 'ringload-mounts-'));
   await writeFile(join(directory, 'f'), 'abc');
-  const stores = openUnderStores(
+  const stores = await openUnderStores(
     [
       {
         path: `s3://${FaultyOrigin.BUCKET}`,
@@ -162,7 +166,7 @@ test('s3 config: the chain is asked for a region once, not with every request', 
     },
   });
   const credentials = { kind: 'anonymous' } as const;
-  const stores = openUnderStores([{ path, endpoint: origin.endpoint, credentials }], {
+  const stores = await openUnderStores([{ path, endpoint: origin.endpoint, credentials }], {
     ...ufsDependencies(),
     env,
   });
