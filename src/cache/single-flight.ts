@@ -18,6 +18,10 @@ export class SingleFlight<T> {
     return this.#flights.size;
   }
 
+  has(key: string): boolean {
+    return this.#flights.has(key);
+  }
+
   /**
    * The result of `work`, or of the work that already runs for `key`. `signal` ends this caller's
    * wait with its reason; the signal given to `work` fires when the last waiter has gone.

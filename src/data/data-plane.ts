@@ -7,6 +7,7 @@ import type { CombinableSum } from '../base/crc-combine.ts';
 import type { Extent, SegmentChecksums, SegmentKey } from '../cache/segment-store.ts';
 import type { RangeRequest } from '../ufs/under-store.ts';
 import type { Passage } from './bandwidth.ts';
+import type { Urgency } from './urgency.ts';
 
 export type FillSource =
   | { readonly kind: 'ufs'; readonly range: RangeRequest }
@@ -26,8 +27,8 @@ export interface FillCommand {
   /** Upper bound in bytes per second, shared by all fills with the same `bandwidthGroup`. */
   readonly bandwidthBps?: number;
   readonly bandwidthGroup?: string;
-  /** For a job, and not for a reader that waits. */
-  readonly isPrefetch?: boolean;
+  /** Whether a reader waits for it, or only a job; absent: one does. */
+  readonly urgency?: Urgency;
   /** What holds the bytes of this fill to its limits, where there are any. */
   readonly passage?: Passage;
 }

@@ -19,8 +19,8 @@ export class LimitedDataPlane implements DataPlane {
 
   fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
     const fill = (): Promise<FillResult> => this.#fillInLimits(command, signal);
-    const waitsForOthers = command.isPrefetch === true && command.source.kind === 'ufs';
-    return waitsForOthers ? this.#slowDown.run(fill, signal) : fill();
+    const waitsForOthers = command.urgency?.isUrgent === false && command.source.kind === 'ufs';
+    return waitsForOthers ? this.#slowDown.run(fill, signal, command.urgency) : fill();
   }
 
   async #fillInLimits(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
@@ -31,7 +31,7 @@ export class LimitedDataPlane implements DataPlane {
     const fill = {
       lengthBytes: command.extent.lengthBytes,
       isFromUfs,
-      isPrefetch: command.isPrefetch === true,
+      isPrefetch: command.urgency?.isUrgent === false,
       ...(bandwidthGroup !== undefined && { group: bandwidthGroup }),
       ...(bandwidthBps !== undefined && { rateBps: bandwidthBps }),
     };

@@ -12,7 +12,9 @@ import type { Logger } from '../base/logger.ts';
 import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import { SingleFlight } from '../cache/single-flight.ts';
 import type { DataPlane, FillSource } from './data-plane.ts';
+import type { DemandCount } from './demand-count.ts';
 import type { MuteEndpoints } from './mute-endpoints.ts';
+import { Urgency } from './urgency.ts';
 
 export interface LoadRequest {
   readonly key: SegmentKey;
@@ -37,6 +39,10 @@ export interface LoadRequest {
   readonly bandwidthGroup?: string;
   /** Told of every byte received for this request, also of fills that failed. */
   readonly meter?: (from: FillSource['kind'], receivedBytes: number) => void;
+}
+
+interface WatchedRequest extends LoadRequest {
+  readonly urgency: Urgency;
 }
 
 export interface LoadOutcome {
@@ -64,7 +70,10 @@ export class SegmentLoader {
   readonly #mutes: MuteEndpoints;
   readonly #logger: Logger;
   readonly #observe: FillObserver;
+  readonly #demands: DemandCount | undefined;
   readonly #flights = new SingleFlight<LoadOutcome>();
+  /** Of the fills that run, by the key of their flight. */
+  readonly #urgencies = new Map<string, Urgency>();
 
   constructor(options: {
     store: SegmentStore;
@@ -72,12 +81,15 @@ export class SegmentLoader {
     mutes: MuteEndpoints;
     logger: Logger;
     observe?: FillObserver;
+    /** Told of fills that readers wait for. */
+    demands?: DemandCount;
   }) {
     this.#store = options.store;
     this.#plane = options.plane;
     this.#mutes = options.mutes;
     this.#logger = options.logger;
     this.#observe = options.observe ?? (() => undefined);
+    this.#demands = options.demands;
   }
 
   /** @throws ufs_*, peer_unreachable, not_found, cache_full, cache_io, cancelled. */
@@ -94,6 +106,11 @@ export class SegmentLoader {
     }
   }
 
+  /** Whether a fill of that segment is under way, by whomever it was begun. */
+  isLoading(key: SegmentKey): boolean {
+    return this.#urgencies.has(flightKey(key));
+  }
+
   /** @throws SharedFailure for the failure of a fill that another request began. */
   async #fly(
     request: LoadRequest,
@@ -101,12 +118,16 @@ export class SegmentLoader {
     earlier?: RingloadError,
   ): Promise<LoadOutcome> {
     const flight = { own: false };
+    const key = flightKey(request.key);
+    signal.throwIfAborted();
+    const urgency = this.#urgencyOf(key);
+    if (request.job === undefined) urgency.raise();
     try {
       const outcome = await this.#flights.run(
-        flightKey(request.key),
+        key,
         (flightSignal) => {
           flight.own = true;
-          return this.#fill(request, flightSignal);
+          return this.#fillWatched(key, { ...request, urgency }, flightSignal);
         },
         signal,
       );
@@ -126,7 +147,36 @@ export class SegmentLoader {
     return (await this.#store.check(request.key)).state === 'sound' ? resident : undefined;
   }
 
-  async #fill(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
+  /** Of the fill that runs, or else of the one that is about to: whoever joins may raise it. */
+  #urgencyOf(key: string): Urgency {
+    const running = this.#flights.has(key) ? this.#urgencies.get(key) : undefined;
+    if (running) return running;
+    const urgency = new Urgency(false);
+    this.#urgencies.set(key, urgency);
+    return urgency;
+  }
+
+  /** Counts among what readers wait for from the moment when the first of them does. */
+  async #fillWatched(
+    key: string,
+    request: WatchedRequest,
+    signal: AbortSignal,
+  ): Promise<LoadOutcome> {
+    const { urgency } = request;
+    let demandEnds = urgency.isUrgent ? this.#demands?.begin() : undefined;
+    const calm = urgency.onRaised(() => {
+      demandEnds = this.#demands?.begin();
+    });
+    try {
+      return await this.#fill(request, signal);
+    } finally {
+      calm();
+      demandEnds?.();
+      if (this.#urgencies.get(key) === urgency) this.#urgencies.delete(key);
+    }
+  }
+
+  async #fill(request: WatchedRequest, signal: AbortSignal): Promise<LoadOutcome> {
     // Why again: another fill may have ended between the first look and the start of this one.
     const resident = await this.#usable(request);
     if (resident) return { segment: resident, filled: false, own: true };
@@ -151,7 +201,7 @@ export class SegmentLoader {
   /** Not from a peer that was just waited for in vain. */
   async #copy(
     source: Extract<FillSource, { kind: 'peer' }>,
-    request: LoadRequest,
+    request: WatchedRequest,
     signal: AbortSignal,
   ): Promise<LoadOutcome> {
     const { endpoint } = source;
@@ -168,10 +218,10 @@ export class SegmentLoader {
 
   async #fillFrom(
     source: FillSource,
-    request: LoadRequest,
+    request: WatchedRequest,
     signal: AbortSignal,
   ): Promise<LoadOutcome> {
-    const { key, lengthBytes, job } = request;
+    const { key, lengthBytes, job, urgency } = request;
     const reservation = await this.#store.reserve(key, lengthBytes, job);
     let receivedBytes = 0;
     try {
@@ -186,7 +236,7 @@ export class SegmentLoader {
           ...(request.sum !== undefined && { sum: request.sum }),
           ...(request.bandwidthBps !== undefined && { bandwidthBps: request.bandwidthBps }),
           ...(request.bandwidthGroup !== undefined && { bandwidthGroup: request.bandwidthGroup }),
-          ...(job !== undefined && { isPrefetch: true }),
+          urgency,
         },
         signal,
       );

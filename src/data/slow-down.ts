@@ -4,6 +4,7 @@
  * waits any more. One peer meets the complaint, all members hear of it.
  */
 import { sleep, type Clock } from '../base/clock.ts';
+import type { Urgency } from './urgency.ts';
 
 const STEP_MS = 500;
 /** Fills that were told to wait come back within it. */
@@ -39,9 +40,10 @@ export class SlowDown {
     return true;
   }
 
-  /** Runs `fill` when its turn has come. @throws the signal's reason, or what `fill` throws */
-  async run<T>(fill: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    while (!this.#mayBegin()) await sleep(this.#clock, STEP_MS / 10, signal);
+  /** Runs `fill` when its turn has come, or a reader wants it. @throws the signal's reason, or what `fill` throws */
+  async run<T>(fill: () => Promise<T>, signal: AbortSignal, urgency?: Urgency): Promise<T> {
+    while (!this.#mayBegin() && urgency?.isUrgent !== true)
+      await sleep(this.#clock, STEP_MS / 10, signal);
     this.#underWayCount++;
     this.#notePeak();
     try {

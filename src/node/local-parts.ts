@@ -12,6 +12,7 @@ import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
 import { openFileLimit } from '../config/open-file-limit.ts';
 import { Bandwidth } from '../data/bandwidth.ts';
+import { DemandCount } from '../data/demand-count.ts';
 import { SegmentClient } from '../data/io/segment-client.ts';
 import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
 import { limitStores } from '../data/limited-stores.ts';
@@ -107,11 +108,23 @@ export async function openLocalParts(
     stallTimeoutMs: STALL_TIMEOUT_MS,
   };
   const client = new SegmentClient({ ...peers, socketMaxCount: descriptors.readers });
-  const planeParts = { store, stores, client, peers, descriptors, bandwidth, slowDown, closer };
-  const plane = openDataPlane(options, planeParts);
+  const demands = new DemandCount();
+  const limits = { descriptors, bandwidth, slowDown };
+  const plane = openDataPlane(options, {
+    store,
+    stores,
+    client,
+    peers,
+    demands,
+    closer,
+    ...limits,
+  });
   closer.add('data plane', () => plane.close());
   const mutes = new MuteEndpoints({ clock: systemClock, waitMs: peers.headTimeoutMs });
-  const loader = new DrainAwareLoader({ store, plane, mutes, logger, observe: observer(options) });
+  const loader = new DrainAwareLoader({
+    ...{ store, plane, mutes, logger, demands },
+    observe: observer(options),
+  });
   const dataServer = await startSegmentServer({
     host: config.peer.host,
     port: config.peer.dataPort,

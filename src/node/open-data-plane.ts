@@ -1,6 +1,7 @@
 /** How bytes come into the cache: lane threads, streams, and the limits that both keep to. */
 import type { Bandwidth } from '../data/bandwidth.ts';
 import type { DataPlane } from '../data/data-plane.ts';
+import type { DemandCount } from '../data/demand-count.ts';
 import { DirectChoice, probeDirectory } from '../data/io/lanes/direct-choice.ts';
 import { LaneDataPlane } from '../data/io/lanes/lane-data-plane.ts';
 import { LaneThreads } from '../data/io/lanes/lane-threads.ts';
@@ -23,6 +24,7 @@ export interface DataPlaneParts {
   readonly peers: PeerCopyOptions;
   readonly descriptors: DescriptorShares;
   readonly bandwidth: Bandwidth;
+  readonly demands: DemandCount;
   readonly slowDown: SlowDown;
   readonly closer: Closer;
 }
@@ -42,6 +44,7 @@ export function openDataPlane(options: NodeOptions, parts: DataPlaneParts): Data
     threads: new LaneThreads({
       ...{ threadCount, directIo, laneMaxCount, socketMaxCount, openFileMaxCount },
       bandwidth: bandwidth.memory,
+      demands: parts.demands.memory,
       logger,
     }),
     ...{ streams, stores, placer: store, peers },

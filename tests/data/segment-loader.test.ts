@@ -3,7 +3,9 @@ import { ManualClock } from '../../src/base/clock.ts';
 import { RingloadError, type ErrorCode } from '../../src/base/errors.ts';
 import { jobId } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/logger.ts';
+import { DemandCount } from '../../src/data/demand-count.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
+import type { Urgency } from '../../src/data/urgency.ts';
 import {
   Gate,
   keyOf,
@@ -289,4 +291,40 @@ test('segment loader: only a wait in vain makes a peer mute', async (t) => {
   plane.before = () => undefined;
   await loader.load(segment(9), fresh());
   t.is(plane.asked.at(-1), 'http://mute');
+});
+
+test('segment loader: a reader that joins what a job has begun makes it urgent, until it ends', async (t) => {
+  const { store, plane } = parts();
+  const demands = new DemandCount();
+  const loader = new SegmentLoader({
+    ...{ store, plane, mutes: newMutes(), logger: silentLogger, demands },
+  });
+  const gate = new Gate();
+  let urgency: Urgency | undefined;
+  const fill = plane.fill.bind(plane);
+  plane.fill = async (command, signal) => {
+    ({ urgency } = command);
+    await gate.opened;
+    return fill(command, signal);
+  };
+  const { key } = requestOf();
+  t.false(loader.isLoading(key));
+  const prefetch = loader.load(requestOf({ job: jobId('j') }), fresh());
+  await settle();
+  t.true(loader.isLoading(key));
+  t.deepEqual([urgency?.isUrgent, demands.value], [false, 0]);
+  const another = loader.load(requestOf({ job: jobId('k') }), fresh());
+  await settle();
+  t.deepEqual([urgency?.isUrgent, demands.value], [false, 0], 'another job is in no hurry');
+  const reader = loader.load(requestOf(), fresh());
+  await settle();
+  t.deepEqual([urgency?.isUrgent, demands.value], [true, 1]);
+  gate.open();
+  t.deepEqual(
+    (await Promise.all([prefetch, another, reader])).map(({ own }) => own),
+    [true, false, false],
+  );
+  t.deepEqual([loader.isLoading(key), demands.value], [false, 0]);
+  await loader.load(requestOf({ key: keyOf('s3://b/b') }), fresh());
+  t.deepEqual([urgency?.isUrgent, demands.value], [true, 0]);
 });

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { ManualClock } from '../../src/base/clock.ts';
 import { SlowDown } from '../../src/data/slow-down.ts';
+import { Urgency } from '../../src/data/urgency.ts';
 import { settle } from './support.ts';
 
 const fresh = (): AbortSignal => new AbortController().signal;
@@ -60,4 +61,29 @@ test('slow down: never below one, whoever complains, and a wait ends with its si
   const waiting = slowDown.run(() => Promise.resolve(), controller.signal);
   controller.abort(new Error('enough'));
   await t.throwsAsync(waiting, { message: 'enough' });
+});
+
+test('slow down: what a reader begins to wait for does not wait for its turn', async (t) => {
+  const clock = new ManualClock();
+  const slowDown = new SlowDown(clock);
+  const state = begin(clock, slowDown, 4);
+  await run(clock, 100);
+  slowDown.complain();
+  await run(clock, 200);
+  state.isOn = false;
+  let isBegun = false;
+  const urgency = new Urgency(false);
+  const never = new Promise<void>(() => undefined);
+  while (slowDown.limit > 1) {
+    await run(clock, 500);
+    slowDown.complain();
+  }
+  void slowDown.run(() => never, fresh());
+  await settle();
+  const waiting = slowDown.run(() => Promise.resolve((isBegun = true)), fresh(), urgency);
+  await run(clock, 200);
+  t.false(isBegun);
+  urgency.raise();
+  await run(clock, 100);
+  t.true(await waiting);
 });

@@ -9,6 +9,7 @@ import { RingloadError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../../src/cache/segment-store.ts';
 import { BandwidthBuckets } from '../../src/data/bandwidth-buckets.ts';
+import { DemandCount } from '../../src/data/demand-count.ts';
 import { ExtentMover } from '../../src/data/io/lanes/extent-mover.ts';
 import { LaneThreads } from '../../src/data/io/lanes/lane-threads.ts';
 import type { RangeRequest, UnderStore } from '../../src/ufs/under-store.ts';
@@ -32,6 +33,7 @@ function threadsOf(laneMaxCount: number): LaneThreads {
       socketMaxCount: 64,
       openFileMaxCount: 64,
       bandwidth: new BandwidthBuckets().memory,
+      demands: new DemandCount().memory,
       logger: silentLogger,
     });
   shared.set(laneMaxCount, threads);

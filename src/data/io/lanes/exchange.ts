@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CombinableSum } from '../../../base/crc-combine.ts';
 import type { AnswerHead } from '../../../ufs/under-store.ts';
 import type { BandwidthBuckets, BucketShare } from '../../bandwidth-buckets.ts';
+import type { DemandPause } from './demand-pause.ts';
 import type { LaneOrder, LaneReport } from './lane-orders.ts';
 import { headLength } from '../http-head.ts';
 import { HEAD_MAX_BYTES, parseHead, type ParsedHead } from './response-head.ts';
@@ -19,6 +20,7 @@ type GoodHead = Extract<ParsedHead, { kind: 'head' }>;
 
 export interface ExchangeParts extends SinkParts {
   readonly bandwidth: BandwidthBuckets;
+  readonly pause: Pick<DemandPause, 'isOn' | 'rest'>;
   readonly nowMs: () => number;
   readonly onMiddle: (id: number) => void;
 }
@@ -40,11 +42,13 @@ export class Exchange {
   #windowMs: number;
   #windowBytes = 0;
   #waitedMs = 0;
-  #isResting = false;
+  #restCount = 0;
+  #isPrefetch: boolean;
 
   /** @param scratch the lane's buffer for heads, at least `HEAD_MAX_BYTES` long. */
   constructor(order: LaneOrder, scratch: Buffer, parts: ExchangeParts) {
     this.order = order;
+    this.#isPrefetch = order.isPrefetch;
     this.#scratch = scratch;
     this.#parts = parts;
     this.#sink = new TargetSink(order.target, order.start, parts);
@@ -92,7 +96,7 @@ export class Exchange {
 
   /** Ends what takes too long. @returns true when it did. */
   check(nowMs: number): boolean {
-    if (this.#isResting) return false;
+    if (this.#restCount > 0) return false;
     const { headTimeoutMs, windowMs, minBytesPerWindow, bodyTimeoutMs } = this.order.watch;
     if (this.#state === 'head') {
       if (nowMs - this.#sentMs < headTimeoutMs) return false;
@@ -107,6 +111,11 @@ export class Exchange {
     }
     this.broke('ETIMEDOUT');
     return true;
+  }
+
+  /** A reader waits for it now. */
+  hurry(): void {
+    this.#isPrefetch = false;
   }
 
   /** Time in which nothing was read on purpose does not count. */
@@ -192,21 +201,29 @@ export class Exchange {
       this.#isMiddleTold = true;
       this.#parts.onMiddle(id);
     }
-    if (!buckets) return busy;
-    const restMs = this.#parts.bandwidth.charge(buckets, byteCount);
-    if (restMs <= 0) return busy;
-    const paid = this.#rest(buckets, restMs);
-    return busy ? busy.then(() => paid) : paid;
+    const restMs = buckets ? this.#parts.bandwidth.charge(buckets, byteCount) : 0;
+    const isPaused = this.#isPrefetch && this.#parts.pause.isOn;
+    if (restMs <= 0 && !isPaused) return busy;
+    const rested = this.#rest(async () => {
+      if (isPaused) await this.#parts.pause.rest(() => this.isOver || !this.#isPrefetch);
+      if (buckets) await this.#pay(buckets, restMs);
+    });
+    return busy ? busy.then(() => rested) : rested;
   }
 
-  /** Until what came is paid for. The watch stands still: nothing is read on purpose. */
-  async #rest({ awaited }: BucketShare, firstMs: number): Promise<void> {
-    this.#isResting = true;
+  /** The watch stands still meanwhile: nothing is read on purpose. */
+  async #rest(whatFor: () => Promise<void>): Promise<void> {
+    this.#restCount++;
+    await whatFor();
+    this.#restCount--;
+  }
+
+  /** Until what came is paid for. */
+  async #pay({ awaited }: BucketShare, firstMs: number): Promise<void> {
     for (let restMs = firstMs; restMs > 0 && !this.isOver;) {
       await delay(restMs);
       restMs = this.#parts.bandwidth.restMs(awaited);
     }
-    this.#isResting = false;
   }
 
   #endMoved(): void {

@@ -10,16 +10,14 @@ import type {
 } from '../../../ufs/under-store.ts';
 import type { BucketShare } from '../../bandwidth-buckets.ts';
 import { combineCrc32c } from '../crc32c-combine.ts';
-import type { BlockRun, LaneOrder, LaneReport, LaneTarget } from './lane-orders.ts';
+import type { BlockRun, LaneReport, LaneTarget, UnnumberedOrder } from './lane-orders.ts';
 
 export interface MoverParts {
   readonly target: LaneTarget;
   readonly buckets?: BucketShare;
-  /** For a job that loads ahead: goes after what readers wait for. */
-  readonly isPrefetch?: boolean;
   /** A second checksum wanted of the range. */
   readonly sum?: CombinableSum;
-  readonly run: (order: Omit<LaneOrder, 'id'>, signal: AbortSignal) => Promise<LaneReport>;
+  readonly run: (order: UnnumberedOrder, signal: AbortSignal) => Promise<LaneReport>;
   /** What a failed write means for the cache directory, as an error. */
   readonly writeFailed: (systemCode: string, message: string) => RingloadError;
 }
@@ -46,11 +44,10 @@ export class ExtentMover implements RangeMover {
     watch: AnswerWatch,
     signal: AbortSignal,
   ): Promise<MoveOutcome> {
-    const { target, buckets, isPrefetch, sum, run } = this.#parts;
+    const { target, buckets, sum, run } = this.#parts;
     const order = {
       ...{ request, start, watch, target },
       ...(buckets && { buckets }),
-      ...(isPrefetch && { isPrefetch }),
       ...(sum && { sum }),
     };
     const report = await run(order, signal);

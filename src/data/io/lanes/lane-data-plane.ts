@@ -65,15 +65,14 @@ export class LaneDataPlane implements DataPlane {
     await this.#options.streams.close();
   }
 
-  #moverFor({ extent, sum, passage, isPrefetch }: FillCommand): ExtentMover {
+  #moverFor({ extent, sum, passage, urgency }: FillCommand): ExtentMover {
     const { threads, placer, direct } = this.#options;
     const place = placer.place(extent);
     return new ExtentMover({
       target: { ...place, isDirect: place.ownsPages && direct.allows(place.path) },
-      run: (order, signal) => threads.run(order, signal),
+      run: (order, signal) => threads.run(order, signal, urgency),
       writeFailed: (systemCode, message) => placer.writeFailed(extent, systemCode, message),
       ...(sum !== undefined && { sum }),
-      ...(isPrefetch && { isPrefetch }),
       ...(passage && { buckets: passage.buckets }),
     });
   }

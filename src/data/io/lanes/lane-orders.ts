@@ -20,12 +20,15 @@ export interface LaneOrder {
   /** A second checksum wanted of the body, beside CRC32C. */
   readonly sum?: CombinableSum;
   /** For a job that loads ahead: goes after what readers wait for. */
-  readonly isPrefetch?: boolean;
+  readonly isPrefetch: boolean;
   /** Tell when a part of the body has come, for failpoints. */
   readonly tellsMiddle?: boolean;
   /** What the body is charged to, and rests for. */
   readonly buckets?: BucketShare;
 }
+
+/** As it is asked for: its number and urgency are given by the threads. */
+export type UnnumberedOrder = Omit<LaneOrder, 'id' | 'isPrefetch'>;
 
 export interface LaneTarget {
   readonly path: string;
@@ -39,7 +42,9 @@ export interface LaneTarget {
 
 export type LaneRequest =
   | { readonly kind: 'order'; readonly order: LaneOrder }
-  | { readonly kind: 'cancel'; readonly id: number };
+  | { readonly kind: 'cancel'; readonly id: number }
+  /** A reader waits for it now. */
+  | { readonly kind: 'hurry'; readonly id: number };
 
 interface Received {
   readonly id: number;
@@ -83,6 +88,8 @@ export interface LaneMiddle {
 }
 
 export interface LaneThreadOptions {
+  /** Of {@link DemandCount}. */
+  readonly demands: SharedArrayBuffer;
   /** Of {@link BandwidthBuckets}. */
   readonly bandwidth: SharedArrayBuffer;
   readonly directIo: 'auto' | 'off';

@@ -70,6 +70,16 @@ export class LaneSet implements LaneHolder {
     return [...this.#busy].some((lane) => lane.cancel(id));
   }
 
+  /** A reader waits for that order now. @returns whether it was here */
+  hurry(id: number): boolean {
+    const at = this.#prefetches.findIndex(({ order }) => order.id === id);
+    const [waiting] = at < 0 ? [] : this.#prefetches.splice(at, 1);
+    if (!waiting) return [...this.#busy].some((lane) => lane.hurry(id));
+    this.#demands.push({ ...waiting, order: { ...waiting.order, isPrefetch: false } });
+    this.startWaiting();
+    return true;
+  }
+
   /** Called a few times a second. */
   check(nowMs: number): void {
     for (const lane of [...this.#busy]) lane.check(nowMs);
@@ -103,7 +113,7 @@ export class LaneSet implements LaneHolder {
   }
 
   #queueOf({ isPrefetch }: LaneOrder): Waiting[] {
-    return isPrefetch === true ? this.#prefetches : this.#demands;
+    return isPrefetch ? this.#prefetches : this.#demands;
   }
 
   /** Undefined while there may be no more of them. */

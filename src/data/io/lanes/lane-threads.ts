@@ -6,12 +6,14 @@ import { Worker } from 'node:worker_threads';
 import { areFailpointsArmed } from '../../../base/failpoint.ts';
 import type { Logger } from '../../../base/logger.ts';
 import { partReceived } from '../../fill-steps.ts';
+import type { Urgency } from '../../urgency.ts';
 import type {
   LaneMiddle,
   LaneOrder,
   LaneReport,
   LaneRequest,
   LaneThreadOptions,
+  UnnumberedOrder,
 } from './lane-orders.ts';
 
 type Pending = Map<number, (report: LaneReport) => void>;
@@ -45,13 +47,17 @@ class LaneThread {
     return this.#pending.size;
   }
 
-  run(order: LaneOrder, signal: AbortSignal): Promise<LaneReport> {
+  run(order: LaneOrder, signal: AbortSignal, urgency?: Urgency): Promise<LaneReport> {
     return new Promise((resolve) => {
       const cancel = (): void => {
         this.#post({ kind: 'cancel', id: order.id });
       };
+      const calm = urgency?.onRaised(() => {
+        this.#post({ kind: 'hurry', id: order.id });
+      });
       signal.addEventListener('abort', cancel, { once: true });
       this.#pending.set(order.id, (report) => {
+        calm?.();
         signal.removeEventListener('abort', cancel);
         resolve(report);
       });
@@ -94,12 +100,13 @@ export class LaneThreads {
   }
 
   /** Never rejects: what goes wrong is in the report. */
-  run(order: Omit<LaneOrder, 'id'>, signal: AbortSignal): Promise<LaneReport> {
+  run(order: UnnumberedOrder, signal: AbortSignal, urgency?: Urgency): Promise<LaneReport> {
     const id = this.#nextId++;
     // Why not sent and taken back: a lane at hand would have asked by the time it hears of it.
     if (signal.aborted) return Promise.resolve({ kind: 'cancelled', id, receivedBytes: 0 });
     const told = areFailpointsArmed() ? { tellsMiddle: true } : {};
-    return this.#leastBusy().run({ ...order, ...told, id }, signal);
+    const isPrefetch = urgency?.isUrgent === false;
+    return this.#leastBusy().run({ ...order, ...told, isPrefetch, id }, signal, urgency);
   }
 
   /** Ends the threads; what was ordered ends as cancelled. */

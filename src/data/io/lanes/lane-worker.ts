@@ -6,6 +6,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { DirectEndpoint } from '../../../ufs/under-store.ts';
 import { BandwidthBuckets } from '../../bandwidth-buckets.ts';
 import { stepBack } from '../step-back.ts';
+import { DemandCount } from '../../demand-count.ts';
+import { DemandPause } from './demand-pause.ts';
 import { LaneLimit } from './lane-limit.ts';
 import type { LaneMiddle, LaneReport, LaneRequest, LaneThreadOptions } from './lane-orders.ts';
 import { LaneRoom } from './lane-room.ts';
@@ -23,6 +25,7 @@ const parts = {
   buffers: new PageBuffers(),
   files: new TargetFiles(options.directIo, options.openFileMaxCount),
   bandwidth: new BandwidthBuckets(options.bandwidth),
+  pause: new DemandPause(new DemandCount(options.demands)),
   nowMs: () => performance.now(),
   onMiddle: (id: number) => {
     tell({ kind: 'middle', id });
@@ -34,6 +37,8 @@ parentPort?.on('message', (requests: readonly LaneRequest[]) => {
   for (const request of requests) {
     if (request.kind === 'cancel') {
       [...sets.values()].some((set) => set.cancel(request.id));
+    } else if (request.kind === 'hurry') {
+      [...sets.values()].some((set) => set.hurry(request.id));
     } else {
       setOf(request.order.request.endpoint).run(request.order, tell);
     }

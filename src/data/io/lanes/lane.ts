@@ -74,6 +74,13 @@ export class Lane {
     return true;
   }
 
+  /** Whether that order is on this lane; then it rests no more. */
+  hurry(id: number): boolean {
+    if (this.#exchange?.order.id !== id) return false;
+    this.#exchange.hurry();
+    return true;
+  }
+
   close(systemCode: string): void {
     this.#close(systemCode);
   }

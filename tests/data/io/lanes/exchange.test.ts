@@ -10,6 +10,8 @@ import { Exchange } from '../../../../src/data/io/lanes/exchange.ts';
 import type { LaneOrder, LaneReport } from '../../../../src/data/io/lanes/lane-orders.ts';
 import { PageBuffers } from '../../../../src/data/io/lanes/page-buffers.ts';
 import { BandwidthBuckets } from '../../../../src/data/bandwidth-buckets.ts';
+import { DemandCount } from '../../../../src/data/demand-count.ts';
+import { DemandPause } from '../../../../src/data/io/lanes/demand-pause.ts';
 import { HEAD_MAX_BYTES } from '../../../../src/data/io/lanes/response-head.ts';
 import { TargetFiles } from '../../../../src/data/io/lanes/target-files.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
@@ -20,6 +22,9 @@ const SEED = Number(process.env['LANE_SEED'] ?? 20261129);
 
 class Stage implements AsyncDisposable {
   nowMs = 0;
+  /** Readers that wait for other fills. */
+  readonly demands = new DemandCount();
+  readonly pause = new DemandPause(this.demands);
   readonly middles: number[] = [];
   readonly path: string;
   readonly #folder: Awaited<ReturnType<typeof tempFolder>>;
@@ -50,12 +55,14 @@ class Stage implements AsyncDisposable {
       },
       target: { path: this.path, offset: OFFSET, length, ownsPages, isDirect: ownsPages },
       start: 0,
+      isPrefetch: false,
       ...given,
     };
     return new Exchange(order, Buffer.alloc(HEAD_MAX_BYTES), {
       buffers: new PageBuffers(),
       files: this.#files,
       bandwidth: new BandwidthBuckets(),
+      pause: this.pause,
       nowMs: () => this.nowMs,
       onMiddle: (id) => this.middles.push(id),
     });
@@ -323,4 +330,57 @@ test(`exchange: whatever a server sends, what counts as moved is what came (seed
   t.log([...kinds].map(([kind, count]) => `${count} ${kind}`).join(', '));
   for (const kind of ['moved', 'broken', 'unfit', 'answered'] as const)
     t.true(kinds.has(kind), kind);
+});
+
+/** One piece of a body that is loaded ahead; `isOver` tells whether the next one may be read. */
+function onePiece(stage: Stage): {
+  exchange: Exchange;
+  goesOn: Promise<void>;
+  isOn: () => boolean;
+} {
+  const exchange = stage.exchange(4 * BLOCK_BYTES, { isPrefetch: true });
+  const bytes = answer(randomBytes(4 * BLOCK_BYTES)).subarray(0, 1000);
+  bytes.copy(exchange.room, 0);
+  let isOn = false;
+  const goesOn = Promise.resolve(exchange.received(bytes.length)).then(() => void (isOn = true));
+  return { exchange, goesOn, isOn: () => isOn };
+}
+
+test('exchange: what is loaded ahead rests while a reader waits, and its watch with it', async (t) => {
+  await using stage = await Stage.open();
+  const atOnce = onePiece(stage);
+  await atOnce.goesOn;
+  const isOver = stage.demands.begin();
+  const { exchange, goesOn, isOn } = onePiece(stage);
+  await new Promise(setImmediate);
+  t.false(isOn());
+  stage.nowMs = 500;
+  t.false(exchange.check(stage.nowMs), 'nothing came because nothing was read');
+  isOver();
+  await goesOn;
+  exchange.resumed();
+  stage.nowMs = 600;
+  t.true(exchange.check(stage.nowMs));
+  await reportOf(t, exchange, 'broken');
+});
+
+test('exchange: what is loaded ahead goes on slowly however many readers wait', async (t) => {
+  await using stage = await Stage.open();
+  stage.demands.begin();
+  await onePiece(stage).goesOn;
+  t.is(stage.demands.value, 1);
+});
+
+test('exchange: what a reader waits for does not rest, and neither what he begins to wait for', async (t) => {
+  await using stage = await Stage.open();
+  stage.demands.begin();
+  const wanted = stage.exchange(4 * BLOCK_BYTES);
+  const bytes = answer(randomBytes(4 * BLOCK_BYTES)).subarray(0, 1000);
+  bytes.copy(wanted.room, 0);
+  t.is(wanted.received(bytes.length), undefined);
+  const { exchange, goesOn } = onePiece(stage);
+  exchange.hurry();
+  await goesOn;
+  bytes.copy(exchange.room, 0);
+  t.is(exchange.received(10), undefined);
 });

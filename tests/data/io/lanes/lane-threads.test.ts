@@ -1,5 +1,6 @@
 /** Orders that go to real lane threads, or do not. */
 import { BandwidthBuckets } from '../../../../src/data/bandwidth-buckets.ts';
+import { DemandCount } from '../../../../src/data/demand-count.ts';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -7,8 +8,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { silentLogger } from '../../../../src/base/logger.ts';
-import type { LaneOrder } from '../../../../src/data/io/lanes/lane-orders.ts';
+import type { UnnumberedOrder } from '../../../../src/data/io/lanes/lane-orders.ts';
 import { LaneThreads } from '../../../../src/data/io/lanes/lane-threads.ts';
+import { Urgency } from '../../../../src/data/urgency.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 import { waitFor } from '../../../support/wait-for.ts';
 
@@ -40,13 +42,14 @@ test('lane threads: an order that was given up before it was given asks nothing'
     socketMaxCount: 64,
     openFileMaxCount: 64,
     bandwidth: new BandwidthBuckets().memory,
+    demands: new DemandCount().memory,
     logger,
   });
   t.teardown(async () => {
     await threads.close();
     server.close();
   });
-  const order = (head: string): Omit<LaneOrder, 'id'> => ({
+  const order = (head: string): UnnumberedOrder => ({
     request: { endpoint: { address: '127.0.0.1', port }, head },
     watch: {
       connectTimeoutMs: 10_000,
@@ -93,6 +96,7 @@ test('lane threads: what a reader waits for goes before what was ordered ahead o
     socketMaxCount: 64,
     openFileMaxCount: 64,
     bandwidth: new BandwidthBuckets().memory,
+    demands: new DemandCount().memory,
     logger: silentLogger,
   });
   t.teardown(async () => {
@@ -113,9 +117,9 @@ test('lane threads: what a reader waits for goes before what was ordered ahead o
         },
         target: { path, offset: 0, length: 1, ownsPages: false, isDirect: false },
         start: 0,
-        ...(isPrefetch && { isPrefetch }),
       },
       fresh,
+      new Urgency(!isPrefetch),
     );
   const prefetches = Array.from({ length: 6 }, (_, number) => run(`job ${number}`, true));
   await waitFor(() => held.length === 2, { what: 'the lanes to be taken' });
@@ -132,4 +136,62 @@ test('lane threads: what a reader waits for goes before what was ordered ahead o
   for (const socket of held.splice(0)) answer(socket);
   const ended = (await Promise.all(prefetches)).map(({ kind }) => kind);
   t.deepEqual(new Set(ended), new Set(['moved']));
+});
+
+test('lane threads: what a reader begins to wait for overtakes what was ordered with it', async (t) => {
+  await using folder = await tempFolder('lane-threads');
+  const path = join(folder.path, 'target');
+  await writeFile(path, '');
+  const held: Socket[] = [];
+  const heads: string[] = [];
+  const server = createServer((socket) => {
+    socket.on('data', (bytes) => {
+      heads.push(bytes.toString());
+      held.push(socket);
+    });
+    socket.on('error', () => undefined);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const threads = new LaneThreads({
+    threadCount: 1,
+    directIo: 'off',
+    laneMaxCount: 1,
+    socketMaxCount: 64,
+    openFileMaxCount: 64,
+    bandwidth: new BandwidthBuckets().memory,
+    demands: new DemandCount().memory,
+    logger: silentLogger,
+  });
+  t.teardown(async () => {
+    await threads.close();
+    server.close();
+  });
+  const watch = { ...{ connectTimeoutMs: 60_000, headTimeoutMs: 60_000, windowMs: 60_000 } };
+  const target = { path, offset: 0, length: 1, ownsPages: false, isDirect: false };
+  const urgencies = Array.from({ length: 4 }, () => new Urgency(false));
+  const reports = urgencies.map((urgency, number) =>
+    threads.run(
+      {
+        request: { endpoint: { address: '127.0.0.1', port }, head: `job ${number}` },
+        watch: { ...watch, minBytesPerWindow: 1, bodyTimeoutMs: 60_000 },
+        ...{ target, start: 0 },
+      },
+      new AbortController().signal,
+      urgency,
+    ),
+  );
+  await waitFor(() => held.length === 1, { what: 'the lane to be taken' });
+  urgencies[3]?.raise();
+  await waitFor(() => heads.includes('job 3'), { what: 'the urgent one to be asked for' });
+  t.deepEqual(heads, ['job 0', 'job 3']);
+  const answering = setInterval(() => {
+    for (const socket of held.splice(0)) {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx');
+    }
+  }, 5);
+  const kinds = (await Promise.all(reports)).map(({ kind }) => kind);
+  clearInterval(answering);
+  t.deepEqual(new Set(kinds), new Set(['moved']));
 });
