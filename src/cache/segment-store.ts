@@ -3,6 +3,7 @@
  * segments. The core never touches bulk bytes: it reserves an extent, the data plane fills it, and
  * `commit` makes it visible, whole or not at all.
  */
+import type { RingloadError } from '../base/errors.ts';
 import type { JobId } from '../base/ids.ts';
 
 /** Names one segment of one version of one file. */
@@ -56,6 +57,25 @@ export type SegmentCheck =
   | { readonly state: 'damaged' }
   | { readonly state: 'missing' };
 
+/** A segment that is kept in its place while another thread reads it from its file. */
+export interface PlacedSegment {
+  readonly lengthBytes: number;
+  /** Of the whole segment. */
+  readonly crc32c: number;
+  /** Where its bytes lie, and the checksums of its blocks. */
+  place(): {
+    readonly path: string;
+    readonly offset: number;
+    readonly blockCrc32c: Uint32Array;
+  };
+  /** A block did not match: drops and counts the copy. @returns what to answer. */
+  damaged(): RingloadError;
+  /** The file could not be read: counted against its directory. @returns what to answer. */
+  unread(systemCode: string, message: string): RingloadError;
+  /** It may be moved or overwritten now. */
+  close(): void;
+}
+
 /** A segment opened for reading: its extent is not reclaimed until `close`. */
 export interface SegmentReader extends ResidentSegment {
   /**
@@ -64,6 +84,8 @@ export interface SegmentReader extends ResidentSegment {
    * @throws segment_corrupt after dropping the segment; cache_io.
    */
   read(offset: number, length: number): AsyncIterable<Uint8Array>;
+  /** The same for another thread; absent where segments lie in no file. */
+  readonly placed?: PlacedSegment;
   close(): void;
 }
 

@@ -5,6 +5,8 @@ import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import type { MuteEndpoints } from '../data/mute-endpoints.ts';
 import type { PeerSegments } from '../data/peer-segments.ts';
+import { beginPiece, type HeldReads, type Piece } from '../data/pieces.ts';
+import type { SegmentRequest } from '../data/segment-request.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { ReadNetwork } from '../read/read-network.ts';
 
@@ -83,14 +85,22 @@ export class ReadLink implements ReadNetwork {
     peer: PeerId,
     request: Parameters<ReadNetwork['openSegment']>[1],
     signal: AbortSignal,
-  ): Promise<AsyncIterable<Uint8Array>> {
+    via?: HeldReads,
+  ): Promise<Piece> {
     const endpoint = this.#options.endpointOf(peer);
     if (endpoint === undefined)
       throw new RingloadError('peer_unreachable', `peer ${peer} has no data endpoint`);
     // Why not passed over when it is mute: what it alone holds would be read from the under store.
-    const { body } = await this.#options.client.open(endpoint, request, signal);
+    const piece = await (via
+      ? via.open(endpoint, request, signal)
+      : this.#openHere(endpoint, request, signal));
     this.#options.mutes.answered(endpoint);
-    return body;
+    return piece;
+  }
+
+  async #openHere(endpoint: string, request: SegmentRequest, signal: AbortSignal): Promise<Piece> {
+    const { lengthBytes, body } = await this.#options.client.open(endpoint, request, signal);
+    return beginPiece(lengthBytes, body);
   }
 
   async #heldHere(keys: readonly SegmentKey[]): Promise<boolean[]> {

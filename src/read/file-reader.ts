@@ -12,9 +12,11 @@ import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Freshness } from '../base/path-rule.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
+import { beginPiece, type HeldReads, type Piece, type Pieces } from '../data/pieces.ts';
 import { comparePaths } from '../ufs/path.ts';
 import type { UfsObject, UnderStores } from '../ufs/under-store.ts';
 import { HeadCache, type Head } from './head-cache.ts';
+import { type PieceFlow, RangeBody, RangePieces } from './range-body.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
 import { keyOf, type SegmentSlice, type SegmentSources } from './segment-sources.ts';
 
@@ -46,7 +48,10 @@ export interface OpenRange {
   readonly record: FileRecord;
   readonly offset: number;
   readonly length: number;
+  /** The bytes, read and checked here. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** The same for a thread that reads and sends by itself; either of both is used, and closed. */
+  readonly pieces: PieceFlow;
 }
 
 export interface FilePage {
@@ -154,23 +159,25 @@ export class FileReader {
   }
 
   /**
-   * Opens a range; resolves once its first bytes are at hand, so that an error is an answer.
+   * Opens a range; resolves once its first piece is at hand, so that an error is an answer.
+   * @param via for a client whose bytes are sent by another thread.
    * @throws range_not_satisfiable, and as `stat`.
    */
   async read(
     path: string,
     range?: { readonly offset: number; readonly length?: number },
+    via?: HeldReads,
   ): Promise<OpenRange> {
     const found = await this.stat(path);
     try {
-      return await this.open(found, range);
+      return await this.open(found, range, via);
     } catch (thrown) {
       const error = toRingloadError(thrown);
       if (error.code !== 'ufs_changed') throw error;
       // What was loaded is gone from the caches, or what was known of the file is old by now.
       const { object } = await this.#heads.get(path, 0);
       if (object.version === found.version) throw error;
-      return this.open({ ...found, ...object }, range);
+      return this.open({ ...found, ...object }, range, via);
     }
   }
 
@@ -181,8 +188,9 @@ export class FileReader {
   open(
     { source: _, ...record }: FoundFile,
     range?: { readonly offset: number; readonly length?: number },
+    via?: HeldReads,
   ): Promise<OpenRange> {
-    return this.#open(record, range);
+    return this.#open(record, range, via);
   }
 
   /** A chunk of a body, or a part of it, is not needed any more: its memory may be used again. */
@@ -271,6 +279,7 @@ export class FileReader {
   async #open(
     record: FileRecord,
     range?: { readonly offset: number; readonly length?: number },
+    via?: HeldReads,
   ): Promise<OpenRange> {
     const offset = range?.offset ?? 0;
     const length = Math.min(range?.length ?? Infinity, record.sizeBytes - offset);
@@ -284,12 +293,14 @@ export class FileReader {
       );
     }
     const controller = new AbortController();
+    const slices = slicesOf(record, offset, length);
+    const begin = (): BegunSegment | undefined => this.#begin(slices, controller.signal, via);
     const isSkipped = this.#freshnessOf(record.path) === 'skip';
-    const chunks = isSkipped
+    const given = isSkipped
       ? this.#passThrough(record, offset, length, controller)
-      : this.#stitch(record, offset, length, controller);
-    const first = await chunks.next();
-    return { record, offset, length, body: new RangeBody(first, chunks, controller) };
+      : this.#stitch(record, begin, controller);
+    const pieces = new RangePieces(await given.next(), given, controller);
+    return { record, offset, length, body: new RangeBody(pieces), pieces };
   }
 
   /** From the under store, past all caches. */
@@ -298,34 +309,37 @@ export class FileReader {
     offset: number,
     length: number,
     { signal }: AbortController,
-  ): AsyncGenerator<Uint8Array> {
+  ): Pieces {
     if (length === 0) return;
     const { path, version, sizeBytes } = record;
     const range = { path, version, sizeBytes, offset, length };
+    const { stores } = this.#options;
+    let piece: Piece | undefined;
     try {
-      yield* this.#options.stores.storeOf(path).readRange(range, signal);
+      piece = await beginPiece(length, stores.storeOf(path).readRange(range, signal));
+      const { failure } = yield piece;
+      if (failure) throw failure;
     } catch (thrown) {
       if (toRingloadError(thrown).code === 'ufs_changed') this.#heads.forget(path);
       throw thrown;
+    } finally {
+      piece?.close();
     }
   }
 
   /** Segments in order, the next one opened while the one before it is read. */
   async *#stitch(
     record: FileRecord,
-    offset: number,
-    length: number,
+    begin: () => BegunSegment | undefined,
     controller: AbortController,
-  ): AsyncGenerator<Uint8Array> {
-    const { signal } = controller;
-    const slices = slicesOf(record, offset, length);
-    let current = this.#begin(slices, signal);
+  ): Pieces {
+    let current = begin();
     let following: BegunSegment | undefined;
     try {
       while (current) {
         let next = await current.first;
-        following = this.#begin(slices, signal);
-        for (; !next.done; next = await current.chunks.next()) yield next.value;
+        following = begin();
+        while (!next.done) next = await current.pieces.next(yield next.value);
         current = following;
         following = undefined;
       }
@@ -335,8 +349,8 @@ export class FileReader {
     } finally {
       // Why before the returns: they wait for a step under way, which may wait for the network.
       controller.abort(new RingloadError('cancelled', 'the range is over'));
-      await current?.chunks.return(undefined);
-      await following?.chunks.return(undefined);
+      await current?.pieces.return(undefined);
+      await following?.pieces.return(undefined);
     }
   }
 
@@ -353,20 +367,24 @@ export class FileReader {
       this.#incomplete.delete(oldest);
   }
 
-  #begin(slices: Generator<SegmentSlice>, signal: AbortSignal): BegunSegment | undefined {
+  #begin(
+    slices: Generator<SegmentSlice>,
+    signal: AbortSignal,
+    via: HeldReads | undefined,
+  ): BegunSegment | undefined {
     const next = slices.next();
     if (next.done) return undefined;
-    const chunks = this.#options.sources.read(next.value, signal);
-    const first = chunks.next();
+    const pieces = this.#options.sources.pieces(next.value, signal, via);
+    const first = pieces.next();
     // Why: a failure is seen when the segment's turn comes; until then it is not unhandled.
     first.catch(() => undefined);
-    return { chunks, first };
+    return { pieces, first };
   }
 }
 
 interface BegunSegment {
-  readonly chunks: AsyncGenerator<Uint8Array>;
-  readonly first: Promise<IteratorResult<Uint8Array>>;
+  readonly pieces: Pieces;
+  readonly first: Promise<IteratorResult<Piece, void>>;
 }
 
 function sliceOf(record: FileRecord, index: number): SegmentSlice {
@@ -393,41 +411,4 @@ function* slicesOf(record: FileRecord, offset: number, length: number): Generato
 function isHome(placement: ReadPlacement, { path, replicaCount }: FileRecord): boolean {
   const homes = placement.ownersOf({ path, index: 0, segmented: true }, replicaCount);
   return homes.includes(placement.self);
-}
-
-/**
- * The bytes of a range whose first chunk is at hand. Leaving it aborts its sources at once, even
- * before the first step and while one is under way: a generator alone would do neither.
- */
-class RangeBody implements AsyncIterableIterator<Uint8Array> {
-  readonly #chunks: AsyncGenerator<Uint8Array>;
-  readonly #controller: AbortController;
-  #first: IteratorResult<Uint8Array> | undefined;
-
-  constructor(
-    first: IteratorResult<Uint8Array>,
-    chunks: AsyncGenerator<Uint8Array>,
-    controller: AbortController,
-  ) {
-    this.#first = first;
-    this.#chunks = chunks;
-    this.#controller = controller;
-  }
-
-  next(): Promise<IteratorResult<Uint8Array>> {
-    const first = this.#first;
-    this.#first = undefined;
-    return first ? Promise.resolve(first) : this.#chunks.next();
-  }
-
-  async return(): Promise<IteratorResult<Uint8Array>> {
-    this.#first = undefined;
-    this.#controller.abort(new RingloadError('cancelled', 'the reader stopped'));
-    await this.#chunks.return(undefined).catch(() => undefined);
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
 }

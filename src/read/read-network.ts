@@ -2,6 +2,7 @@
 import type { PeerId } from '../base/ids.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey } from '../cache/segment-store.ts';
+import type { HeldReads, Piece } from '../data/pieces.ts';
 
 export interface ReadNetwork {
   /** The record of a file at one of its homes. @throws peer_unreachable, deadline_exceeded */
@@ -14,7 +15,8 @@ export interface ReadNetwork {
   holds(peer: PeerId, keys: readonly SegmentKey[]): Promise<readonly boolean[]>;
   /**
    * Bytes `[offset, offset + length)` of a segment from that peer; with `fill` the peer reads it
-   * through first. @throws not_found, peer_unreachable, ufs_*
+   * through first. Resolves when the peer has begun to answer; with `via` the bytes themselves stay
+   * in the thread that will send them. @throws not_found, peer_unreachable, ufs_*
    */
   openSegment(
     peer: PeerId,
@@ -25,7 +27,8 @@ export interface ReadNetwork {
       readonly fill?: { readonly lengthBytes: number; readonly fileSizeBytes: number };
     },
     signal: AbortSignal,
-  ): Promise<AsyncIterable<Uint8Array>>;
+    via?: HeldReads,
+  ): Promise<Piece>;
 }
 
 /** The ring as readers see it. */

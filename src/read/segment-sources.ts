@@ -11,6 +11,13 @@ import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import {
+  beginPiece,
+  type HeldReads,
+  type Piece,
+  type PieceReport,
+  type Pieces,
+} from '../data/pieces.ts';
 import type { SegmentLoader } from '../data/segment-loader.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
@@ -38,7 +45,8 @@ export interface SegmentSlice {
   readonly length: number;
 }
 
-type Source = (offset: number, length: number, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+/** Opens a part of the slice, or says why it cannot. */
+type Source = (offset: number, length: number, signal: AbortSignal) => Promise<Piece>;
 
 export class SegmentSources {
   readonly #options: SourceOptions;
@@ -47,20 +55,18 @@ export class SegmentSources {
     this.#options = options;
   }
 
-  /** Yields exactly the slice. @throws ufs_changed, ufs_*, peer_unreachable, … */
-  async *read(slice: SegmentSlice, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  /**
+   * Exactly the slice, piece by piece. @param via for pieces that a thread reads from other peers.
+   * @throws ufs_changed, ufs_*, peer_unreachable, …
+   */
+  async *pieces(slice: SegmentSlice, signal: AbortSignal, via?: HeldReads): Pieces {
     let done = 0;
     let failure: RingloadError | undefined;
-    for (const source of this.#sourcesOf(slice)) {
+    for (const open of this.#sourcesOf(slice, via)) {
       try {
-        for await (const chunk of source(slice.offset + done, slice.length - done, signal)) {
-          if (done + chunk.length > slice.length) {
-            const message = `a source sent more than the ${String(slice.length)} bytes asked for`;
-            throw new RingloadError('ufs_bad_response', message);
-          }
-          done += chunk.length;
-          yield chunk;
-        }
+        const report = yield* this.#give(open, slice, done, signal);
+        done += report.sentBytes;
+        if (report.failure) throw report.failure;
       } catch (thrown) {
         signal.throwIfAborted();
         failure = toRingloadError(thrown);
@@ -76,49 +82,76 @@ export class SegmentSources {
     throw failure ?? new RingloadError('ufs_bad_response', message);
   }
 
-  *#sourcesOf(slice: SegmentSlice): Generator<Source> {
+  async *#give(
+    { from, open }: NamedSource,
+    slice: SegmentSlice,
+    done: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Piece, PieceReport, PieceReport> {
+    const piece = await open(slice.offset + done, slice.length - done, signal);
+    try {
+      const report = yield piece;
+      const isWhole = report.sentBytes === piece.length && !report.failure;
+      if (isWhole) this.#options.onServed?.(from, piece.length);
+      return report;
+    } finally {
+      piece.close();
+    }
+  }
+
+  *#sourcesOf(slice: SegmentSlice, via: HeldReads | undefined): Generator<NamedSource> {
     const { record, index } = slice;
     const placement = this.#options.placement();
     const place = { path: record.path, index, segmented: record.segmented };
+    // Why first: most reads need nothing else.
+    yield { from: 'local', open: this.#local(slice) };
     const near = placement.ownersOf(place, record.replicaCount + FORMER_OWNER_COUNT);
     const others = near.filter((peer) => peer !== placement.self && placement.isReachable(peer));
     const owners = near.slice(0, record.replicaCount);
     const filler = owners.find((peer) => peer === placement.self || placement.isReachable(peer));
-    yield this.#local(slice);
-    for (const peer of others) yield this.#peer(slice, peer, false);
+    for (const peer of others) yield { from: 'peer', open: this.#peer(slice, peer, false, via) };
     // Why only then: nobody is asked about what was never loaded.
-    if (record.loadedBy !== undefined) yield this.#anybody(slice, near);
-    if (filler === placement.self) yield this.#readThroughHere(slice);
-    else if (filler !== undefined) yield this.#peer(slice, filler, true);
-    yield this.#underStore(slice);
+    if (record.loadedBy !== undefined) {
+      yield { from: 'peer', open: this.#anybody(slice, near, via) };
+    }
+    if (filler === placement.self) yield { from: 'local', open: this.#readThroughHere(slice) };
+    else if (filler !== undefined)
+      yield { from: 'ufs', open: this.#peer(slice, filler, true, via) };
+    yield { from: 'ufs', open: this.#underStore(slice) };
   }
 
   #local(slice: SegmentSlice): Source {
-    const { store, onServed } = this.#options;
-    return async function* (offset, length) {
+    const { store } = this.#options;
+    return async (offset, length) => {
       const reader = await store.open(keyOf(slice));
       if (!reader) throw new RingloadError('not_found', 'the segment is not resident here');
-      try {
-        yield* reader.read(offset, length);
-      } finally {
-        reader.close();
-      }
-      onServed?.('local', length);
+      return {
+        length,
+        chunks: () => reader.read(offset, length),
+        ...(reader.placed && { placed: { segment: reader.placed, from: offset } }),
+        close: () => {
+          reader.close();
+        },
+      };
     };
   }
 
-  #peer(slice: SegmentSlice, peer: PeerId, readThrough: boolean): Source {
-    const { network, onServed } = this.#options;
-    return async function* (offset, length, signal) {
+  #peer(
+    slice: SegmentSlice,
+    peer: PeerId,
+    readThrough: boolean,
+    via: HeldReads | undefined,
+  ): Source {
+    const { network } = this.#options;
+    return (offset, length, signal) => {
       const fill = { lengthBytes: lengthOf(slice), fileSizeBytes: slice.record.sizeBytes };
       const request = { key: keyOf(slice), offset, length, ...(readThrough && { fill }) };
-      yield* await network.openSegment(peer, request, signal);
-      onServed?.(readThrough ? 'ufs' : 'peer', length);
+      return network.openSegment(peer, request, signal, via);
     };
   }
 
   /** Whoever holds it although the ring says otherwise: after several changes it lies anywhere. */
-  #anybody(slice: SegmentSlice, except: readonly PeerId[]): Source {
+  #anybody(slice: SegmentSlice, except: readonly PeerId[], via: HeldReads | undefined): Source {
     const { network } = this.#options;
     const { self, members, isReachable } = this.#options.placement();
     const key = keyOf(slice);
@@ -127,19 +160,18 @@ export class SegmentSources {
     );
     const holds = async (peer: PeerId): Promise<boolean> =>
       (await network.holds(peer, [key]).catch(() => []))[0] === true;
-    const read = (peer: PeerId): Source => this.#peer(slice, peer, false);
-    return async function* (offset, length, signal) {
+    return async (offset, length, signal) => {
       const answers = await Promise.all(peers.map(holds));
       const holder = peers.find((_peer, position) => answers[position]);
       if (holder === undefined) throw new RingloadError('not_found', 'no member holds the segment');
-      yield* read(holder)(offset, length, signal);
+      return this.#peer(slice, holder, false, via)(offset, length, signal);
     };
   }
 
   #readThroughHere(slice: SegmentSlice): Source {
     const local = this.#local(slice);
     const { loader } = this.#options;
-    return async function* (offset, length, signal) {
+    return async (offset, length, signal) => {
       const request = {
         key: keyOf(slice),
         lengthBytes: lengthOf(slice),
@@ -148,21 +180,26 @@ export class SegmentSources {
         allowUfs: true,
       };
       await loader.load(request, signal);
-      yield* local(offset, length, signal);
+      return local(offset, length, signal);
     };
   }
 
   /** Not stored on the way: this peer is no owner, or has no room. */
   #underStore(slice: SegmentSlice): Source {
-    const { stores, onServed } = this.#options;
-    return async function* (offset, length, signal) {
+    const { stores } = this.#options;
+    return (offset, length, signal) => {
       const { path, version, sizeBytes, segmentSizeBytes } = slice.record;
       const start = slice.index * segmentSizeBytes + offset;
       const range = { path, version, sizeBytes, offset: start, length };
-      yield* stores.storeOf(path).readRange(range, signal);
-      onServed?.('ufs', length);
+      return beginPiece(length, stores.storeOf(path).readRange(range, signal));
     };
   }
+}
+
+interface NamedSource {
+  /** Where the bytes are counted. */
+  readonly from: 'local' | 'peer' | 'ufs';
+  readonly open: Source;
 }
 
 export function keyOf({ record, index }: SegmentSlice): SegmentKey {

@@ -9,6 +9,7 @@ import type { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts
 import type { SegmentKey } from '../../src/cache/segment-store.ts';
 import { Checksummer } from '../../src/data/io/checksummer.ts';
 import type { DataPlane } from '../../src/data/data-plane.ts';
+import { beginPiece, type HeldReads, type Piece } from '../../src/data/pieces.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
 import { FileReader, type FileReaderOptions } from '../../src/read/file-reader.ts';
 import type { ReadNetwork } from '../../src/read/read-network.ts';
@@ -140,16 +141,33 @@ export class ReadWorld {
         const found = await Promise.all(keys.map((key) => at(id).store.lookup(key)));
         return found.map((segment) => segment !== undefined);
       },
-      openSegment: async (id, { key, offset, length, fill }, signal) => {
+      openSegment: async (id, { key, offset, length, fill }, signal, via) => {
         const reader = await at(id).store.open(key);
         if (!reader && !fill) throw new RingloadError('not_found', 'not resident there');
-        return this.#stream(
-          id,
-          reader ? reader.read(offset, length) : this.#through(key, offset, length, fill, signal),
-          () => reader?.close(),
-        );
+        const chunks = reader
+          ? reader.read(offset, length)
+          : this.#through(key, offset, length, fill, signal);
+        return this.#piece(id, { length, chunks, close: () => reader?.close() }, via);
       },
     };
+  }
+
+  /** Kept in a thread where one is named: then it has an id and no chunks. */
+  async #piece(
+    id: PeerId,
+    opened: { length: number; chunks: AsyncIterable<Uint8Array>; close: () => void },
+    via: HeldReads | undefined,
+  ): Promise<Piece> {
+    const { length } = opened;
+    if (via) {
+      this.openSources += 1;
+      const close = (): void => {
+        this.openSources -= 1;
+        opened.close();
+      };
+      return { length, heldId: [...this.peers.keys()].indexOf(id), chunks: noChunks, close };
+    }
+    return beginPiece(length, this.#stream(id, opened.chunks, opened.close));
   }
 
   async *#stream(
@@ -178,6 +196,10 @@ export class ReadWorld {
     const start = index * segmentSizeBytes + offset;
     return this.under.readRange({ path, version, sizeBytes, offset: start, length }, signal);
   }
+}
+
+function noChunks(): never {
+  throw new Error('the bytes are in another thread');
 }
 
 export function segmentKey(record: FileRecord, index: number): SegmentKey {

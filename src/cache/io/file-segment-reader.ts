@@ -5,13 +5,18 @@
 import { RingloadError } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoint.ts';
 import type { JobId } from '../../base/ids.ts';
-import { CHECKSUM_BLOCK_BYTES, type SegmentKey, type SegmentReader } from '../segment-store.ts';
+import {
+  CHECKSUM_BLOCK_BYTES,
+  type PlacedSegment,
+  type SegmentKey,
+  type SegmentReader,
+} from '../segment-store.ts';
 import type { SegmentBody } from '../sidecar-format.ts';
 import { dropDamaged, dropUnreadable } from './drop-copy.ts';
 import { readBlocks, type StoredSegment } from './segment-blocks.ts';
 import type { SegmentCopy, StoreParts } from './store-parts.ts';
 
-export class FileSegmentReader implements SegmentReader {
+export class FileSegmentReader implements SegmentReader, PlacedSegment {
   readonly key: SegmentKey;
   readonly lengthBytes: number;
   readonly crc32c: number;
@@ -81,6 +86,10 @@ export class FileSegmentReader implements SegmentReader {
       }
       position = chunkEnd;
     }
+  }
+
+  get placed(): PlacedSegment {
+    return this;
   }
 
   close(): void {

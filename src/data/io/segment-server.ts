@@ -11,9 +11,8 @@ import { Worker } from 'node:worker_threads';
 import type { GateBounds } from '../../base/descriptors.ts';
 import { RingloadError, toRingloadError, toWireError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import { CHECKSUM_BLOCK_BYTES } from '../../cache/segment-store.ts';
+import { CHECKSUM_BLOCK_BYTES, type PlacedSegment } from '../../cache/segment-store.ts';
 import { parseSegmentRequest, SEGMENT_PATH, type SegmentRequest } from '../segment-request.ts';
-import type { ServedSegment } from '../served-segment.ts';
 import type {
   FromServing,
   ServedRange,
@@ -30,7 +29,7 @@ export interface SegmentServerOptions {
   readonly open: (
     request: SegmentRequest,
     signal: AbortSignal,
-  ) => Promise<ServedSegment | undefined>;
+  ) => Promise<PlacedSegment | undefined>;
   readonly bounds: GateBounds;
   /** Files that the thread keeps open. */
   readonly openFileMaxCount: number;
@@ -55,7 +54,7 @@ const YOUNG_GENERATION_MB = 16;
 /** What the thread was told to send, or waits to hear about. */
 interface Asked {
   readonly gone: AbortController;
-  segment?: ServedSegment;
+  segment?: PlacedSegment;
 }
 
 /** @throws address_in_use */
@@ -168,7 +167,7 @@ class ServingThread {
     }
   }
 
-  #failed(id: number, judge: (segment: ServedSegment) => RingloadError): void {
+  #failed(id: number, judge: (segment: PlacedSegment) => RingloadError): void {
     const segment = this.#asked.get(id)?.segment;
     if (segment) this.#refuse(id, judge(segment));
   }
@@ -215,7 +214,7 @@ function authorize(target: string, authorization: string, token: string | undefi
 }
 
 /** @throws range_not_satisfiable */
-function rangeOf(segment: ServedSegment, wanted: SegmentRequest): ServedRange {
+function rangeOf(segment: PlacedSegment, wanted: SegmentRequest): ServedRange {
   const { lengthBytes: segmentBytes, crc32c } = segment;
   const { offset: from } = wanted;
   const length = wanted.length ?? segmentBytes - from;

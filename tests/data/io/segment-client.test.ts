@@ -8,7 +8,7 @@ import { RingloadError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { SegmentClient } from '../../../src/data/io/segment-client.ts';
 import { startSegmentServer } from '../../../src/data/io/segment-server.ts';
-import type { ServedSegment } from '../../../src/data/served-segment.ts';
+import type { PlacedSegment } from '../../../src/cache/segment-store.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { keyOf } from '../support.ts';
 
@@ -54,7 +54,7 @@ async function serve(t: ExecutionContext, stallTimeoutMs = 10_000): Promise<Serv
   const blockCrc32c = Uint32Array.from({ length: LENGTH_BYTES / (64 * KIB) }, (_, block) =>
     crc32c(bytes.subarray(block * 64 * KIB, (block + 1) * 64 * KIB)),
   );
-  const segment = (offset: number): ServedSegment => {
+  const segment = (offset: number): PlacedSegment => {
     served.openCount++;
     return {
       lengthBytes: LENGTH_BYTES,
