@@ -91,6 +91,8 @@ async function bundleProgram() {
     platform: 'node',
     target: 'node20',
     sourcemap: true,
+    minifyWhitespace: true,
+    minifySyntax: true,
     external: NATIVE_PACKAGES,
     banner: { js: BANNER },
     logLevel: 'warning',
