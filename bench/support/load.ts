@@ -40,7 +40,8 @@ export async function runLoadBenchmark(benchmark: LoadBenchmark): Promise<void> 
   try {
     await using origin = await startOrigin({ count, sizeBytes, tls });
     const alone = profileFolder !== undefined || against !== undefined;
-    const tools = alone ? [] : installedTools(benchmark.toolNames);
+    const installed = alone ? [] : installedTools(benchmark.toolNames);
+    const tools = installed.filter(({ isPlainOnly = false }) => !(tls && isPlainOnly));
     const subject = peerContender({ origin, folder, segmentSizeBytes, profileFolder });
     const rivals = tools.map((tool) => toolContender(tool, origin, folder));
     if (against !== undefined) {

@@ -21,6 +21,8 @@ const FILES_PER_SYNC = 1_000;
 
 export interface Tool {
   readonly name: string;
+  /** It cannot be told to trust a certificate of ours. */
+  readonly isPlainOnly?: boolean;
   /** Prints its version on the first line. */
   readonly version: readonly [program: string, ...args: string[]];
   readonly command: (origin: Origin, target: string) => readonly [string, ...string[]];
@@ -57,6 +59,17 @@ const TOOLS_BY_PREFERENCE: readonly Tool[] = [
       ...(tls ? ['--no-verify-ssl'] : []),
       ...['s3', 'cp', '--recursive', '--no-sign-request', '--only-show-errors'],
       ...['--endpoint-url', endpoint, `s3://${ORIGIN_BUCKET}/`, target],
+    ],
+  },
+  {
+    // Its `warmup` reads only what JuiceFS itself has stored; this is its way to plain objects.
+    name: 'juicefs',
+    isPlainOnly: true,
+    version: ['juicefs', '--version'],
+    command: ({ endpoint }, target) => [
+      'juicefs',
+      ...['sync', '--threads', '16', '--log-level', 'error'],
+      ...[`minio://any:any@${endpoint.replace(/^https?:\/\//, '')}/${ORIGIN_BUCKET}/`, `${target}/`],
     ],
   },
   {
