@@ -69,7 +69,10 @@ const TOOLS_BY_PREFERENCE: readonly Tool[] = [
     command: ({ endpoint }, target) => [
       'juicefs',
       ...['sync', '--threads', '16', '--log-level', 'error'],
-      ...[`minio://any:any@${endpoint.replace(/^https?:\/\//, '')}/${ORIGIN_BUCKET}/`, `${target}/`],
+      ...[
+        `minio://any:any@${endpoint.replace(/^https?:\/\//, '')}/${ORIGIN_BUCKET}/`,
+        `${target}/`,
+      ],
     ],
   },
   {
