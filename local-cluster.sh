@@ -10,10 +10,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 home=.local-cluster
 program=dist/cli/main.js
 base_port=${RINGLOAD_LOCAL_BASE_PORT:-19998}
+s3_base_port=${RINGLOAD_LOCAL_S3_BASE_PORT:-$((base_port < 55000 ? base_port + 9999 : base_port - 9999))}
 ready_deadline_s=${RINGLOAD_LOCAL_READY_DEADLINE_S:-30}
 stop_deadline_s=15
 # Peers refuse RINGLOAD_ variables that are none of their settings.
-unset RINGLOAD_LOCAL_BASE_PORT RINGLOAD_LOCAL_READY_DEADLINE_S
+unset RINGLOAD_LOCAL_BASE_PORT RINGLOAD_LOCAL_S3_BASE_PORT RINGLOAD_LOCAL_READY_DEADLINE_S
 build_log=$home/build.log
 
 usage() {
@@ -49,6 +50,7 @@ usage_error() {
 }
 
 port_of() { printf '%d' $((base_port + $1)); }
+s3_port_of() { printf '%d' $((s3_base_port + $1)); }
 dir_of() { printf '%s/peer-%d' "$home" "$1"; }
 
 # --- Processes --------------------------------------------------------------
@@ -177,7 +179,7 @@ launch() {
     fail "port $port, which peer $peer needs, is in use by another program (choose others: RINGLOAD_LOCAL_BASE_PORT=30000 ./local-cluster.sh …)"
   fi
   mkdir -p "$dir/data"
-  arguments=(serve --data-dir "$dir/data" --rest-port "$port")
+  arguments=(serve --data-dir "$dir/data" --rest-port "$port" --s3-port "$(s3_port_of "$peer")")
   # The first peer founds the cluster; a peer with data of its own knows the others already.
   for other in $(peers); do
     if [ "$other" -lt "$peer" ]; then
@@ -209,7 +211,8 @@ await_ready() {
     fi
     sleep 0.1
   done
-  printf 'peer %d  http://127.0.0.1:%d  ready (pid %s)\n' "$peer" "$port" "$(pid_of "$peer")"
+  printf 'peer %d  http://127.0.0.1:%d  ready (pid %s)  S3 http://127.0.0.1:%d\n' \
+    "$peer" "$port" "$(pid_of "$peer")" "$(s3_port_of "$peer")"
 }
 
 start() {

@@ -228,6 +228,7 @@ async function startPeer(peer, { store, founder }) {
     log,
     {
       RINGLOAD_LIVENESS_DOWN_AFTER_MS: String(DOWN_AFTER_MS),
+      RINGLOAD_S3_PORT: '0',
       RINGLOAD_LOAD_CONCURRENCY: String(CONCURRENCY),
     },
   );

@@ -72,7 +72,7 @@ const GROUPS = {
   config: { imports: ['base'], packages: ['zod', 'yaml'] },
   obs: { imports: ['base'], packages: ['pino', 'prom-client'] },
   // Keys are ordered and encoded there as they are in the stores that it stands for.
-  sample: { imports: ['base', 'ufs/path.ts'], packages: [] },
+  sample: { imports: ['base', 'ufs/path.ts', 's3/xml.ts'], packages: [] },
   peer: {
     imports: ['base', 'cluster', 'obs', ...INTERFACES],
     packages: ['ws'],
@@ -80,6 +80,19 @@ const GROUPS = {
   http: {
     imports: ['base', 'obs', 'types:cluster', ...JOB_FORMS, ...INTERFACES],
     packages: ['koa', '@koa/router', 'zod'],
+  },
+  // Any Node module: it signs and checks, but listens only in io/.
+  s3: {
+    imports: [
+      'base',
+      'cache/file-catalog.ts',
+      'data/pieces.ts',
+      'http/range.ts',
+      'types:read',
+      'ufs/path.ts',
+      'ufs/under-store.ts',
+    ],
+    packages: [],
   },
   node: {
     imports: [
@@ -98,6 +111,7 @@ const GROUPS = {
       'obs',
       'peer',
       'http',
+      's3',
     ],
     packages: ['undici'],
   },

@@ -14,7 +14,7 @@ import { checkRelations } from './relations.ts';
 import { configSchema, type ParsedConfig, type RingloadConfig } from './schema.ts';
 import { readSecrets } from './read-secrets.ts';
 import type { ConfigSecrets } from './secrets.ts';
-import { advertisedHost, checkExposure } from './trust.ts';
+import { advertisedHost, checkExposure, checkS3Exposure } from './trust.ts';
 import { readYamlLayer } from './yaml-source.ts';
 import { GIB } from '../base/units.ts';
 
@@ -60,7 +60,7 @@ export async function loadConfig(sources: ConfigSources = {}): Promise<LoadedCon
   const merged = mergeLayers(layers.filter((layer) => layer !== undefined));
 
   const parsed = parse(merged);
-  const secrets = await readSecrets(parsed.cluster);
+  const secrets = await readSecrets(parsed);
   const config = complete(parsed);
   check(config, secrets, merged);
   return {
@@ -105,8 +105,10 @@ function complete(parsed: ParsedConfig): RingloadConfig {
   const { dataDir } = parsed.peer;
   const path = `${dataDir.replace(/(?<=[^/])\/+$/, '')}/cache`;
   const { directories } = parsed.cache;
+  const { accessKeys: _, ...s3 } = parsed.s3;
   return {
     ...parsed,
+    s3: { ...s3, host: s3.host === '' ? parsed.peer.host : s3.host },
     peer: { ...parsed.peer, advertiseHost: advertisedHost(parsed.peer) },
     cluster: { secretFile, previousSecretFile, insecure },
     cache: {
@@ -128,6 +130,7 @@ function check(config: RingloadConfig, secrets: ConfigSecrets, merged: Layer): v
   }
   const hasSecret = secrets.clusterSecret !== undefined;
   checkExposure(config.peer.host, hasSecret, config.cluster.insecure);
+  checkS3Exposure(config, secrets);
 }
 
 function describeOrigins(config: RingloadConfig, merged: Layer): OptionOrigin[] {

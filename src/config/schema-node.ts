@@ -236,6 +236,60 @@ export const http = z.strictObject({
   }),
 });
 
+const ACCESS_KEYS = z
+  .string()
+  .min(1)
+  .max(64 * KIB);
+const ACCESS_KEYS_RANGE = 'id:secret pairs, separated by blanks or commas';
+
+export const s3 = z.strictObject({
+  enabled: toggle({
+    description: 'Serve files to S3 clients.',
+    default: true,
+  }),
+  host: text({
+    description:
+      'Address of the S3 endpoint. Any other than loopback needs key pairs, or `cluster.insecure`; without them the endpoint of a `peer.host` that is not loopback stays closed.',
+    default: '',
+    defaultText: 'the value of peer.host',
+    placeholder: 'host',
+    schema: HOST,
+  }),
+  port: integer({
+    description: 'Port of the S3 endpoint, path style; 0 takes a free one.',
+    default: 29_998,
+    min: 0,
+    max: 65_535,
+    placeholder: 'port',
+  }),
+  anonymous: choice({
+    description:
+      'Whether requests without a signature are answered: auto, while there are no key pairs and the endpoint is on loopback or `cluster.insecure` is set; allow; refuse.',
+    values: ['auto', 'allow', 'refuse'],
+    default: 'auto',
+  }),
+  region: text({
+    description:
+      'Region that clients are told and have to sign for. Without one they are told us-east-1, and may sign for any.',
+    default: '',
+    defaultText: 'any',
+    placeholder: 'region',
+    schema: z.string().regex(/^[a-z0-9-]{0,63}$/, 'expected a region such as us-east-1'),
+  }),
+  accessKeys: secretText({
+    description: 'Key pairs of S3 clients, the same on every peer. None of an under store.',
+    schema: ACCESS_KEYS,
+    range: ACCESS_KEYS_RANGE,
+  }),
+  accessKeysFile: text({
+    description:
+      'File with the key pairs of S3 clients, readable by its owner alone: one `id:secret` a line, lines that begin with # are comments.',
+    default: '',
+    defaultText: 'none',
+    placeholder: 'path',
+  }),
+});
+
 export const log = z.strictObject({
   level: choice({
     description: 'Least severe level that is logged.',

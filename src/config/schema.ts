@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { cache, lanes, load, ufs } from './schema-data.ts';
-import { cluster, http, liveness, log, peer, raft } from './schema-node.ts';
+import { cluster, http, liveness, log, peer, raft, s3 } from './schema-node.ts';
 
 export const configSchema = z.strictObject({
   peer,
@@ -19,6 +19,7 @@ export const configSchema = z.strictObject({
   ufs,
   load,
   http,
+  s3,
   log,
 });
 
@@ -33,6 +34,7 @@ export const SECTION_TITLES: Readonly<Record<keyof typeof configSchema.shape, st
   ufs: 'Under file systems: what may be read, and how patiently.',
   load: 'Load jobs: defaults of a request, and bounds of the scheduler.',
   http: 'Bounds of the REST API.',
+  s3: 'The endpoint for S3 clients.',
   log: 'Log lines on stderr.',
 };
 
@@ -47,8 +49,9 @@ export type ParsedConfig = z.infer<typeof configSchema>;
 
 /** The configuration of a peer: complete, checked, deeply frozen, without any secret. */
 export type RingloadConfig = DeepReadonly<
-  Omit<ParsedConfig, 'cluster'> & {
+  Omit<ParsedConfig, 'cluster' | 's3'> & {
     cluster: Omit<ParsedConfig['cluster'], 'secret' | 'previousSecret'>;
+    s3: Omit<ParsedConfig['s3'], 'accessKeys'>;
   }
 >;
 
@@ -62,4 +65,5 @@ export type UfsConfig = RingloadConfig['ufs'];
 export type MountOptions = UfsConfig['mounts'][number];
 export type LoadJobConfig = RingloadConfig['load'];
 export type HttpConfig = RingloadConfig['http'];
+export type S3Config = RingloadConfig['s3'];
 export type LogConfig = RingloadConfig['log'];

@@ -5,10 +5,16 @@
 export class ConfigSecrets {
   readonly #clusterSecret: string | undefined;
   readonly #previousClusterSecret: string | undefined;
+  readonly #s3AccessKeys: ReadonlyMap<string, string>;
 
-  constructor(clusterSecret?: string, previousClusterSecret?: string) {
+  constructor(
+    clusterSecret?: string,
+    previousClusterSecret?: string,
+    s3AccessKeys: ReadonlyMap<string, string> = new Map(),
+  ) {
     this.#clusterSecret = clusterSecret;
     this.#previousClusterSecret = previousClusterSecret;
+    this.#s3AccessKeys = s3AccessKeys;
     Object.freeze(this);
   }
 
@@ -22,11 +28,15 @@ export class ConfigSecrets {
     return this.#previousClusterSecret;
   }
 
+  /** Secrets of S3 clients by access key id. */
+  get s3AccessKeys(): ReadonlyMap<string, string> {
+    return this.#s3AccessKeys;
+  }
+
   /** Every value, for a log that blanks them out. */
   values(): string[] {
-    return [this.#clusterSecret, this.#previousClusterSecret].filter(
-      (value) => value !== undefined,
-    );
+    const ofCluster = [this.#clusterSecret, this.#previousClusterSecret];
+    return [...ofCluster, ...this.#s3AccessKeys.values()].filter((value) => value !== undefined);
   }
 
   toJSON(): string {

@@ -1,6 +1,7 @@
 /** Rules of exposure: which addresses may be listened on, and with which secret. */
 import { configInvalid } from './layer.ts';
-import type { PeerConfig } from './schema.ts';
+import type { PeerConfig, RingloadConfig } from './schema.ts';
+import type { ConfigSecrets } from './secrets.ts';
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
@@ -29,5 +30,34 @@ export function checkExposure(host: string, hasSecret: boolean, insecure: boolea
   throw configInvalid(
     `peer.host ${host} is not loopback and there is no cluster secret: set cluster.secretFile or RINGLOAD_CLUSTER_SECRET, or accept it with --insecure`,
     { key: 'peer.host' },
+  );
+}
+
+type S3Exposure = Pick<RingloadConfig, 's3' | 'peer' | 'cluster'>;
+
+/**
+ * Whether the S3 endpoint may be open: whoever reaches it has to prove a key pair, unless nobody
+ * but this machine reaches it, or everybody may.
+ */
+export function opensS3({ s3, cluster }: S3Exposure, { s3AccessKeys }: ConfigSecrets): boolean {
+  return s3.enabled && (isLoopback(s3.host) || s3AccessKeys.size > 0 || cluster.insecure);
+}
+
+/** Whether requests without a signature are answered. */
+export function allowsAnonymousS3(
+  { s3, cluster }: S3Exposure,
+  { s3AccessKeys }: ConfigSecrets,
+): boolean {
+  if (s3.anonymous !== 'auto') return s3.anonymous === 'allow';
+  return s3AccessKeys.size === 0 && (isLoopback(s3.host) || cluster.insecure);
+}
+
+/** @throws config_invalid when an address was chosen for S3 clients that none may use. */
+export function checkS3Exposure(config: S3Exposure, secrets: ConfigSecrets): void {
+  const { s3, peer } = config;
+  if (!s3.enabled || s3.host === peer.host || opensS3(config, secrets)) return;
+  throw configInvalid(
+    `s3.host ${s3.host} is not loopback and there are no key pairs: set s3.accessKeysFile or RINGLOAD_S3_ACCESS_KEYS, or accept it with --insecure`,
+    { key: 's3.host' },
   );
 }

@@ -46,6 +46,7 @@ export async function runNode(
       cluster: node.clusterId,
       rest: `http://${node.restAddress}`,
       data: node.dataEndpoint,
+      ...(node.s3Endpoint !== undefined && { s3: node.s3Endpoint }),
       version,
     });
     const removed = node.removed.then(() => 'removed from the cluster');

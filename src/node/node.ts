@@ -21,6 +21,7 @@ import { ReadLink } from './read-link.ts';
 import { openRepairParts } from './repair-parts.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { openServices } from './service-parts.ts';
+import { openS3 } from './s3-parts.ts';
 import { shareSlowDown } from './slow-down-news.ts';
 
 export interface Node extends AsyncDisposable {
@@ -29,6 +30,8 @@ export interface Node extends AsyncDisposable {
   /** `host:port` */
   readonly restAddress: string;
   readonly dataEndpoint: string;
+  /** Where S3 clients are served; absent: nowhere. */
+  readonly s3Endpoint?: string;
   /** Resolves when a part failed beyond repair: the process must end. */
   readonly failed: Promise<Error>;
   /** Resolves when the cluster has removed this peer: there is nothing left to do. */
@@ -62,7 +65,17 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     limits: { run: runLimits(config.load), owner: ownerLimits(config.load) },
     failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
   });
-  openServices({ ...options, local, cluster, coordinator, times, readLink, repair, logger });
+  const files = openServices({
+    ...options,
+    local,
+    cluster,
+    coordinator,
+    times,
+    readLink,
+    repair,
+    logger,
+  });
+  const s3Endpoint = await openS3({ ...options, local, files, closer, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
   local.throttled.tell = shareSlowDown(local.slowDown, cluster.network);
   const leases = new BandwidthLeases({
@@ -86,6 +99,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     clusterId: membership.clusterId,
     restAddress: announcement.address,
     dataEndpoint: announcement.dataEndpoint,
+    ...(s3Endpoint !== undefined && { s3Endpoint }),
     failed: Promise.race([consensus.failed, announcer.overtaken, cluster.twins.found]),
     removed: Promise.race([removalOf(local.identity.peerId, state), cluster.twins.left]),
     stop: () => closer.close(),

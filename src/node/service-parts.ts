@@ -32,11 +32,12 @@ type Context = NodeOptions & {
   readonly logger: Logger;
 };
 
-export function openServices(context: Context): void {
+export function openServices(context: Context): FileReader {
   const { local, cluster, metrics, logger, repair } = context;
   const { state, consensus, network, ring, self } = cluster;
   const { http, load } = context.loaded.config;
   const readState = () => state.current;
+  const files = openFileReader(context);
   const app = createHttpApp(
     {
       jobs: openJobService(context),
@@ -48,7 +49,7 @@ export function openServices(context: Context): void {
         repairReport: repair.report,
         clock: local.clock,
       }),
-      files: openFileReader(context),
+      files,
       health: new NodeHealthService({
         self,
         state: readState,
@@ -81,6 +82,7 @@ export function openServices(context: Context): void {
     ring: () => ({ epoch: state.current.epoch, share: ring.ring().shares().get(self) ?? 0 }),
     repair: () => ({ copiedSegmentCount: repair.copiedSegmentCount() }),
   });
+  return files;
 }
 
 function openJobService(context: Context): NodeJobService {

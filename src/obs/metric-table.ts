@@ -121,7 +121,7 @@ export const METRIC_TABLE = {
   connections_refused_total: {
     type: 'counter',
     help: 'Connections that were too many for the limit of open files.',
-    labels: { port: 'rest, data' },
+    labels: { port: 'rest, data, s3' },
   },
   process_open_fds: { type: 'gauge', help: 'Open file descriptors; 0 where unknown.' },
   log_lines_dropped_total: {

@@ -126,7 +126,7 @@ export class Metrics {
     this.#fillFallbacks.inc({ source });
   }
 
-  connectionRefused(port: 'rest' | 'data'): void {
+  connectionRefused(port: 'rest' | 'data' | 's3'): void {
     this.#connectionsRefused.inc({ port });
   }
 

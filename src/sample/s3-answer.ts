@@ -4,10 +4,11 @@
  * The subset that readers use, with S3's rules where they matter to a client: conditional
  * requests, ranges, listing order and pagination. Credentials and signatures are not looked at.
  */
+import { type BucketsDocument, bucketsXml, errorXml, listingXml, locationXml } from '../s3/xml.ts';
 import { compareKeys } from './key-order.ts';
 import { etagOf, type ObjectSource, type VirtualObject } from './object-set.ts';
 import type { SampleRequest } from './s3-request.ts';
-import { bucketsXml, errorXml, listingXml, locationXml } from './s3-xml.ts';
+
 import { virtualBytes } from './virtual-bytes.ts';
 
 export interface SampleReply {
@@ -33,9 +34,10 @@ export interface ObjectChecksums {
 
 const PAGE_MAX_KEYS = 1_000;
 const REGION = 'us-east-1';
+const CREATED_MS = Date.parse('2026-01-01T00:00:00Z');
 
 export function answer(request: SampleRequest, bucket: Bucket): SampleReply {
-  if (request.operation === 'list-buckets') return xmlReply(200, bucketsXml([bucket.name]));
+  if (request.operation === 'list-buckets') return xmlReply(200, bucketsXml(allBuckets(bucket)));
   if (request.operation === 'unsupported') return refuse(request);
   if (request.bucket !== bucket.name) {
     return errorReply(request, 404, 'NoSuchBucket', 'The specified bucket does not exist');
@@ -65,9 +67,13 @@ export function errorReply(
 ): SampleReply {
   const reply = xmlReply(
     status,
-    errorXml(code, message, request.key === '' ? {} : { Key: request.key }),
+    errorXml(code, message, request.key === '' ? [] : [['Key', request.key]]),
   );
   return request.method === 'HEAD' ? { ...reply, body: [] } : reply;
+}
+
+function allBuckets({ name }: Bucket): BucketsDocument {
+  return { owner: { id: 'sample' }, buckets: [{ name, createdMs: CREATED_MS }] };
 }
 
 function refuse(request: SampleRequest): SampleReply {
@@ -192,11 +198,11 @@ function list(request: SampleRequest, bucket: Bucket): SampleReply {
     isUrlEncoded: query.get('encoding-type') === 'url',
     contents: page.objects.map((object) => ({
       ...object,
-      etag: etagOf(object),
+      etag: `"${etagOf(object)}"`,
       checksums: bucket.checksums?.(object),
     })),
     commonPrefixes: page.commonPrefixes,
-    echoed: query.has(startName) ? { [echoedName]: start } : {},
+    echoed: query.has(startName) ? [[echoedName, start]] : [],
     next: apiVersion === 2 && last !== undefined ? Buffer.from(last).toString('base64url') : last,
   });
   return xmlReply(200, xml);

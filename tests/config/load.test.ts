@@ -77,7 +77,7 @@ test('config: every option can be set by its flag, its variable and its place in
 /** A value that is neither the default nor in conflict with one; undefined for lists and files. */
 function sample(key: string): string | undefined {
   const option = CONFIG_OPTIONS.find((other) => other.key === key)!;
-  if (option.kind === 'list' || key.endsWith('ecretFile')) return undefined;
+  if (option.kind === 'list' || /(?:ecret|Keys)File$/.test(key)) return undefined;
   const special: Readonly<Record<string, string>> = {
     'peer.dataDir': '/data',
     'peer.host': '127.0.0.2',
@@ -96,6 +96,9 @@ function sample(key: string): string | undefined {
     'cache.regionSizeBytes': '128MiB',
     'lanes.directIo': 'off',
     'http.queryMaxBytes': '4KiB',
+    's3.host': '127.0.0.3',
+    's3.anonymous': 'refuse',
+    's3.region': 'eu-west-1',
   };
   return special[key] ?? String(Number(option.shownDefault.replace(/\D/g, '')) + 1) + unitOf(key);
 }

@@ -10,7 +10,7 @@ test('options: names are unique, well-formed and follow from section and key', (
   const flags = CONFIG_OPTIONS.flatMap(({ flagName }) => flagName ?? []);
   t.is(new Set(flags).size, flags.length);
   t.is(new Set(CONFIG_OPTIONS.map(({ envName }) => envName)).size, CONFIG_OPTIONS.length);
-  t.true(flags.every((flag) => /^--[a-z][a-z-]*[a-z]$/.test(flag)));
+  t.true(flags.every((flag) => /^--[a-z][a-z0-9-]*[a-z]$/.test(flag)));
   const option = OPTION_BY_KEY.get('load.segmentSizeBytes');
   t.like(option, {
     flagName: '--load-segment-size-bytes',
@@ -33,7 +33,7 @@ test('options: secrets come from the environment alone', (t) => {
   const secrets = CONFIG_OPTIONS.filter(({ secret }) => secret);
   t.deepEqual(
     secrets.map(({ key }) => key),
-    ['cluster.secret', 'cluster.previousSecret'],
+    ['cluster.secret', 'cluster.previousSecret', 's3.accessKeys'],
   );
   for (const option of secrets) {
     t.deepEqual(option.sources, ['env']);

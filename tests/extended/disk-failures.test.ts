@@ -218,6 +218,7 @@ for (const [call, file] of [
           ...SETTINGS,
           RINGLOAD_LOAD_SEGMENT_SIZE_BYTES: '64KiB',
           RINGLOAD_LOG_FORMAT: 'plain',
+          RINGLOAD_S3_PORT: '0',
         }),
       });
       await waitFor(() => child.exit !== undefined, {

@@ -43,7 +43,7 @@ async function start(t: ExecutionContext, ...args: string[]): Promise<Child> {
   const child = await Child.start({
     command: process.execPath,
     args: [PROGRAM, 'serve', ...args],
-    env: cleanEnvironment({ RINGLOAD_LOG_FORMAT: 'plain' }),
+    env: cleanEnvironment({ RINGLOAD_LOG_FORMAT: 'plain', RINGLOAD_S3_PORT: '0' }),
     cwd: folder.path,
   });
   t.teardown(() => child.stop());

@@ -13,6 +13,7 @@ const { values, positionals } = parseArgs({
     'cache-dir': { type: 'string' },
     'rest-port': { type: 'string' },
     'data-port': { type: 'string' },
+    's3-port': { type: 'string' },
     'advertise-host': { type: 'string', default: '127.0.0.1' },
     join: { type: 'string', multiple: true, default: [] },
     mount: { type: 'string', multiple: true },

@@ -146,6 +146,7 @@ export class Cluster implements AsyncDisposable {
       ...(place && { place }),
       restPort: await freePort(),
       dataPort: await freePort(),
+      s3Port: await freePort(),
       ...(advertiseHost !== undefined && { advertiseHost }),
       join: this.peers.map((member) => member.advertisedAddress),
       mounts,

@@ -22,6 +22,8 @@ export interface PeerOptions {
   readonly failpoints?: PeerFailpoints;
   readonly restPort: number;
   readonly dataPort: number;
+  /** Default: any free one. */
+  readonly s3Port?: number;
   readonly place?: PeerPlace;
   /** Told to the other peers in place of the address it listens on. */
   readonly advertiseHost?: string;
@@ -71,6 +73,13 @@ export class Peer {
 
   get dataPort(): number {
     return this.#options.dataPort;
+  }
+
+  /** Where S3 clients are served. */
+  get s3Url(): string {
+    const { s3Port } = this.#options;
+    if (s3Port === undefined) throw new Error('the peer was made without an S3 port');
+    return `http://${this.host}:${s3Port}`;
   }
 
   /** `host:port` by which other peers reach this one. */
@@ -136,7 +145,11 @@ export class Peer {
         ...mounts.flatMap((mount) => ['--mount', mount]),
         ...args,
       ],
-      env: cleanEnvironment({ ...PATH_SETTINGS, ...env }),
+      env: cleanEnvironment({
+        ...PATH_SETTINGS,
+        RINGLOAD_S3_PORT: String(this.#options.s3Port ?? 0),
+        ...env,
+      }),
       cwd: join(this.dataDir, '..'),
       ...(this.#options.onLine && { onLine: this.#options.onLine }),
     });

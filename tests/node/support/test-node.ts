@@ -20,6 +20,7 @@ const FAST: Environment = {
   RINGLOAD_LOAD_SEGMENT_SIZE_BYTES: '64KiB',
   RINGLOAD_PEER_REST_PORT: '0',
   RINGLOAD_PEER_DATA_PORT: '0',
+  RINGLOAD_S3_PORT: '0',
 };
 
 export interface TestNode extends AsyncDisposable {

@@ -1,0 +1,75 @@
+/** The endpoint for S3 clients. */
+import { randomBytes } from 'node:crypto';
+import { DescriptorGate } from '../base/descriptors.ts';
+import type { Logger } from '../base/logger.ts';
+import { allowsAnonymousS3, opensS3 } from '../config/trust.ts';
+import type { FileReader } from '../read/file-reader.ts';
+import { Authenticator } from '../s3/authenticator.ts';
+import { createS3Server } from '../s3/io/http-transport.ts';
+import { S3Service } from '../s3/service.ts';
+import type { Closer } from './closer.ts';
+import { closerOf, listen, portOf } from './listen.ts';
+import type { OpenedLocalParts } from './local-parts.ts';
+import type { NodeOptions } from './node-options.ts';
+
+/** Answers in flight when the port closes may take so long. */
+const DRAIN_GRACE_MS = 5000;
+const DEFAULT_REGION = 'us-east-1';
+
+type Context = NodeOptions & {
+  readonly local: OpenedLocalParts;
+  readonly files: FileReader;
+  readonly closer: Closer;
+  readonly logger: Logger;
+};
+
+/** `http://host:port`; undefined when the endpoint stays closed. @throws address_in_use */
+export async function openS3(context: Context): Promise<string | undefined> {
+  const { loaded, local, closer, logger, metrics } = context;
+  const { config, secrets } = loaded;
+  const { host, port } = config.s3;
+  if (!opensS3(config, secrets)) {
+    if (config.s3.enabled) {
+      logger.warn('the S3 endpoint stays closed: its host is not loopback, and no key pair is set');
+    }
+    return undefined;
+  }
+  const service = createService(context);
+  const server = createS3Server({
+    answer: (request) => service.answer(request),
+    recycle: (chunk) => {
+      context.files.recycle(chunk);
+    },
+    headersTimeoutMs: config.http.headersTimeoutMs,
+    requestTimeoutMs: config.http.requestTimeoutMs,
+  });
+  const gate = new DescriptorGate(local.descriptors.clientGate);
+  server.on('connection', (socket) => {
+    if (gate.enter(socket) === 'use') return;
+    metrics.connectionRefused('s3');
+    socket.destroy();
+  });
+  const close = closerOf(server, DRAIN_GRACE_MS);
+  await listen(server, host, port);
+  closer.add('S3 port', close);
+  const shown = host.includes(':') ? `[${host}]` : host;
+  return `http://${shown}:${String(portOf(server))}`;
+}
+
+function createService({ loaded, local, files, logger }: Context): S3Service {
+  const { config, secrets } = loaded;
+  const { region } = config.s3;
+  return new S3Service({
+    mounts: local.stores.mounts,
+    objects: files,
+    authenticator: new Authenticator({
+      accessKeys: secrets.s3AccessKeys,
+      allowsAnonymous: allowsAnonymousS3(config, secrets),
+      ...(region !== '' && { region }),
+      wallMs: () => local.clock.wallMs(),
+    }),
+    region: region === '' ? DEFAULT_REGION : region,
+    newRequestId: () => randomBytes(8).toString('hex').toUpperCase(),
+    logger,
+  });
+}

@@ -1,0 +1,162 @@
+/**
+ * The S3 endpoint as a function from a request to an answer: who asks is checked first, then what
+ * is asked for. Nothing here knows of sockets; `io/` carries requests in and answers out.
+ *
+ * Every error is S3's XML with a request id; a client is never sent elsewhere, since common ones
+ * follow redirects wrongly.
+ */
+import { toRingloadError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Authenticator, Caller } from './authenticator.ts';
+import type { HeldReads } from '../data/pieces.ts';
+import { bucketsOf, pathOf, type Bucket } from './buckets.ts';
+import { HeaderMap, type S3Answer, type S3Request } from './message.ts';
+import { answerObject, type ObjectSource } from './objects.ts';
+import { overridesOf } from './overrides.ts';
+import { S3Error, toS3Error, type Field } from './s3-error.ts';
+import { parseTarget, queryValue, type Target } from './target.ts';
+import { bucketsXml, errorXml, locationXml } from './xml.ts';
+
+export interface S3ServiceOptions {
+  /** Canonical prefixes of the mounts. */
+  readonly mounts: readonly string[];
+  readonly objects: ObjectSource;
+  readonly authenticator: Authenticator;
+  /** What clients are told that all of this lies in. */
+  readonly region: string;
+  readonly newRequestId: () => string;
+  readonly logger: Logger;
+}
+
+/** One request while it is answered. */
+interface Call {
+  readonly method: string;
+  readonly target: Target;
+  readonly headers: HeaderMap;
+  readonly caller: Caller;
+  readonly via: HeldReads | undefined;
+}
+
+const OWNER = { id: 'ringload', displayName: 'ringload' };
+
+export class S3Service {
+  readonly #options: S3ServiceOptions;
+  readonly #buckets: ReadonlyMap<string, Bucket>;
+
+  constructor(options: S3ServiceOptions) {
+    this.#options = options;
+    this.#buckets = bucketsOf(options.mounts);
+  }
+
+  /** Never rejects: whatever goes wrong is an answer. */
+  async answer(request: S3Request): Promise<S3Answer> {
+    const requestId = this.#options.newRequestId();
+    try {
+      const target = parseTarget(request.target);
+      const headers = new HeaderMap(request.headers);
+      const { method, via } = request;
+      const caller = this.#options.authenticator.authenticate({ method, target, headers });
+      const answer = await this.#route({ method, target, headers, caller, via });
+      return { ...answer, headers: [...commonHeaders(requestId), ...answer.headers] };
+    } catch (thrown) {
+      return this.#refuse(thrown, request, requestId);
+    }
+  }
+
+  /** What is said when an answer that was given cannot be carried out, and no byte of it is out. */
+  errorAnswer(thrown: unknown, request: Pick<S3Request, 'method' | 'target'>): S3Answer {
+    return this.#refuse(thrown, request, this.#options.newRequestId());
+  }
+
+  async #route(call: Call): Promise<S3Answer> {
+    const { method, target } = call;
+    if (method !== 'GET' && method !== 'HEAD') throw notAllowed();
+    if (target.bucket === '') return this.#listBuckets(call);
+    const bucket = this.#buckets.get(target.bucket);
+    if (!bucket) {
+      const fields: Field[] = [['BucketName', target.bucket]];
+      throw new S3Error('NoSuchBucket', undefined, { fields });
+    }
+    if (target.key !== '') return this.#object(call, bucket);
+    return this.#bucket(call);
+  }
+
+  #listBuckets({ method }: Call): S3Answer {
+    if (method === 'HEAD') throw notAllowed();
+    const buckets = [...this.#buckets.keys()].map((name) => ({ name, createdMs: 0 }));
+    return xmlAnswer(200, bucketsXml({ owner: OWNER, buckets }));
+  }
+
+  #bucket({ method, target }: Call): S3Answer {
+    const { region } = this.#options;
+    if (method === 'HEAD') return { status: 200, headers: [['x-amz-bucket-region', region]] };
+    if (queryValue(target, 'location') !== undefined) {
+      return xmlAnswer(200, locationXml(region));
+    }
+    throw new S3Error('NotImplemented');
+  }
+
+  #object({ method, target, headers, caller, via }: Call, bucket: Bucket): Promise<S3Answer> {
+    return answerObject(this.#options.objects, {
+      method: method === 'HEAD' ? 'HEAD' : 'GET',
+      path: pathOf(bucket, target.key),
+      headers,
+      overrides: overridesOf(target, caller),
+      via,
+    });
+  }
+
+  #refuse(
+    thrown: unknown,
+    request: Pick<S3Request, 'method' | 'target'>,
+    requestId: string,
+  ): S3Answer {
+    const error = toS3Error(thrown);
+    this.#log(error, thrown, requestId);
+    return errorAnswer(error, request, requestId);
+  }
+
+  #log(error: S3Error, thrown: unknown, requestId: string): void {
+    const { logger } = this.#options;
+    if (error.code === 'InternalError') {
+      const { message, stack } = toRingloadError(thrown);
+      logger.error('failed on a fault of our own', { requestId, error: message, stack });
+    } else if (error.status >= 500) {
+      logger.warn('could not answer', { requestId, code: error.code, error: error.message });
+    }
+  }
+}
+
+function commonHeaders(requestId: string): Field[] {
+  return [
+    ['x-amz-request-id', requestId],
+    ['server', 'Ringload'],
+  ];
+}
+
+function notAllowed(): S3Error {
+  return new S3Error('MethodNotAllowed', undefined, { headers: [['allow', 'GET, HEAD']] });
+}
+
+export function xmlAnswer(status: number, xml: string): S3Answer {
+  const body = Buffer.from(xml);
+  const headers: Field[] = [
+    ['content-type', 'application/xml'],
+    ['content-length', String(body.length)],
+  ];
+  return { status, headers, body };
+}
+
+/** A document with everything that helps to find the cause; HEAD gets its headers only. */
+function errorAnswer(
+  error: S3Error,
+  request: Pick<S3Request, 'method' | 'target'>,
+  requestId: string,
+): S3Answer {
+  const resource = request.target.split('?', 1)[0] ?? '/';
+  const fields: Field[] = [...error.fields, ['Resource', resource], ['RequestId', requestId]];
+  const answer = xmlAnswer(error.status, errorXml(error.code, error.message, fields));
+  const headers = [...commonHeaders(requestId), ...error.headers, ...answer.headers];
+  if (error.status === 503) headers.push(['retry-after', '1']);
+  return request.method === 'HEAD' ? { status: error.status, headers } : { ...answer, headers };
+}
