@@ -44,6 +44,11 @@ export class OwnerQueue {
     return { oldestSentMs: oldest.sentMs, bytes: this.#outBytes, count: this.out.size };
   }
 
+  /** False: there is nothing to send. */
+  get hasWaiting(): boolean {
+    return this.#copies.length > 0 || this.#fetches.length > 0;
+  }
+
   /** The first fetch that still waits. */
   peekFetch(): TaskRun | undefined {
     return this.#head(this.#fetches);
