@@ -9,8 +9,20 @@ export interface PeerSegment {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
+export interface BodyWatch {
+  /** The request goes out: until then it waited for a connection. */
+  readonly onAsked?: () => void;
+  /** How long the body may stand still while it is waited for. */
+  readonly bodyPatienceMs?: number;
+}
+
 export interface PeerSegments {
   /** @throws peer_unreachable, deadline_exceeded, or what the peer answered. */
-  open(endpoint: string, request: SegmentRequest, signal: AbortSignal): Promise<PeerSegment>;
+  open(
+    endpoint: string,
+    request: SegmentRequest,
+    signal: AbortSignal,
+    watch?: BodyWatch,
+  ): Promise<PeerSegment>;
   close(): void;
 }

@@ -6,6 +6,7 @@
  */
 import type { RingloadError } from '../base/errors.ts';
 import type { PlacedSegment } from '../cache/segment-store.ts';
+import type { BodyWatch } from './peer-segments.ts';
 import type { SegmentRequest } from './segment-request.ts';
 
 export interface Piece {
@@ -31,7 +32,17 @@ export type Pieces = AsyncGenerator<Piece, void, PieceReport>;
 /** Reads on behalf of one client whose bytes stay in the thread that serves it. */
 export interface HeldReads {
   /** Resolves when the peer has begun to answer. @throws peer_unreachable, or what it answered. */
-  open(endpoint: string, request: SegmentRequest, signal: AbortSignal): Promise<Piece>;
+  open(
+    endpoint: string,
+    request: SegmentRequest,
+    signal: AbortSignal,
+    watch?: BodyWatch,
+  ): Promise<Piece>;
+}
+
+/** How a piece of another peer is waited for. */
+export interface PieceWatch extends BodyWatch {
+  readonly via?: HeldReads;
 }
 
 /** A piece whose first bytes are at hand. @throws what comes in their place. */

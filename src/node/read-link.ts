@@ -4,8 +4,9 @@ import type { PeerId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import type { MuteEndpoints } from '../data/mute-endpoints.ts';
-import type { PeerSegments } from '../data/peer-segments.ts';
-import { beginPiece, type HeldReads, type Piece } from '../data/pieces.ts';
+import type { BodyWatch, PeerSegments } from '../data/peer-segments.ts';
+import { beginPiece, type Piece, type PieceWatch } from '../data/pieces.ts';
+import type { SegmentLoader } from '../data/segment-loader.ts';
 import type { SegmentRequest } from '../data/segment-request.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { ReadNetwork } from '../read/read-network.ts';
@@ -13,15 +14,26 @@ import type { ReadNetwork } from '../read/read-network.ts';
 const RECORD = 'catalog.get';
 const SCAN = 'catalog.scan';
 const HOLDS = 'segments.held';
+const LOADING = 'segments.loading';
+/** Who is at work says so at once. */
+const LOADING_DEADLINE_MS = 2000;
 const DEADLINE_MS = 5000;
 const SCAN_MAX_COUNT = 1000;
 const HOLDS_MAX_COUNT = 1000;
+
+interface PeerRead {
+  readonly endpoint: string;
+  readonly request: SegmentRequest;
+  readonly signal: AbortSignal;
+  readonly watch: BodyWatch;
+}
 
 export interface ReadLinkOptions {
   readonly self: PeerId;
   readonly network: PeerNetwork;
   readonly catalog: FileCatalog;
   readonly store: SegmentStore;
+  readonly loader: Pick<SegmentLoader, 'isLoading'>;
   readonly client: PeerSegments;
   /** What loads pass over; told of each sign of life. */
   readonly mutes: Pick<MuteEndpoints, 'answered'>;
@@ -47,6 +59,9 @@ export class ReadLink implements ReadNetwork {
       const request = payload as { root: string; after?: string; limit: number };
       return catalog.scan({ ...request, limit: Math.min(SCAN_MAX_COUNT, request.limit) });
     });
+    network.onRequest(LOADING, (_from, payload) =>
+      Promise.resolve(this.#options.loader.isLoading(payload as SegmentKey)),
+    );
     network.onRequest(HOLDS, (_from, payload) => this.#heldHere(payload as readonly SegmentKey[]));
   }
 
@@ -81,25 +96,31 @@ export class ReadLink implements ReadNetwork {
     return held;
   }
 
+  async isLoading(peer: PeerId, key: SegmentKey): Promise<boolean> {
+    const answer = await this.#options.network.request(peer, LOADING, key, LOADING_DEADLINE_MS);
+    return answer === true;
+  }
+
   async openSegment(
     peer: PeerId,
     request: Parameters<ReadNetwork['openSegment']>[1],
     signal: AbortSignal,
-    via?: HeldReads,
+    { via, ...watch }: PieceWatch = {},
   ): Promise<Piece> {
     const endpoint = this.#options.endpointOf(peer);
     if (endpoint === undefined)
       throw new RingloadError('peer_unreachable', `peer ${peer} has no data endpoint`);
     // Why not passed over when it is mute: what it alone holds would be read from the under store.
     const piece = await (via
-      ? via.open(endpoint, request, signal)
-      : this.#openHere(endpoint, request, signal));
+      ? via.open(endpoint, request, signal, watch)
+      : this.#openHere({ endpoint, request, signal, watch }));
     this.#options.mutes.answered(endpoint);
     return piece;
   }
 
-  async #openHere(endpoint: string, request: SegmentRequest, signal: AbortSignal): Promise<Piece> {
-    const { lengthBytes, body } = await this.#options.client.open(endpoint, request, signal);
+  async #openHere({ endpoint, request, signal, watch }: PeerRead): Promise<Piece> {
+    const { client } = this.#options;
+    const { lengthBytes, body } = await client.open(endpoint, request, signal, watch);
     return beginPiece(lengthBytes, body);
   }
 

@@ -8,6 +8,7 @@ import type { RunTimes } from '../job/run-times.ts';
 import { failureListPath } from '../job/io/failure-file.ts';
 import { FileReader } from '../read/file-reader.ts';
 import { SegmentSources } from '../read/segment-sources.ts';
+import { SourceChoice } from '../read/source-choice.ts';
 import { NodeClusterService } from './cluster-service.ts';
 import type { ClusterParts } from './form-cluster.ts';
 import { NodeHealthService } from './health-service.ts';
@@ -122,15 +123,24 @@ function openFileReader({
   const { store, loader, stores } = local;
   const { ring } = cluster;
   const placement = () => ring.readPlacement();
+  const choice = new SourceChoice({ clock: local.clock, random: local.random() });
+  cluster.network.onLinkChange(({ peerId, connected }) => {
+    if (connected) choice.isAlive(peerId);
+  });
   const sources = new SegmentSources({
     store,
     loader,
     stores,
     network: readLink,
+    choice,
     placement,
+    clock: local.clock,
     logger,
     onServed: (from) => {
       metrics.cacheRequest(from === 'local' ? 'hit' : from === 'peer' ? 'peer' : 'miss');
+    },
+    onTrouble: (trouble) => {
+      metrics.readTrouble(trouble);
     },
   });
   const { load, ufs } = loaded.config;

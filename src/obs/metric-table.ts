@@ -53,6 +53,11 @@ export const METRIC_TABLE = {
     help: 'Segments that lanes could not receive and that went through the main thread.',
     labels: { source: 'ufs, peer' },
   },
+  read_troubles_total: {
+    type: 'counter',
+    help: 'What readers of this peer met: second requests because the first was late, sources that stood still, sources that failed.',
+    labels: { kind: 'hedge, stall, failure' },
+  },
   load_files_total: {
     type: 'counter',
     help: 'Files that load jobs of this leader settled.',

@@ -79,6 +79,7 @@ export class Metrics {
   readonly #ufsDuration = this.#histogram('ufs_request_duration_seconds');
   readonly #loadFiles = this.#counter('load_files_total');
   readonly #fillFallbacks = this.#counter('fill_fallbacks_total');
+  readonly #readTroubles = this.#counter('read_troubles_total');
   readonly #loadBytes = this.#counter('load_bytes_total');
   readonly #batchesRefused = this.#counter('load_batches_refused_total');
   readonly #connectionsRefused = this.#counter('connections_refused_total');
@@ -103,6 +104,10 @@ export class Metrics {
 
   cacheRequest(result: CacheResult): void {
     this.#cacheRequests.inc({ result });
+  }
+
+  readTrouble(kind: 'hedge' | 'stall' | 'failure'): void {
+    this.#readTroubles.inc({ kind });
   }
 
   ufsRequest({ op, code, seconds }: UfsRequest): void {

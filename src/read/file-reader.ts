@@ -18,7 +18,11 @@ import type { UfsObject, UnderStores } from '../ufs/under-store.ts';
 import { HeadCache, type Head } from './head-cache.ts';
 import { type PieceFlow, RangeBody, RangePieces } from './range-body.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
-import { keyOf, type SegmentSlice, type SegmentSources } from './segment-sources.ts';
+import { AheadBudget } from './read-ahead.ts';
+import { keyOf, wholeSegment } from './segment-slice.ts';
+import type { SegmentSources } from './segment-sources.ts';
+import { SharedStat } from './shared-stat.ts';
+import { stitch, type StitchOptions } from './stitch.ts';
 
 export interface FileReaderOptions {
   readonly catalog: FileCatalog;
@@ -91,6 +95,8 @@ export class FileReader {
   readonly #incomplete = new Map<string, string>();
 
   readonly #heads: HeadCache;
+  readonly #stats = new SharedStat<UfsObject>();
+  readonly #ahead = new AheadBudget();
 
   constructor(options: FileReaderOptions) {
     this.#options = options;
@@ -233,7 +239,7 @@ export class FileReader {
       PLACEMENT_MAX_COUNT,
       Math.ceil(record.sizeBytes / record.segmentSizeBytes),
     );
-    const slices = Array.from({ length: count }, (_unused, index) => sliceOf(record, index));
+    const slices = Array.from({ length: count }, (_unused, index) => wholeSegment(record, index));
     const keys = slices.map(keyOf);
     const { members } = placement;
     const held = new Map<PeerId, readonly boolean[]>();
@@ -258,7 +264,9 @@ export class FileReader {
 
   #statAtStore(path: string): Promise<UfsObject> {
     const { stores, clock, statTimeoutMs } = this.#options;
-    return withTimeout(clock, statTimeoutMs, (signal) => stores.storeOf(path).stat(path, signal));
+    return this.#stats.run(path, () =>
+      withTimeout(clock, statTimeoutMs, (signal) => stores.storeOf(path).stat(path, signal)),
+    );
   }
 
   async #cachedRecord(path: string): Promise<FileRecord | undefined> {
@@ -293,12 +301,10 @@ export class FileReader {
       );
     }
     const controller = new AbortController();
-    const slices = slicesOf(record, offset, length);
-    const begin = (): BegunSegment | undefined => this.#begin(slices, controller.signal, via);
     const isSkipped = this.#freshnessOf(record.path) === 'skip';
     const given = isSkipped
       ? this.#passThrough(record, offset, length, controller)
-      : this.#stitch(record, begin, controller);
+      : this.#stitch({ record, offset, length, ...(via && { via }) }, controller);
     const pieces = new RangePieces(await given.next(), given, controller);
     return { record, offset, length, body: new RangeBody(pieces), pieces };
   }
@@ -327,30 +333,16 @@ export class FileReader {
     }
   }
 
-  /** Segments in order, the next one opened while the one before it is read. */
   async *#stitch(
-    record: FileRecord,
-    begin: () => BegunSegment | undefined,
+    range: Pick<StitchOptions, 'record' | 'offset' | 'length' | 'via'>,
     controller: AbortController,
   ): Pieces {
-    let current = begin();
-    let following: BegunSegment | undefined;
+    const { sources } = this.#options;
     try {
-      while (current) {
-        let next = await current.first;
-        following = begin();
-        while (!next.done) next = await current.pieces.next(yield next.value);
-        current = following;
-        following = undefined;
-      }
+      yield* stitch({ ...range, sources, budget: this.#ahead }, controller);
     } catch (thrown) {
-      if (toRingloadError(thrown).code === 'ufs_changed') this.#noteIncomplete(record);
+      if (toRingloadError(thrown).code === 'ufs_changed') this.#noteIncomplete(range.record);
       throw thrown;
-    } finally {
-      // Why before the returns: they wait for a step under way, which may wait for the network.
-      controller.abort(new RingloadError('cancelled', 'the range is over'));
-      await current?.pieces.return(undefined);
-      await following?.pieces.return(undefined);
     }
   }
 
@@ -365,46 +357,6 @@ export class FileReader {
     const oldest = this.#incomplete.keys().next().value;
     if (this.#incomplete.size > INCOMPLETE_MAX_COUNT && oldest !== undefined)
       this.#incomplete.delete(oldest);
-  }
-
-  #begin(
-    slices: Generator<SegmentSlice>,
-    signal: AbortSignal,
-    via: HeldReads | undefined,
-  ): BegunSegment | undefined {
-    const next = slices.next();
-    if (next.done) return undefined;
-    const pieces = this.#options.sources.pieces(next.value, signal, via);
-    const first = pieces.next();
-    // Why: a failure is seen when the segment's turn comes; until then it is not unhandled.
-    first.catch(() => undefined);
-    return { pieces, first };
-  }
-}
-
-interface BegunSegment {
-  readonly pieces: Pieces;
-  readonly first: Promise<IteratorResult<Piece, void>>;
-}
-
-function sliceOf(record: FileRecord, index: number): SegmentSlice {
-  const start = index * record.segmentSizeBytes;
-  return {
-    record,
-    index,
-    offset: 0,
-    length: Math.min(record.segmentSizeBytes, record.sizeBytes - start),
-  };
-}
-
-function* slicesOf(record: FileRecord, offset: number, length: number): Generator<SegmentSlice> {
-  const end = offset + length;
-  for (let at = offset; at < end;) {
-    const index = Math.floor(at / record.segmentSizeBytes);
-    const start = index * record.segmentSizeBytes;
-    const until = Math.min(end, start + record.segmentSizeBytes);
-    yield { record, index, offset: at - start, length: until - at };
-    at = until;
   }
 }
 

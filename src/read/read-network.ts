@@ -2,7 +2,7 @@
 import type { PeerId } from '../base/ids.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey } from '../cache/segment-store.ts';
-import type { HeldReads, Piece } from '../data/pieces.ts';
+import type { Piece, PieceWatch } from '../data/pieces.ts';
 
 export interface ReadNetwork {
   /** The record of a file at one of its homes. @throws peer_unreachable, deadline_exceeded */
@@ -11,6 +11,8 @@ export interface ReadNetwork {
     peer: PeerId,
     request: { root: string; after?: string; limit: number },
   ): Promise<readonly FileRecord[]>;
+  /** Whether the peer is bringing that segment in. @throws peer_unreachable, deadline_exceeded */
+  isLoading(peer: PeerId, key: SegmentKey): Promise<boolean>;
   /** Which of the segments the peer holds, in the order asked. */
   holds(peer: PeerId, keys: readonly SegmentKey[]): Promise<readonly boolean[]>;
   /**
@@ -27,7 +29,7 @@ export interface ReadNetwork {
       readonly fill?: { readonly lengthBytes: number; readonly fileSizeBytes: number };
     },
     signal: AbortSignal,
-    via?: HeldReads,
+    watch?: PieceWatch,
   ): Promise<Piece>;
 }
 

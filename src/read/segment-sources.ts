@@ -3,14 +3,14 @@
  * owners that hold it, any other member that does, an owner that reads it through, and at last the
  * under store itself.
  *
- * A source that breaks half way is replaced by the next one at the byte that was reached, so a
- * reader sees either every byte of one version or an error.
+ * A source that fails, or stands still, is replaced by the next one at the byte that was reached,
+ * so a reader sees either every byte of one version or an error.
  */
+import type { Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
-import type { FileRecord } from '../cache/file-catalog.ts';
-import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import type { SegmentStore } from '../cache/segment-store.ts';
 import {
   beginPiece,
   type HeldReads,
@@ -20,194 +20,357 @@ import {
 } from '../data/pieces.ts';
 import type { SegmentLoader } from '../data/segment-loader.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
+import { Opening, WayQueue, type Way } from './opening.ts';
+import { PeerReads } from './peer-reads.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
+import { keyOf, segmentLengthOf, type SegmentSlice } from './segment-slice.ts';
+import { SharedFills } from './shared-fills.ts';
+import type { SourceChoice } from './source-choice.ts';
 
 /** Peers beyond the owners that are asked: after a change of the ring the old owners are next. */
 const FORMER_OWNER_COUNT = 2;
+/** Peers that are asked to read a segment through, one after the other, before this one does. */
+const FILLER_MAX_COUNT = 2;
 
 export interface SourceOptions {
   readonly store: SegmentStore;
   readonly loader: SegmentLoader;
   readonly stores: UnderStores;
   readonly network: ReadNetwork;
+  readonly choice: SourceChoice;
   readonly placement: () => ReadPlacement;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** Told of each range, for metrics: where its bytes came from. */
-  readonly onServed?: (from: 'local' | 'peer' | 'ufs', bytes: number) => void;
+  readonly onServed?: (from: ServedFrom, bytes: number) => void;
+  /** Told of second requests, of sources that stood still, and of those that failed. */
+  readonly onTrouble?: (trouble: 'hedge' | 'stall' | 'failure') => void;
 }
 
-/** One segment of a file, or a part of it. */
-export interface SegmentSlice {
-  readonly record: FileRecord;
-  readonly index: number;
-  /** Relative to the segment. */
-  readonly offset: number;
-  readonly length: number;
+export type ServedFrom = 'local' | 'peer' | 'ufs';
+
+export interface ReadManner {
+  /** For pieces that a thread reads from other peers. */
+  readonly via?: HeldReads;
+  /** Told when it was in no cache. */
+  readonly onMiss?: () => void;
 }
 
-/** Opens a part of the slice, or says why it cannot. */
-type Source = (offset: number, length: number, signal: AbortSignal) => Promise<Piece>;
+/** One read of a slice: how far it came, and what it met. */
+interface Course {
+  readonly slice: SegmentSlice;
+  readonly manner: ReadManner;
+  readonly placement: ReadPlacement;
+  done: number;
+  /** The under store was asked and failed: to ask it over and over is no help. */
+  hasStoreFailed: boolean;
+  /** Peers whose bodies stood still: if all else fails they are waited for. */
+  readonly stalled: Set<PeerId>;
+}
+
+interface OpenSource {
+  readonly piece: Piece;
+  readonly from: ServedFrom;
+  readonly peer?: PeerId;
+  close(): void;
+}
+
+type SourceWay = Way<OpenSource>;
 
 export class SegmentSources {
   readonly #options: SourceOptions;
+  readonly #peers: PeerReads;
+  readonly #fills: SharedFills;
 
   constructor(options: SourceOptions) {
     this.#options = options;
+    const { choice, network, clock } = options;
+    this.#peers = new PeerReads({ network, choice, clock });
+    this.#fills = new SharedFills({ network, clock, patienceMs: () => choice.headPatienceMs });
   }
 
-  /**
-   * Exactly the slice, piece by piece. @param via for pieces that a thread reads from other peers.
-   * @throws ufs_changed, ufs_*, peer_unreachable, …
-   */
-  async *pieces(slice: SegmentSlice, signal: AbortSignal, via?: HeldReads): Pieces {
-    let done = 0;
+  /** Exactly the slice, piece by piece. @throws ufs_changed, ufs_*, peer_unreachable, … */
+  async *pieces(slice: SegmentSlice, signal: AbortSignal, manner: ReadManner = {}): Pieces {
+    const placement = this.#options.placement();
+    const course: Course = {
+      ...{ slice, manner, placement, done: 0, hasStoreFailed: false },
+      stalled: new Set(),
+    };
+    let source: OpenSource | undefined = await this.#openHere(course);
+    const ways = new WayQueue(this.#waysOf(course));
     let failure: RingloadError | undefined;
-    for (const open of this.#sourcesOf(slice, via)) {
+    while (course.done < slice.length) {
+      source ??= await this.#openOther(course, ways, signal, failure);
+      failure = undefined;
       try {
-        const report = yield* this.#give(open, slice, done, signal);
-        done += report.sentBytes;
+        const report = yield* this.#give(source);
+        course.done += report.sentBytes;
         if (report.failure) throw report.failure;
+        if (course.done < slice.length) throw endedEarly(slice);
       } catch (thrown) {
         signal.throwIfAborted();
         failure = toRingloadError(thrown);
-        const { code, message } = failure;
-        this.#options.logger.debug('segment source failed', { code, reason: message });
+        this.#note(failure, course, source.peer);
         // Why with all bytes given too: what vouches for them failed, and nobody can take them back.
-        const isHopeless = code === 'ufs_changed' || code === 'ufs_not_found';
-        if (isHopeless || done === slice.length) throw failure;
+        if (isHopeless(failure) || course.done === slice.length) throw failure;
       }
-      if (done === slice.length) return;
+      source = undefined;
     }
-    const message = `segment ${String(slice.index)} of ${slice.record.path}: its sources ended early`;
-    throw failure ?? new RingloadError('ufs_bad_response', message);
   }
 
-  async *#give(
-    { from, open }: NamedSource,
-    slice: SegmentSlice,
-    done: number,
-    signal: AbortSignal,
-  ): AsyncGenerator<Piece, PieceReport, PieceReport> {
-    const piece = await open(slice.offset + done, slice.length - done, signal);
+  /** Has the segment brought into a cache, where it is in none that is usual. @throws as `pieces` */
+  async prepare(slice: SegmentSlice, signal: AbortSignal): Promise<void> {
+    const placement = this.#options.placement();
+    if (await this.#options.store.lookup(keyOf(slice))) return;
+    const [filler] = this.#fillersOf(slice, placement);
+    if (filler === undefined || filler === placement.self) await this.#load(slice, signal);
+    else await this.#fills.run(filler, fillOf(slice), signal);
+  }
+
+  async *#give(source: OpenSource): AsyncGenerator<Piece, PieceReport, PieceReport> {
     try {
-      const report = yield piece;
-      const isWhole = report.sentBytes === piece.length && !report.failure;
-      if (isWhole) this.#options.onServed?.(from, piece.length);
+      const report = yield source.piece;
+      const isWhole = report.sentBytes === source.piece.length && !report.failure;
+      if (isWhole) this.#options.onServed?.(source.from, source.piece.length);
       return report;
     } finally {
-      piece.close();
+      source.close();
     }
   }
 
-  *#sourcesOf(slice: SegmentSlice, via: HeldReads | undefined): Generator<NamedSource> {
-    const { record, index } = slice;
-    const placement = this.#options.placement();
-    const place = { path: record.path, index, segmented: record.segmented };
-    // Why first: most reads need nothing else.
-    yield { from: 'local', open: this.#local(slice) };
-    const near = placement.ownersOf(place, record.replicaCount + FORMER_OWNER_COUNT);
-    const others = near.filter((peer) => peer !== placement.self && placement.isReachable(peer));
-    const owners = near.slice(0, record.replicaCount);
-    const filler = owners.find((peer) => peer === placement.self || placement.isReachable(peer));
-    for (const peer of others) yield { from: 'peer', open: this.#peer(slice, peer, false, via) };
-    // Why only then: nobody is asked about what was never loaded.
-    if (record.loadedBy !== undefined) {
-      yield { from: 'peer', open: this.#anybody(slice, near, via) };
+  /** Without a race: most reads need nothing else. */
+  async #openHere({ slice, done }: Course): Promise<OpenSource | undefined> {
+    try {
+      return await this.#local(slice, done, 'local');
+    } catch (thrown) {
+      const { code, message } = toRingloadError(thrown);
+      this.#options.logger.debug('this cache failed', { code, reason: message });
+      return undefined;
     }
-    if (filler === placement.self) yield { from: 'local', open: this.#readThroughHere(slice) };
-    else if (filler !== undefined)
-      yield { from: 'ufs', open: this.#peer(slice, filler, true, via) };
-    yield { from: 'ufs', open: this.#underStore(slice) };
   }
 
-  #local(slice: SegmentSlice): Source {
-    const { store } = this.#options;
-    return async (offset, length) => {
-      const reader = await store.open(keyOf(slice));
-      if (!reader) throw new RingloadError('not_found', 'the segment is not resident here');
-      return {
-        length,
-        chunks: () => reader.read(offset, length),
-        ...(reader.placed && { placed: { segment: reader.placed, from: offset } }),
-        close: () => {
-          reader.close();
-        },
-      };
-    };
+  async #openOther(
+    course: Course,
+    ways: WayQueue<OpenSource>,
+    signal: AbortSignal,
+    failure: RingloadError | undefined,
+  ): Promise<OpenSource> {
+    const { choice, clock, onTrouble } = this.#options;
+    const opening = new Opening<OpenSource>({
+      ...{ clock, ways, signal },
+      hedgeAfterMs: choice.hedgeAfterMs,
+      takeHedge: () => {
+        const isTaken = choice.takeHedge();
+        if (isTaken) onTrouble?.('hedge');
+        return isTaken;
+      },
+      onFailed: (error) => {
+        this.#note(error, course);
+        return isHopeless(error);
+      },
+      failure: failure ?? endedEarly(course.slice),
+    });
+    return opening.first();
   }
 
-  #peer(
-    slice: SegmentSlice,
-    peer: PeerId,
-    readThrough: boolean,
-    via: HeldReads | undefined,
-  ): Source {
-    const { network } = this.#options;
-    return (offset, length, signal) => {
-      const fill = { lengthBytes: lengthOf(slice), fileSizeBytes: slice.record.sizeBytes };
-      const request = { key: keyOf(slice), offset, length, ...(readThrough && { fill }) };
-      return network.openSegment(peer, request, signal, via);
+  #note(error: RingloadError, course: Course, peer?: PeerId): void {
+    const { logger, choice, onTrouble } = this.#options;
+    const { code, message } = error;
+    if (code.startsWith('ufs_') && peer === undefined) course.hasStoreFailed = true;
+    if (code !== 'not_found') onTrouble?.('failure');
+    if (code === 'deadline_exceeded' && peer !== undefined) {
+      course.stalled.add(peer);
+      choice.isSilent(peer);
+      onTrouble?.('stall');
+    }
+    logger.debug('segment source failed', { code, reason: message });
+  }
+
+  /** All but this cache. Lazy: what comes late depends on what happened before. */
+  *#waysOf(course: Course): Generator<SourceWay> {
+    const { slice, placement } = course;
+    const { choice } = this.#options;
+    const { record } = slice;
+    const near = nearOf(slice, placement);
+    const owners = near.slice(0, record.replicaCount).filter((peer) => isOther(placement, peer));
+    const awake = owners.filter((peer) => !choice.isPassedOver(peer));
+    const quiet = owners.filter((peer) => !awake.includes(peer));
+    for (const peer of choice.order(awake)) yield this.#peerWay(course, peer);
+    // Who was never loaded lies with its owners, or, after a change of the ring, with the next.
+    const others = (record.loadedBy === undefined ? near : placement.members).filter(
+      (peer) => !owners.includes(peer) && isOther(placement, peer),
+    );
+    if (others.length > 0) yield this.#holderWay(course, others);
+    for (const peer of this.#fillersOf(slice, placement)) {
+      if (peer === placement.self) break;
+      yield this.#fillWay(course, peer);
+      if (course.hasStoreFailed) break;
+    }
+    yield this.#hereWay(course);
+    if (!course.hasStoreFailed) yield this.#storeWay(course);
+    for (const peer of [...quiet, ...course.stalled]) yield this.#peerWay(course, peer, true);
+  }
+
+  /** Who reads it through: the same for all readers, so that the under store is asked once. */
+  #fillersOf(slice: SegmentSlice, placement: ReadPlacement): PeerId[] {
+    return nearOf(slice, placement)
+      .filter((peer) => peer === placement.self || isOther(placement, peer))
+      .filter((peer) => !this.#options.choice.isQuiet(peer))
+      .slice(0, FILLER_MAX_COUNT);
+  }
+
+  #peerWay(course: Course, peer: PeerId, isPatient = false): SourceWay {
+    const { choice, onTrouble } = this.#options;
+    return {
+      isAlike: !isPatient,
+      ...(!isPatient && { patienceMs: choice.headPatienceMs }),
+      onSilent: () => {
+        choice.isSilent(peer);
+        onTrouble?.('stall');
+      },
+      open: async (signal, onAsked) =>
+        asSource(
+          'peer',
+          await this.#peers.open(peer, { ...rest(course), signal, onAsked, isPatient }),
+          peer,
+        ),
     };
   }
 
   /** Whoever holds it although the ring says otherwise: after several changes it lies anywhere. */
-  #anybody(slice: SegmentSlice, except: readonly PeerId[], via: HeldReads | undefined): Source {
-    const { network } = this.#options;
-    const { self, members, isReachable } = this.#options.placement();
-    const key = keyOf(slice);
-    const peers = members.filter(
-      (peer) => peer !== self && !except.includes(peer) && isReachable(peer),
-    );
-    const holds = async (peer: PeerId): Promise<boolean> =>
-      (await network.holds(peer, [key]).catch(() => []))[0] === true;
-    return async (offset, length, signal) => {
-      const answers = await Promise.all(peers.map(holds));
-      const holder = peers.find((_peer, position) => answers[position]);
-      if (holder === undefined) throw new RingloadError('not_found', 'no member holds the segment');
-      return this.#peer(slice, holder, false, via)(offset, length, signal);
+  #holderWay(course: Course, peers: readonly PeerId[]): SourceWay {
+    const { network, choice } = this.#options;
+    return {
+      patienceMs: choice.headPatienceMs,
+      open: async (signal, onAsked) => {
+        onAsked();
+        const holder = await firstHolder(network, peers, course.slice);
+        const read = { ...rest(course), signal, onAsked: () => undefined };
+        return asSource('peer', await this.#peers.open(holder, read), holder);
+      },
     };
   }
 
-  #readThroughHere(slice: SegmentSlice): Source {
-    const local = this.#local(slice);
-    const { loader } = this.#options;
-    return async (offset, length, signal) => {
-      const request = {
-        key: keyOf(slice),
-        lengthBytes: lengthOf(slice),
-        fileSizeBytes: slice.record.sizeBytes,
-        peerEndpoints: [],
-        allowUfs: true,
-      };
-      await loader.load(request, signal);
-      return local(offset, length, signal);
+  #fillWay(course: Course, peer: PeerId): SourceWay {
+    const { choice } = this.#options;
+    return {
+      patienceMs: choice.headPatienceMs,
+      open: async (signal, onAsked) => {
+        course.manner.onMiss?.();
+        try {
+          await this.#fills.run(peer, fillOf(course.slice), signal);
+        } catch (thrown) {
+          const isSilent = toRingloadError(thrown).code === 'deadline_exceeded';
+          if (isSilent && !signal.aborted) choice.isSilent(peer);
+          throw thrown;
+        }
+        const read = { ...rest(course), signal, onAsked };
+        return asSource('ufs', await this.#peers.open(peer, read), peer);
+      },
     };
   }
 
-  /** Not stored on the way: this peer is no owner, or has no room. */
-  #underStore(slice: SegmentSlice): Source {
+  #hereWay(course: Course): SourceWay {
+    return {
+      open: async (signal) => {
+        course.manner.onMiss?.();
+        await this.#load(course.slice, signal);
+        const source = await this.#local(course.slice, course.done, 'ufs');
+        if (source) return source;
+        throw new RingloadError('not_found', 'the segment went as soon as it came');
+      },
+    };
+  }
+
+  /** Not stored on the way: this peer has no room. */
+  #storeWay(course: Course): SourceWay {
     const { stores } = this.#options;
-    return (offset, length, signal) => {
-      const { path, version, sizeBytes, segmentSizeBytes } = slice.record;
-      const start = slice.index * segmentSizeBytes + offset;
-      const range = { path, version, sizeBytes, offset: start, length };
-      return beginPiece(length, stores.storeOf(path).readRange(range, signal));
+    const { slice, done } = course;
+    return {
+      open: async (signal) => {
+        const { path, version, sizeBytes, segmentSizeBytes } = slice.record;
+        const start = slice.index * segmentSizeBytes + slice.offset + done;
+        const length = slice.length - done;
+        const range = { path, version, sizeBytes, offset: start, length };
+        const bytes = stores.storeOf(path).readRange(range, signal);
+        return asSource('ufs', await beginPiece(length, bytes));
+      },
     };
+  }
+
+  async #load(slice: SegmentSlice, signal: AbortSignal): Promise<void> {
+    const request = { ...fillOf(slice), peerEndpoints: [], allowUfs: true };
+    await this.#options.loader.load(request, signal);
+  }
+
+  async #local(
+    slice: SegmentSlice,
+    done: number,
+    from: ServedFrom,
+  ): Promise<OpenSource | undefined> {
+    const reader = await this.#options.store.open(keyOf(slice));
+    if (!reader) return undefined;
+    const offset = slice.offset + done;
+    const length = slice.length - done;
+    return asSource(from, {
+      length,
+      chunks: () => reader.read(offset, length),
+      ...(reader.placed && { placed: { segment: reader.placed, from: offset } }),
+      close: () => {
+        reader.close();
+      },
+    });
   }
 }
 
-interface NamedSource {
-  /** Where the bytes are counted. */
-  readonly from: 'local' | 'peer' | 'ufs';
-  readonly open: Source;
+/** What is left of it. */
+function rest({ slice, done, manner: { via } }: Course) {
+  return { slice, offset: slice.offset + done, length: slice.length - done, via };
 }
 
-export function keyOf({ record, index }: SegmentSlice): SegmentKey {
-  const { path, version, segmentSizeBytes } = record;
-  return { path, version, segmentSizeBytes, index };
+function fillOf(slice: SegmentSlice) {
+  const lengthBytes = segmentLengthOf(slice);
+  return { key: keyOf(slice), lengthBytes, fileSizeBytes: slice.record.sizeBytes };
 }
 
-/** Length of the whole segment that the slice lies in. */
-function lengthOf({ record, index }: SegmentSlice): number {
-  return Math.min(record.segmentSizeBytes, record.sizeBytes - index * record.segmentSizeBytes);
+/** The owners, and those who were or will be if the ring changes by one. */
+function nearOf({ record, index }: SegmentSlice, placement: ReadPlacement): readonly PeerId[] {
+  const place = { path: record.path, index, segmented: record.segmented };
+  return placement.ownersOf(place, record.replicaCount + FORMER_OWNER_COUNT);
+}
+
+function isOther(placement: ReadPlacement, peer: PeerId): boolean {
+  return peer !== placement.self && placement.isReachable(peer);
+}
+
+/** The first that says so. @throws not_found when nobody does */
+async function firstHolder(
+  network: ReadNetwork,
+  peers: readonly PeerId[],
+  slice: SegmentSlice,
+): Promise<PeerId> {
+  const answers = peers.map(async (peer) => {
+    const [isHeld] = await network.holds(peer, [keyOf(slice)]);
+    if (isHeld !== true) throw new RingloadError('not_found', `${peer} does not hold it`);
+    return peer;
+  });
+  return Promise.any(answers).catch(() => {
+    throw new RingloadError('not_found', 'no member holds the segment');
+  });
+}
+
+function asSource(from: ServedFrom, piece: Piece, peer?: PeerId): OpenSource {
+  const close = (): void => {
+    piece.close();
+  };
+  return { piece, from, close, ...(peer !== undefined && { peer }) };
+}
+
+function isHopeless({ code }: RingloadError): boolean {
+  return code === 'ufs_changed' || code === 'ufs_not_found';
+}
+
+function endedEarly({ index, record }: SegmentSlice): RingloadError {
+  const message = `segment ${String(index)} of ${record.path}: its sources ended early`;
+  return new RingloadError('ufs_bad_response', message);
 }

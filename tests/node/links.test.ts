@@ -1,4 +1,5 @@
 /** Tasks, records and segments between peers: the owner link and the read link. */
+import { Readable } from 'node:stream';
 import test from 'ava';
 import { RingloadError } from '../../src/base/errors.ts';
 import { jobId, term } from '../../src/base/ids.ts';
@@ -112,14 +113,14 @@ test('owner link: before its parts are there it says so instead of failing', asy
 function readLink(
   peer: TestPeer,
   opened: string[] = [],
-  body: () => AsyncIterable<Uint8Array> | Uint8Array[] = () => [Uint8Array.of(1)],
+  body: () => Uint8Array[] = () => [Uint8Array.of(1)],
 ) {
   const catalog = new MemoryFileCatalog();
   const store = new MemorySegmentStore({ capacityBytes: 1_000_000, crc32c: nativeCrc32c });
   const client: Pick<SegmentClient, 'open'> = {
     open: (endpoint) => {
       opened.push(endpoint);
-      return Promise.resolve().then(() => ({ body: body() }) as never);
+      return Promise.resolve().then(() => ({ body: Readable.from(body()) }) as never);
     },
   };
   const mutes = newMutes();
@@ -128,6 +129,7 @@ function readLink(
     network: peer.network,
     catalog,
     store,
+    loader: { isLoading: ({ index }) => index === 7 },
     client: client as SegmentClient,
     mutes,
     endpointOf: (other) => ({ [peer.id]: 'http://self', [idOf('m')]: 'http://mute' })[other],
@@ -234,5 +236,13 @@ test('read link: a peer that links anew is mute no more', async (t) => {
   t.notThrows(() => {
     mutes.checkMayAsk('http://mute');
   });
+  await world.close();
+});
+
+test('read link: whether a peer works on a segment is told over the link', async (t) => {
+  const { world, a, b } = await twoPeers();
+  const [near] = [readLink(a), readLink(b)];
+  t.true(await world.settle(near.link.isLoading(b.id, keyOf(7))));
+  t.false(await world.settle(near.link.isLoading(b.id, keyOf(8))));
   await world.close();
 });

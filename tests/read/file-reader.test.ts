@@ -34,7 +34,7 @@ test('file reader: without a range the whole file, sources in their order', asyn
   const world = await spread();
   const range = await world.reader.read(PATH);
   t.deepEqual(await collect(range.body), bytesOf(SIZE));
-  t.deepEqual(world.served, ['local 10', 'peer 10', 'local 10', 'peer 5']);
+  t.deepEqual(world.served, ['local 10', 'peer 10', 'ufs 10', 'peer 5']);
   t.is(world.under.readBytes, 10, 'what was missing was read through, once');
   t.deepEqual(await collect((await world.reader.read(PATH)).body), bytesOf(SIZE));
   t.is(world.under.readBytes, 10, 'and stored on the way');
@@ -302,6 +302,7 @@ test('file reader: a source that fails after its last byte has failed', async (t
   await world.file(bytesOf(SEGMENT), ['p2']);
   world.peer('p2').away = true;
   world.peer('p3').away = true;
+  world.loader.load = () => Promise.reject(new RingloadError('cache_full', 'no room'));
   const readRange = world.under.readRange.bind(world.under);
   world.under.readRange = async function* (request, signal) {
     yield* readRange(request, signal);

@@ -72,7 +72,7 @@ test('pieces: a place here, an answer held elsewhere, chunks of the under store'
   t.is(third.length, 5, 'read through');
   t.is(third.placed?.from, 0);
   t.is(await nextOf(pieces, 5), undefined);
-  t.deepEqual(world.served, ['local 7', 'peer 10', 'local 5']);
+  t.deepEqual(world.served, ['local 7', 'peer 10', 'ufs 5']);
   t.is(world.openSources, 0);
 });
 

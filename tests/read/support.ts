@@ -3,6 +3,7 @@ import { RingloadError } from '../../src/base/errors.ts';
 import { peerId, type PeerId } from '../../src/base/ids.ts';
 import { ManualClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
+import { SeededRandom } from '../../src/base/random.ts';
 import type { FileRecord } from '../../src/cache/file-catalog.ts';
 import { MemoryFileCatalog } from '../../src/cache/memory-file-catalog.ts';
 import type { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
@@ -13,7 +14,9 @@ import { beginPiece, type HeldReads, type Piece } from '../../src/data/pieces.ts
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
 import { FileReader, type FileReaderOptions } from '../../src/read/file-reader.ts';
 import type { ReadNetwork } from '../../src/read/read-network.ts';
+import { openSegment } from '../../src/node/open-segment.ts';
 import { SegmentSources } from '../../src/read/segment-sources.ts';
+import { SourceChoice } from '../../src/read/source-choice.ts';
 import { MemoryUnderStore } from '../../src/ufs/memory-under-store.ts';
 import { newMutes, newStore } from '../data/support.ts';
 
@@ -23,11 +26,14 @@ export const SEGMENT = 10;
 interface Peer {
   readonly store: MemorySegmentStore;
   readonly catalog: MemoryFileCatalog;
+  readonly loader: SegmentLoader;
   away: boolean;
 }
 
 export class ReadWorld {
   readonly under = new MemoryUnderStore();
+  readonly clock = new ManualClock();
+  readonly choice = new SourceChoice({ clock: this.clock, random: new SeededRandom(1) });
   readonly peers = new Map<PeerId, Peer>();
   /** Owners of every key, in order. */
   ring: PeerId[] = [];
@@ -36,27 +42,27 @@ export class ReadWorld {
   /** Runs for each chunk that comes from a peer. */
   onPeerChunk: (peer: PeerId, chunk: Uint8Array) => Uint8Array | Promise<Uint8Array> = (_, chunk) =>
     chunk;
+  /** What the peer whose chunk was just given breaks with. */
+  breakAfterChunk: RingloadError | undefined;
   readonly reader: FileReader;
   readonly loader: SegmentLoader;
-  readonly clock = new ManualClock();
 
   constructor(
     names: readonly string[] = ['me', 'p2', 'p3'],
     options: Partial<FileReaderOptions> = {},
   ) {
     for (const name of names) {
-      const peer = { store: newStore(), catalog: new MemoryFileCatalog(), away: false };
-      this.peers.set(peerId(name), peer);
+      const store = newStore();
+      const loader = new SegmentLoader({
+        ...{ store, plane: this.#plane(store), mutes: newMutes(), logger: silentLogger },
+      });
+      const catalog = new MemoryFileCatalog();
+      this.peers.set(peerId(name), { store, catalog, loader, away: false });
       this.ring.push(peerId(name));
     }
     const me = this.peer('me');
     const stores = { storeOf: () => this.under, mounts: ['s3://b'] };
-    this.loader = new SegmentLoader({
-      store: me.store,
-      plane: this.#plane(me.store),
-      mutes: newMutes(),
-      logger: silentLogger,
-    });
+    this.loader = me.loader;
     const placement = () => ({
       self: peerId('me'),
       members: [...this.peers.keys()],
@@ -70,6 +76,8 @@ export class ReadWorld {
       stores,
       network,
       placement,
+      choice: this.choice,
+      clock: this.clock,
       logger: silentLogger,
       onServed: (from, bytes) => void this.served.push(`${from} ${bytes}`),
     });
@@ -141,13 +149,15 @@ export class ReadWorld {
         const found = await Promise.all(keys.map((key) => at(id).store.lookup(key)));
         return found.map((segment) => segment !== undefined);
       },
-      openSegment: async (id, { key, offset, length, fill }, signal, via) => {
-        const reader = await at(id).store.open(key);
-        if (!reader && !fill) throw new RingloadError('not_found', 'not resident there');
-        const chunks = reader
-          ? reader.read(offset, length)
-          : this.#through(key, offset, length, fill, signal);
-        return this.#piece(id, { length, chunks, close: () => reader?.close() }, via);
+      isLoading: async (id, key) => at(id).loader.isLoading(key),
+      openSegment: async (id, request, signal, { via, onAsked } = {}) => {
+        const { store, loader } = at(id);
+        onAsked?.();
+        const reader = await openSegment(store, loader, request, signal);
+        if (!reader) throw new RingloadError('not_found', 'not resident there');
+        const { offset, length } = request;
+        const chunks = reader.read(offset, length);
+        return this.#piece(id, { length, chunks, close: () => reader.close() }, via);
       },
     };
   }
@@ -177,24 +187,16 @@ export class ReadWorld {
   ): AsyncGenerator<Uint8Array> {
     this.openSources += 1;
     try {
-      for await (const chunk of chunks) yield await this.onPeerChunk(id, chunk);
+      for await (const chunk of chunks) {
+        yield await this.onPeerChunk(id, chunk);
+        const failure = this.breakAfterChunk;
+        this.breakAfterChunk = undefined;
+        if (failure) throw failure;
+      }
     } finally {
       this.openSources -= 1;
       close();
     }
-  }
-
-  #through(
-    key: SegmentKey,
-    offset: number,
-    length: number,
-    fill: { fileSizeBytes: number } | undefined,
-    signal: AbortSignal,
-  ): AsyncIterable<Uint8Array> {
-    const { path, version, index, segmentSizeBytes } = key;
-    const sizeBytes = fill?.fileSizeBytes ?? 0;
-    const start = index * segmentSizeBytes + offset;
-    return this.under.readRange({ path, version, sizeBytes, offset: start, length }, signal);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Reads ranges of segments from the data endpoints of other peers, over kept-alive sockets. */
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { fromWireError, RingloadError, type WireError } from '../../base/errors.ts';
-import type { PeerSegment, PeerSegments } from '../peer-segments.ts';
+import type { BodyWatch, PeerSegment, PeerSegments } from '../peer-segments.ts';
 import { CRC_HEADER, formatSegmentRequest, type SegmentRequest } from '../segment-request.ts';
 import { ConnectionShare, type Lease } from './connection-share.ts';
 
@@ -31,6 +31,7 @@ interface Wanted {
   readonly endpoint: string;
   readonly request: SegmentRequest;
   readonly signal: AbortSignal;
+  readonly watch: BodyWatch;
 }
 
 export class SegmentClient implements PeerSegments {
@@ -50,8 +51,13 @@ export class SegmentClient implements PeerSegments {
   }
 
   /** @throws peer_unreachable, deadline_exceeded, overloaded, or what the peer answered. */
-  async open(endpoint: string, request: SegmentRequest, signal: AbortSignal): Promise<PeerSegment> {
-    const wanted = { endpoint, request, signal };
+  async open(
+    endpoint: string,
+    request: SegmentRequest,
+    signal: AbortSignal,
+    watch: BodyWatch = {},
+  ): Promise<PeerSegment> {
+    const wanted = { endpoint, request, signal, watch };
     const opened = await this.#ask(wanted);
     const { lengthBytes, crc32c } = opened;
     return { lengthBytes, crc32c, body: this.#body(opened, wanted) };
@@ -61,10 +67,11 @@ export class SegmentClient implements PeerSegments {
     this.#agent.destroy();
   }
 
-  async #ask({ endpoint, request, signal }: Wanted): Promise<Opened> {
+  async #ask({ endpoint, request, signal, watch }: Wanted): Promise<Opened> {
     const lease = await this.#share.lease(endpoint, signal);
     try {
       this.#makeRoom();
+      watch.onAsked?.();
       const response = await this.#head(`${endpoint}${formatSegmentRequest(request)}`, signal);
       if (response.statusCode !== 200) throw await readError(response, endpoint);
       response.once('close', () => {
@@ -112,11 +119,11 @@ export class SegmentClient implements PeerSegments {
 
   /** Over one connection, and further ones where the reader rested and it was called back. */
   async *#body(first: Opened, wanted: Wanted): AsyncGenerator<Uint8Array> {
-    const { endpoint } = wanted;
+    const { endpoint, watch } = wanted;
     const { lengthBytes } = first;
     let received = 0;
     let opened = first;
-    let chunks = this.#chunksOf(opened, endpoint);
+    let chunks = this.#chunksOf(opened, endpoint, watch);
     try {
       for (;;) {
         const step = await chunks.next();
@@ -128,7 +135,7 @@ export class SegmentClient implements PeerSegments {
         if (lease.resume()) continue;
         if (received === lengthBytes) break;
         opened = await this.#askForRest(wanted, first, received);
-        chunks = this.#chunksOf(opened, endpoint);
+        chunks = this.#chunksOf(opened, endpoint, watch);
       }
     } catch (error) {
       throw asUnreachable(error, endpoint);
@@ -144,8 +151,12 @@ export class SegmentClient implements PeerSegments {
     }
   }
 
-  #chunksOf({ response, lease }: Opened, endpoint: string): AsyncIterator<Uint8Array> {
-    response.setTimeout(this.#options.stallTimeoutMs, () => {
+  #chunksOf(
+    { response, lease }: Opened,
+    endpoint: string,
+    { bodyPatienceMs = this.#options.stallTimeoutMs }: BodyWatch,
+  ): AsyncIterator<Uint8Array> {
+    response.setTimeout(bodyPatienceMs, () => {
       // Why: then it is this side that stands still.
       if (lease.callBack()) return;
       response.destroy(new RingloadError('deadline_exceeded', `${endpoint} stalled in a body`));
@@ -155,10 +166,10 @@ export class SegmentClient implements PeerSegments {
 
   /** @throws peer_unreachable when it is not the same copy any more. */
   async #askForRest(wanted: Wanted, first: Opened, received: number): Promise<Opened> {
-    const { endpoint, request, signal } = wanted;
+    const { endpoint, request } = wanted;
     const length = first.lengthBytes - received;
     const rest = { ...request, offset: request.offset + received, length };
-    const opened = await this.#ask({ endpoint, request: rest, signal });
+    const opened = await this.#ask({ ...wanted, request: rest, watch: {} });
     if (opened.lengthBytes === length && opened.crc32c === first.crc32c) return opened;
     opened.response.destroy();
     throw new RingloadError('peer_unreachable', `${endpoint} has another copy than before`);

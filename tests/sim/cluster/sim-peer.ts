@@ -27,6 +27,7 @@ import type { MemoryPeerHub } from '../../../src/peer/memory-peer-network.ts';
 import { WalLogStorage } from '../../../src/raft/wal-log-storage.ts';
 import { FileReader } from '../../../src/read/file-reader.ts';
 import { SegmentSources } from '../../../src/read/segment-sources.ts';
+import { SourceChoice } from '../../../src/read/source-choice.ts';
 import { Chance } from '../raft/chance.ts';
 import { SimDisk } from '../raft/sim-disk.ts';
 import { SimCacheDisk } from './cache-disk.ts';
@@ -366,6 +367,10 @@ export class SimPeer {
     const { store, loader, stores, clock } = local;
     const placement = () => ring.readPlacement();
     const { load, ufs } = this.#options.config.config;
+    const choice = new SourceChoice({ clock, random: local.random() });
+    cluster.network.onLinkChange(({ peerId, connected }) => {
+      if (connected) choice.isAlive(peerId);
+    });
     return new FileReader({
       catalog: new DrainAwareCatalog({
         catalog: local.catalog,
@@ -374,7 +379,7 @@ export class SimPeer {
       }),
       stores,
       sources: new SegmentSources({
-        ...{ store, loader, stores, network, placement },
+        ...{ store, loader, stores, network, placement, choice, clock },
         logger: silentLogger,
       }),
       network,
