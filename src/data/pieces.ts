@@ -29,6 +29,12 @@ export interface PieceReport {
 /** The first call of `next` has nothing to tell. Every piece is closed by who gave it. */
 export type Pieces = AsyncGenerator<Piece, void, PieceReport>;
 
+/** Pieces in order; what became of one is told with the demand for the next. */
+export interface PieceFlow {
+  next(report?: PieceReport): Promise<IteratorResult<Piece, void>>;
+  return(): Promise<void>;
+}
+
 /** Reads on behalf of one client whose bytes stay in the thread that serves it. */
 export interface HeldReads {
   /** Resolves when the peer has begun to answer. @throws peer_unreachable, or what it answered. */

@@ -1,7 +1,7 @@
 /** The REST port: opens with an answer for those who are early, and refuses when there are too many. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { DescriptorGate } from '../base/descriptors.ts';
+import { SILENT_MAX_MS, SilentClients } from '../base/silent-clients.ts';
 import type { HttpConfig } from '../config/schema.ts';
 import {
   answerClientError,
@@ -14,8 +14,6 @@ import type { DescriptorShares } from './descriptor-shares.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** What asks for nothing ends after so long, when there are too many. */
-const SILENT_MAX_MS = 250;
 /** Longest time between two looks for requests that take too long. */
 const LOOK_MAX_MS = 1000;
 
@@ -29,9 +27,6 @@ export interface RestPortOptions {
 export class RestPort {
   readonly server: Server;
   #answer: Answer = answerWhileStarting;
-  readonly #silentMaxCount: number;
-  /** Since when a connection that may have said nothing yet is there; the oldest first. */
-  readonly #silent = new Map<Socket, number>();
 
   constructor({ http, descriptors, onRefused }: RestPortOptions) {
     this.server = createServer({
@@ -44,14 +39,14 @@ export class RestPort {
     this.server.on('clientError', answerClientError);
     const { clientGate } = descriptors;
     const gate = new DescriptorGate(clientGate);
-    this.#silentMaxCount = clientGate.maxCount ?? Infinity;
+    const silent = new SilentClients(clientGate.maxCount ?? Infinity, () => performance.now());
     this.server.on('connection', (socket) => {
-      this.#silent.set(socket, performance.now());
-      socket.once('close', () => this.#silent.delete(socket));
+      silent.enter(socket);
       const verdict = gate.enter(socket);
       if (verdict === 'use') return;
       onRefused();
-      this.#makeRoom();
+      this.server.closeIdleConnections();
+      silent.makeRoom();
       if (verdict === 'drop') {
         // Why both at once: every descriptor counts, and what is written first is read first.
         socket.write(tooManyText(gate.reason));
@@ -69,16 +64,5 @@ export class RestPort {
 
   answerWith(answer: Answer): void {
     this.#answer = answer;
-  }
-
-  /** Ends the connections that nobody uses: what has been silent for too long, and a crowd of it. */
-  #makeRoom(): void {
-    this.server.closeIdleConnections();
-    const untilMs = performance.now() - SILENT_MAX_MS;
-    for (const [socket, sinceMs] of this.#silent) {
-      if (sinceMs > untilMs && this.#silent.size <= this.#silentMaxCount) break;
-      this.#silent.delete(socket);
-      if (socket.bytesRead === 0) socket.destroy();
-    }
   }
 }

@@ -12,11 +12,17 @@ import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Freshness } from '../base/path-rule.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
-import { beginPiece, type HeldReads, type Piece, type Pieces } from '../data/pieces.ts';
+import {
+  beginPiece,
+  type HeldReads,
+  type Piece,
+  type PieceFlow,
+  type Pieces,
+} from '../data/pieces.ts';
 import { comparePaths } from '../ufs/path.ts';
 import type { UfsObject, UnderStores } from '../ufs/under-store.ts';
 import { HeadCache, type Head } from './head-cache.ts';
-import { type PieceFlow, RangeBody, RangePieces } from './range-body.ts';
+import { RangeBody, RangePieces } from './range-body.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
 import { AheadBudget } from './read-ahead.ts';
 import { keyOf, wholeSegment } from './segment-slice.ts';

@@ -5,13 +5,7 @@
  * generator alone would do neither.
  */
 import { RingloadError, toRingloadError } from '../base/errors.ts';
-import type { Piece, PieceReport, Pieces } from '../data/pieces.ts';
-
-/** Pieces in order; what became of one is told with the demand for the next. */
-export interface PieceFlow {
-  next(report?: PieceReport): Promise<IteratorResult<Piece, void>>;
-  return(): Promise<void>;
-}
+import type { Piece, PieceFlow, PieceReport, Pieces } from '../data/pieces.ts';
 
 export class RangePieces implements PieceFlow {
   readonly #pieces: Pieces;

@@ -1,8 +1,8 @@
 /** Ranges as a thread takes them: piece by piece, each with a word about how the last one ended. */
 import test from 'ava';
 import { RingloadError } from '../../src/base/errors.ts';
-import type { HeldReads, Piece } from '../../src/data/pieces.ts';
-import type { PieceFlow } from '../../src/read/range-body.ts';
+import type { HeldReads, Piece, PieceFlow } from '../../src/data/pieces.ts';
+
 import { settle } from '../data/support.ts';
 import { bytesOf, PATH, ReadWorld, SEGMENT, segmentKey } from './support.ts';
 

@@ -7,12 +7,13 @@
  * segment keeps its place until the thread has done with it, however the connection ends.
  */
 import { timingSafeEqual } from 'node:crypto';
-import { Worker } from 'node:worker_threads';
 import type { GateBounds } from '../../base/descriptors.ts';
 import { RingloadError, toRingloadError, toWireError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import { CHECKSUM_BLOCK_BYTES, type PlacedSegment } from '../../cache/segment-store.ts';
+import type { PlacedSegment } from '../../cache/segment-store.ts';
 import { parseSegmentRequest, SEGMENT_PATH, type SegmentRequest } from '../segment-request.ts';
+import { ServingThread } from './serving-thread.ts';
+import { servedRange } from './serving/served-range.ts';
 import type {
   FromServing,
   ServedRange,
@@ -46,11 +47,6 @@ export interface SegmentServer {
 }
 
 const WRITE_STALL_MAX_MS = 60_000;
-/** A thread that broke is started again so much later. */
-const RESTART_MS = 1000;
-/** Its memory is buffers, which do not count here; without a limit its heap grows before it collects. */
-const YOUNG_GENERATION_MB = 16;
-
 /** What the thread was told to send, or waits to hear about. */
 interface Asked {
   readonly gone: AbortController;
@@ -59,74 +55,46 @@ interface Asked {
 
 /** @throws address_in_use */
 export async function startSegmentServer(options: SegmentServerOptions): Promise<SegmentServer> {
-  const server = new ServingThread(options);
-  const port = await server.start(options.port);
+  const server = new SegmentAnswers(options);
+  const port = await server.start();
   return { port, close: () => server.close() };
 }
 
-class ServingThread {
+class SegmentAnswers {
   readonly #options: SegmentServerOptions;
   readonly #asked = new Map<number, Asked>();
-  #worker: Worker | undefined;
-  #answers: ToServing[] = [];
-  #restart: NodeJS.Timeout | undefined;
-  #isClosed = false;
+  readonly #thread: ServingThread<ToServing, FromServing>;
 
   constructor(options: SegmentServerOptions) {
     this.#options = options;
-  }
-
-  /** Resolves when it listens. @throws address_in_use */
-  start(port: number): Promise<number> {
-    const { host, bounds, openFileMaxCount, writeStallMs = WRITE_STALL_MAX_MS } = this.#options;
+    const { host, bounds, openFileMaxCount, writeStallMs = WRITE_STALL_MAX_MS, logger } = options;
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const file = new URL(`./serving/serving-worker.${extension}`, import.meta.url);
-    const workerData: ServingOptions = { host, port, bounds, openFileMaxCount, writeStallMs };
-    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB };
-    const worker = new Worker(file, { workerData, resourceLimits, name: 'serving' });
-    this.#worker = worker;
-    return new Promise((resolve, reject) => {
-      worker.on('message', (messages: readonly FromServing[]) => {
-        for (const message of messages) {
-          if (message.kind === 'listening') resolve(message.port);
-          else if (message.kind === 'deaf') reject(asListenError(port, message));
-          else this.#hear(message);
-        }
-      });
-      worker.once('error', (error) => {
-        this.#options.logger.error('the serving thread broke', { reason: error.message });
-        reject(error);
-      });
-      worker.once('exit', () => {
-        reject(new RingloadError('internal', 'the serving thread ended'));
-        this.#lost(worker, port);
-      });
+    this.#thread = new ServingThread({
+      what: 'data endpoint',
+      file: new URL(`./serving/serving-worker.${extension}`, import.meta.url),
+      workerData: (port): ServingOptions => ({
+        ...{ host, port, bounds, openFileMaxCount, writeStallMs },
+      }),
+      hear: (message) => {
+        this.#hear(message);
+      },
+      // Peers read from others until it is back.
+      onLost: () => {
+        for (const id of [...this.#asked.keys()]) this.#release(id);
+      },
+      logger,
     });
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    clearTimeout(this.#restart);
-    await this.#worker?.terminate();
-    this.#releaseAll();
+  start(): Promise<number> {
+    return this.#thread.start(this.#options.port);
   }
 
-  /** Peers read from others until it is back. */
-  #lost(worker: Worker, port: number): void {
-    if (this.#worker !== worker) return;
-    this.#worker = undefined;
-    this.#releaseAll();
-    if (this.#isClosed || port === 0) return;
-    this.#restart = setTimeout(() => {
-      this.start(port).catch((error: unknown) => {
-        const { message } = toRingloadError(error);
-        this.#options.logger.error('the data endpoint does not listen', { reason: message });
-        void this.#worker?.terminate();
-      });
-    }, RESTART_MS);
+  close(): Promise<void> {
+    return this.#thread.close();
   }
 
-  #hear(message: Exclude<FromServing, { kind: 'listening' | 'deaf' }>): void {
+  #hear(message: FromServing): void {
     switch (message.kind) {
       case 'turned-away':
         this.#options.onRefused();
@@ -161,7 +129,7 @@ class ServingThread {
         return;
       }
       asked.segment = segment;
-      this.#post({ kind: 'serve', id, range: rangeOf(segment, wanted) });
+      this.#thread.post({ kind: 'serve', id, range: rangeOf(segment, wanted) });
     } catch (thrown) {
       if (!asked.gone.signal.aborted) this.#refuse(id, thrown);
     }
@@ -177,7 +145,7 @@ class ServingThread {
     const { code, message } = error;
     if (code === 'internal') this.#options.logger.error('data request failed', { reason: message });
     const body = JSON.stringify(toWireError(error));
-    this.#post({ kind: 'refuse', id, status: error.httpStatus, body });
+    this.#thread.post({ kind: 'refuse', id, status: error.httpStatus, body });
   }
 
   #release(id: number): void {
@@ -185,20 +153,6 @@ class ServingThread {
     this.#asked.delete(id);
     asked?.gone.abort(new RingloadError('cancelled', 'the reader went away'));
     asked?.segment?.close();
-  }
-
-  #releaseAll(): void {
-    for (const id of [...this.#asked.keys()]) this.#release(id);
-  }
-
-  #post(answer: ToServing): void {
-    if (this.#answers.length === 0) {
-      queueMicrotask(() => {
-        this.#worker?.postMessage(this.#answers);
-        this.#answers = [];
-      });
-    }
-    this.#answers.push(answer);
   }
 }
 
@@ -215,24 +169,12 @@ function authorize(target: string, authorization: string, token: string | undefi
 
 /** @throws range_not_satisfiable */
 function rangeOf(segment: PlacedSegment, wanted: SegmentRequest): ServedRange {
-  const { lengthBytes: segmentBytes, crc32c } = segment;
+  const { lengthBytes: segmentBytes } = segment;
   const { offset: from } = wanted;
   const length = wanted.length ?? segmentBytes - from;
   if (length < 0 || from + length > segmentBytes) {
     const message = `the segment has ${String(segmentBytes)} bytes`;
     throw new RingloadError('range_not_satisfiable', message);
   }
-  const { path, offset, blockCrc32c } = segment.place();
-  const first = Math.floor(from / CHECKSUM_BLOCK_BYTES);
-  const last = Math.ceil((from + length) / CHECKSUM_BLOCK_BYTES);
-  const blocks = blockCrc32c.slice(first, last);
-  return { path, offset, segmentBytes, crc32c, from, length, blocks };
-}
-
-function asListenError(
-  port: number,
-  { systemCode, message }: Extract<FromServing, { kind: 'deaf' }>,
-): RingloadError {
-  const code = systemCode === 'EADDRINUSE' ? 'address_in_use' : 'internal';
-  return new RingloadError(code, `listen on data port ${String(port)}: ${message}`);
+  return servedRange(segment, from, length);
 }

@@ -1,13 +1,13 @@
 /**
- * Sends one range of a stored segment over a socket: read, check, send, one piece after another.
+ * Sends one range of a stored segment to a client: read, check, send, one piece after another.
  * The next piece is read when the kernel has taken the one before, so a slow reader costs one piece.
  *
  * Invariant: no byte leaves before the checksum of its block was compared.
  */
-import type { Socket } from 'node:net';
 import { crc32c } from '@node-rs/crc32';
 import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
 import type { ReadRoom } from '../../../cache/read-room.ts';
+import type { Outlet } from './held-read.ts';
 import { HEAD_ROOM_BYTES, SEND_MAX_BYTES, type SendBuffers } from './send-buffers.ts';
 import type { ServedRange } from './serving-messages.ts';
 import type { SourceFiles } from './source-files.ts';
@@ -24,7 +24,7 @@ export type SendEnd =
   | { readonly kind: 'unread'; readonly systemCode: string; readonly message: string };
 
 export class RangeSender {
-  readonly #socket: Socket;
+  readonly #outlet: Outlet;
   readonly #range: ServedRange;
   readonly #head: string;
   readonly #parts: SenderParts;
@@ -32,15 +32,20 @@ export class RangeSender {
   #position: number;
   #hasBegun = false;
   #isStopped = false;
+  /** On its way to the client. */
+  #sending: Buffer | undefined;
 
-  /** `onEnd` is called once, unless the sender is stopped before. */
+  /**
+   * `onEnd` is called once, unless the sender is stopped before.
+   * @param wanted.head sent in front of the first byte, in one piece with it.
+   */
   constructor(
-    socket: Socket,
+    outlet: Outlet,
     wanted: { readonly range: ServedRange; readonly head: string },
     parts: SenderParts,
     onEnd: (end: SendEnd) => void,
   ) {
-    this.#socket = socket;
+    this.#outlet = outlet;
     this.#range = wanted.range;
     this.#head = wanted.head;
     this.#parts = parts;
@@ -53,6 +58,11 @@ export class RangeSender {
     return this.#hasBegun;
   }
 
+  /** Of the range. */
+  get sentBytes(): number {
+    return this.#position - this.#range.from;
+  }
+
   start(): void {
     if (this.#range.length > 0) this.#step();
     else this.#sendHeadOnly();
@@ -60,7 +70,10 @@ export class RangeSender {
 
   /** Nobody waits for it any more. */
   stop(): void {
+    if (this.#isStopped) return;
     this.#isStopped = true;
+    // Why not given back to the buffers: who knows what the system does with it.
+    if (this.#sending) this.#parts.room.giveBack(this.#sending.length);
   }
 
   /** Arrow: given to `setImmediate`, so that other connections get their turn. */
@@ -120,12 +133,10 @@ export class RangeSender {
       this.#hasBegun = true;
     }
     this.#position = end;
-    this.#socket.write(buffer.subarray(begin, HEAD_ROOM_BYTES + end - start), (error) => {
-      if (error) {
-        // Why not given back to the buffers: who knows what the system does with it.
-        this.#parts.room.giveBack(buffer.length);
-        return;
-      }
+    this.#sending = buffer;
+    this.#outlet.write(buffer.subarray(begin, HEAD_ROOM_BYTES + end - start), (error) => {
+      if (error || this.#isStopped) return;
+      this.#sending = undefined;
       this.#giveBack(buffer);
       if (this.#position < this.#range.from + this.#range.length) setImmediate(this.#step);
       else this.#finish({ kind: 'sent' });
@@ -134,7 +145,7 @@ export class RangeSender {
 
   #sendHeadOnly(): void {
     this.#hasBegun = true;
-    this.#socket.write(this.#head, 'latin1', (error) => {
+    this.#outlet.write(Buffer.from(this.#head, 'latin1'), (error) => {
       if (!error) this.#finish({ kind: 'sent' });
     });
   }

@@ -42,8 +42,6 @@ export type ToServing =
     };
 
 export type FromServing =
-  | { readonly kind: 'listening'; readonly port: number }
-  | { readonly kind: 'deaf'; readonly systemCode: string; readonly message: string }
   /** A connection that the gate did not let in. */
   | { readonly kind: 'turned-away' }
   | {

@@ -7,6 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { DescriptorGate } from '../../../base/descriptors.ts';
 import { RingloadError } from '../../../base/errors.ts';
 import { ReadRoom } from '../../../cache/read-room.ts';
+import type { ThreadNews } from '../serving-thread.ts';
 import { stepBack } from '../step-back.ts';
 import { SendBuffers } from './send-buffers.ts';
 import { ServingConnection } from './serving-connection.ts';
@@ -19,7 +20,7 @@ const nowMs = (): number => performance.now();
 const gate = new DescriptorGate(options.bounds);
 const connections = new Set<ServingConnection>();
 const asking = new Map<number, ServingConnection>();
-let messages: FromServing[] = [];
+let messages: (FromServing | ThreadNews)[] = [];
 let lastId = 0;
 
 const parts = {
@@ -66,7 +67,7 @@ parentPort?.on('message', (answers: readonly ToServing[]) => {
 });
 
 /** In groups: each message between threads has a price. */
-function tell(message: FromServing): void {
+function tell(message: FromServing | ThreadNews): void {
   if (messages.length === 0) {
     setImmediate(() => {
       parentPort?.postMessage(messages);

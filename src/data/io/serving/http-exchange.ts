@@ -1,0 +1,199 @@
+/**
+ * One request of a client and its answer: the head waits for the first bytes, pieces follow one
+ * another, and whatever cannot be completed costs the client its connection.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RingloadError, toWireError } from '../../../base/errors.ts';
+import type {
+  FromAnswering,
+  PieceEnd,
+  PlainAnswer,
+  SentPiece,
+  ToAnswering,
+} from './answer-messages.ts';
+import type { HeldRead, Outlet } from './held-read.ts';
+import { RangeSender, type SenderParts } from './range-sender.ts';
+
+export interface ExchangeParts extends SenderParts {
+  readonly writeStallMs: number;
+  readonly tell: (message: FromAnswering) => void;
+  readonly heldOf: (heldId: number) => HeldRead | undefined;
+  readonly onOver: (exchange: HttpExchange) => void;
+}
+
+/** Of a request's body, what may be on its way to the main thread. */
+const WINDOW_BYTES = 1024 * 1024;
+
+type RangeHead = PlainAnswer & { readonly length: number };
+
+export class HttpExchange implements Outlet {
+  readonly id: number;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #parts: ExchangeParts;
+  #head: RangeHead | undefined;
+  #sentBytes = 0;
+  /** Ends what is being sent. */
+  #stop: (() => void) | undefined;
+  #untakenBytes = 0;
+  #wantsBody: boolean;
+  #isOver = false;
+
+  /** @param isAsked whether the client waits to hear that its body is wanted. */
+  constructor(
+    id: number,
+    exchange: { request: IncomingMessage; response: ServerResponse; isAsked: boolean },
+    parts: ExchangeParts,
+  ) {
+    this.id = id;
+    this.#request = exchange.request;
+    this.#response = exchange.response;
+    this.#parts = parts;
+    this.#wantsBody = !exchange.isAsked;
+    const { method = 'GET', url = '/', rawHeaders } = this.#request;
+    const hasBody = this.#hasBody();
+    this.#response.on('error', ignore);
+    this.#request.on('error', ignore);
+    this.#response.once('close', () => {
+      this.#over();
+    });
+    parts.tell({ kind: 'request', id, method, target: url, headers: rawHeaders, hasBody });
+    if (hasBody) this.#takeBody();
+  }
+
+  hear(message: Extract<ToAnswering, { readonly id: number }>): void {
+    if (this.#isOver) return;
+    switch (message.kind) {
+      case 'answer':
+        this.#answer(message.answer);
+        break;
+      case 'piece':
+        if (message.head) this.#head = message.head;
+        this.#send(message.piece);
+        break;
+      case 'cut':
+        this.#response.destroy();
+        break;
+      case 'taken':
+        this.#taken(message.bytes);
+    }
+  }
+
+  write(bytes: Buffer, done: (error?: Error | null) => void): void {
+    const response = this.#response;
+    const head = this.#head;
+    if (!head || this.#isOver) return;
+    if (!response.headersSent) response.writeHead(head.status, head.headers as string[]);
+    this.#sentBytes += bytes.length;
+    if (this.#sentBytes === head.length) response.end(bytes, done);
+    else response.write(bytes, done);
+  }
+
+  #hasBody(): boolean {
+    const { headers } = this.#request;
+    const length = headers['content-length'];
+    return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+  }
+
+  #takeBody(): void {
+    const { tell } = this.#parts;
+    const request = this.#request;
+    request.on('data', (bytes: Buffer) => {
+      if (this.#isOver) return;
+      this.#untakenBytes += bytes.length;
+      if (this.#untakenBytes >= WINDOW_BYTES) request.pause();
+      tell({ kind: 'body', id: this.id, bytes });
+    });
+    request.once('end', () => {
+      tell({ kind: 'body-end', id: this.id, isWhole: true });
+    });
+    request.once('close', () => {
+      if (!request.complete) tell({ kind: 'body-end', id: this.id, isWhole: false });
+    });
+    request.pause();
+    if (this.#wantsBody) request.resume();
+  }
+
+  #taken(bytes: number): void {
+    if (!this.#wantsBody) {
+      this.#wantsBody = true;
+      this.#response.writeContinue();
+    }
+    this.#untakenBytes -= bytes;
+    if (this.#untakenBytes < WINDOW_BYTES) this.#request.resume();
+  }
+
+  #answer({ status, headers, body }: PlainAnswer): void {
+    const response = this.#response;
+    if (response.headersSent) return void response.destroy();
+    this.#watch();
+    response.writeHead(status, headers as string[]);
+    response.end(body);
+  }
+
+  #send(piece: SentPiece): void {
+    this.#watch();
+    if (piece.kind === 'place') this.#sendPlace(piece.range);
+    else if (piece.kind === 'held') this.#sendHeld(piece.heldId);
+    else this.#sendChunk(piece.bytes);
+  }
+
+  #sendPlace(range: Extract<SentPiece, { kind: 'place' }>['range']): void {
+    const sender = new RangeSender(this, { range, head: '' }, this.#parts, (end) => {
+      const { sentBytes } = sender;
+      this.#ended(end.kind === 'sent' ? { sentBytes } : { sentBytes, fault: end });
+    });
+    this.#stop = () => {
+      sender.stop();
+    };
+    sender.start();
+  }
+
+  #sendHeld(heldId: number): void {
+    const held = this.#parts.heldOf(heldId);
+    if (!held) {
+      const gone = new RingloadError('peer_unreachable', 'the answer of the peer is gone');
+      this.#ended({ sentBytes: 0, fault: { kind: 'broken', error: toWireError(gone) } });
+      return;
+    }
+    this.#stop = () => {
+      held.drop();
+    };
+    held.sendTo(this, (failure) => {
+      const { sentBytes } = held;
+      const fault = failure && ({ kind: 'broken', error: toWireError(failure) } as const);
+      this.#ended({ sentBytes, ...(fault && { fault }) });
+    });
+  }
+
+  #sendChunk(bytes: Uint8Array): void {
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.write(chunk, (error) => {
+      if (!error) this.#ended({ sentBytes: chunk.length });
+    });
+  }
+
+  #ended(end: PieceEnd): void {
+    this.#stop = undefined;
+    // Until the next piece is here it is not the client that takes its time.
+    if (this.#sentBytes !== this.#head?.length) this.#response.socket?.setTimeout(0);
+    this.#parts.tell({ kind: 'ended', id: this.id, end });
+  }
+
+  /** A client that takes nothing is cut off; Node sets the time of its own when it has answered. */
+  #watch(): void {
+    this.#response.socket?.setTimeout(this.#parts.writeStallMs);
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#stop?.();
+    this.#stop = undefined;
+    this.#parts.tell({ kind: 'over', id: this.id });
+    this.#parts.onOver(this);
+  }
+}
+
+function ignore(): void {
+  // Whoever writes hears of it by the end of the connection.
+}
