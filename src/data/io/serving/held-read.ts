@@ -130,11 +130,11 @@ export class HeldRead implements BodyTaker {
 
   /** @returns whether more is wanted now. */
   #received(buffer: Buffer, byteCount: number): boolean {
-    this.#receivedBytes += byteCount;
-    if (this.#receivedBytes > this.lengthBytes) {
+    if (this.#receivedBytes + byteCount > this.lengthBytes) {
       this.#end(new RingloadError('peer_unreachable', 'a peer sent more than it promised'));
       return false;
     }
+    this.#receivedBytes += byteCount;
     const isLast = this.#receivedBytes === this.lengthBytes;
     const opened = this.#opened;
     if (isLast && opened) {

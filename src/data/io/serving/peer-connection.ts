@@ -165,9 +165,10 @@ export class PeerConnection {
       return false;
     }
     this.#asking = undefined;
-    this.#keepAlive = parsed.keepAlive;
     const { head, bodyBytes } = parsed;
-    asking.resolve({ head, bodyBytes, rest: filled.subarray(length) });
+    const rest = filled.subarray(length);
+    this.#keepAlive = parsed.keepAlive && rest.length <= bodyBytes;
+    asking.resolve({ head, bodyBytes, rest });
     return false;
   }
 }
