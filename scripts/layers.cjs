@@ -19,6 +19,7 @@ const INTERFACES = [
   'job/spec.ts',
   'peer/peer-network.ts',
   'raft/consensus.ts',
+  'residence/report.ts',
   'ufs/under-store.ts',
   'verify/report.ts',
 ];
@@ -69,6 +70,18 @@ const GROUPS = {
     core: true,
     imports: ['base', 'cache', 'ufs/under-store.ts', 'repair/record-order.ts'],
   },
+  residence: {
+    core: true,
+    imports: [
+      'base',
+      'cache/file-catalog.ts',
+      'cache/segment-store.ts',
+      'cache/utf8-order.ts',
+      'ufs/path.ts',
+      'ufs/under-store.ts',
+      'verify/merged-catalogue.ts',
+    ],
+  },
   config: { imports: ['base'], packages: ['zod', 'yaml'] },
   obs: { imports: ['base'], packages: ['pino', 'prom-client'] },
   // Keys are ordered and encoded there as they are in the stores that it stands for.
@@ -107,6 +120,7 @@ const GROUPS = {
       'read',
       'repair',
       'verify',
+      'residence',
       'config',
       'obs',
       'peer',

@@ -46,6 +46,8 @@ export interface FileCatalog {
   /** What is stored now of the files below `root` that `holder` holds. */
   heldInventory(holder: JobId, root: string): Promise<RecordInventory>;
   delete(path: string): Promise<void>;
+  /** One durable batch; who holds the files holds them no more. */
+  deleteAll(paths: readonly string[]): Promise<void>;
   /** Records at `root` and below `root/`, in order of UTF-8 bytes, greater than `after`. */
   scan(request: { root: string; after?: string; limit: number }): Promise<readonly FileRecord[]>;
   count(): Promise<number>;

@@ -52,8 +52,14 @@ export class MemoryFileCatalog implements FileCatalog {
   }
 
   delete(path: string): Promise<void> {
-    if (this.#records.delete(path)) this.#sortedPaths = undefined;
-    this.#holders.delete(path);
+    return this.deleteAll([path]);
+  }
+
+  deleteAll(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      if (this.#records.delete(path)) this.#sortedPaths = undefined;
+      this.#holders.delete(path);
+    }
     return Promise.resolve();
   }
 

@@ -159,6 +159,16 @@ export class MemorySegmentStore implements SegmentStore {
     return held !== undefined;
   }
 
+  async free(key: SegmentKey): Promise<'freed' | 'leased' | 'missing'> {
+    await Promise.resolve();
+    this.#checkOpen();
+    const held = this.#segments.get(nameOf(key));
+    if (!held) return 'missing';
+    if (held.leases.size > 0) return 'leased';
+    this.#remove(held);
+    return 'freed';
+  }
+
   lease(key: SegmentKey, job: JobId): boolean {
     const held = this.#segments.get(nameOf(key));
     held?.leases.add(job);

@@ -124,6 +124,8 @@ export interface SegmentStore {
   check(key: SegmentKey): Promise<SegmentCheck>;
   /** Forgets the segment. True when it was resident. */
   drop(key: SegmentKey): Promise<boolean>;
+  /** Forgets the segment unless it is leased: what is asked for and what is done are one step. */
+  free(key: SegmentKey): Promise<'freed' | 'leased' | 'missing'>;
   /** Forbids eviction on behalf of `job` until {@link releaseLease}. False when not resident. */
   lease(key: SegmentKey, job: JobId): boolean;
   releaseLease(job: JobId): void;

@@ -5,7 +5,8 @@
 import type { PeerId } from '../base/ids.ts';
 import type { ClusterView, FilePlacement, SegmentPlacement } from '../http/services.ts';
 import { isActive, type JobStatus } from '../job/job-status.ts';
-import { formatTime, plural } from './format.ts';
+import type { RuleAnswer } from './client/cache-answers.ts';
+import { formatDuration, formatSize, formatTime, plural } from './format.ts';
 
 /**
  * `fully`: every segment on every owner; `readable`: every segment on some peer; `unknown`: on no
@@ -32,13 +33,20 @@ export interface Explanation {
 export function explainFile(
   path: string,
   placement: FilePlacement | undefined,
-  { cluster, jobs }: { cluster: ClusterView; jobs: readonly JobStatus[] },
+  known: {
+    readonly cluster: ClusterView;
+    readonly jobs: readonly JobStatus[];
+    /** Those that say something about the path. */
+    readonly rules?: readonly RuleAnswer[];
+  },
 ): Explanation {
+  const { cluster, jobs, rules = [] } = known;
   const segments = placement?.segments ?? [];
   const unanswered = placement?.unanswered ?? [];
   const counts = countCopies(segments);
   const cached = placement ? extentOf(placement, counts) : 'not';
   const reasons = [
+    ...ruleReasons(rules),
     ...(placement ? [] : ['no peer has a record of this file']),
     ...(placement && segments.length === 0 ? [noSegmentsReason(placement)] : []),
     ...missingReasons(segments, unanswered, cluster),
@@ -83,6 +91,40 @@ function extentOf(
   if (counts.residentSegmentCount === segments.length) return 'readable';
   if (counts.residentSegmentCount > 0) return 'partly';
   return unanswered.length > 0 ? 'unknown' : 'not';
+}
+
+/** What rules of the path, or of directories above it, have to do with it; the longest path first. */
+function ruleReasons(rules: readonly RuleAnswer[]): string[] {
+  const sorted = rules.toSorted((a, b) => b.path.length - a.path.length);
+  const first = <Field extends keyof RuleAnswer>(
+    field: Field,
+    tell: (value: NonNullable<RuleAnswer[Field]>, path: string) => string | undefined,
+  ): string[] => {
+    const rule = sorted.find((candidate) => candidate[field] !== undefined);
+    const value = rule?.[field];
+    return rule && value !== undefined ? [tell(value, rule.path) ?? []].flat() : [];
+  };
+  return [
+    ...first('freshness', (freshness, path) => {
+      if (freshness === 'skip') return `the rule of ${path} says that it is never cached`;
+      if (freshness === 'immutable') return undefined;
+      const when = freshness === 'always' ? 'for each read' : `once ${freshness} have passed`;
+      return `the rule of ${path} has the under store asked for its version ${when}`;
+    }),
+    ...first('pinned', (pinned, path) =>
+      pinned ? `it is pinned by the rule of ${path}: it is not evicted` : undefined,
+    ),
+    ...first('priority', (priority, path) => `its priority is ${priority}, by the rule of ${path}`),
+    ...first(
+      'ttlMs',
+      (ttlMs, path) => `the rule of ${path} evicts it after ${formatDuration(ttlMs)}`,
+    ),
+    ...sorted.flatMap(({ path, quotaBytes }) =>
+      quotaBytes === undefined
+        ? []
+        : [`all below ${path} may take ${formatSize(quotaBytes)} of the caches, copies counted`],
+    ),
+  ];
 }
 
 function missingReasons(

@@ -13,6 +13,7 @@ import type { HttpDeps, HttpExchange, HttpState } from './context.ts';
 import { mountLoad, type PortRole } from './load-routes.ts';
 import { mountMaster } from './master/jobs.ts';
 import { answerErrors, checkRequest, refuseUnrouted } from './middleware.ts';
+import { mountCache } from './own/cache.ts';
 import { mountCluster } from './own/cluster.ts';
 import { mountFiles } from './own/files.ts';
 import { mountHealth } from './own/health.ts';
@@ -76,6 +77,7 @@ function createRouter(deps: HttpDeps, port: PortRole): Router<HttpState> {
   mountLoadResource(router, deps);
   mountJobs(router, deps);
   mountCluster(router, deps);
+  mountCache(router, deps);
   mountFiles(router, deps);
   mountHealth(router, deps);
   mountOpenApi(router, deps);

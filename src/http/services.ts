@@ -4,6 +4,8 @@ import type { CacheUsage } from '../cache/segment-store.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import type { JobState, JobStatus } from '../job/job-status.ts';
 import type { JobSpec } from '../job/spec.ts';
+import type { PathRule, RuleChanges } from '../base/path-rule.ts';
+import type { CheckEvent, FreeEvent, FreeStatus } from '../residence/report.ts';
 import type { VerifyEvent } from '../verify/report.ts';
 
 /** Names a job by id, or by path: then the newest job of that path. */
@@ -148,6 +150,37 @@ export interface FileService {
   recycle?(chunk: Uint8Array): void;
 }
 
+/** What to let go of, and whether rules that pin it count. */
+export interface FreeRequest {
+  readonly path: string;
+  readonly evenPinned: boolean;
+}
+
+export interface CacheService {
+  /**
+   * Lets go of all that is cached of a path, on all peers; the under store is not touched.
+   * @throws path_not_mounted
+   */
+  free(request: FreeRequest, signal: AbortSignal): AsyncIterable<FreeEvent>;
+  /** The same without waiting. @throws path_not_mounted */
+  submitFree(request: FreeRequest): FreeStatus;
+  /** Undefined: no peer remembers one. */
+  freeStatus(path: string): Promise<FreeStatus | undefined>;
+  /** False: none runs here. */
+  stopFree(path: string): boolean;
+  /** What of a path is cached, file by file. @throws path_not_mounted */
+  check(
+    request: { readonly path: string; readonly asksStore: boolean },
+    signal: AbortSignal,
+  ): AsyncIterable<CheckEvent>;
+  /** All rules that this peer knows, those of the mounts included. */
+  rules(): readonly PathRule[];
+  /** Those that say something about the path. */
+  rulesFor(path: string): readonly PathRule[];
+  /** Null: nothing is left of the rule. @throws path_not_mounted, conflict, no_leader */
+  setRule(path: string, changes: RuleChanges): Promise<PathRule | null>;
+}
+
 export interface HealthService {
   /** Empty when ready. With `reads` only what cached reads need is asked for. */
   notReadyReasons(purpose: 'loads' | 'reads'): readonly string[];
@@ -163,6 +196,7 @@ export interface HttpServices {
   readonly jobs: JobService;
   readonly cluster: ClusterService;
   readonly files: FileService;
+  readonly cache: CacheService;
   readonly health: HealthService;
   readonly metrics: MetricsService;
   /** Bounds and defaults of a spec on this cluster. */

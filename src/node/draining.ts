@@ -70,6 +70,10 @@ export class DrainAwareCatalog implements FileCatalog {
     return this.#options.catalog.delete(path);
   }
 
+  deleteAll(paths: readonly string[]): Promise<void> {
+    return this.#options.catalog.deleteAll(paths);
+  }
+
   scan(request: { root: string; after?: string; limit: number }): Promise<readonly FileRecord[]> {
     return this.#options.catalog.scan(request);
   }

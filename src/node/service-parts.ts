@@ -9,6 +9,7 @@ import { failureListPath } from '../job/io/failure-file.ts';
 import { FileReader } from '../read/file-reader.ts';
 import { SegmentSources } from '../read/segment-sources.ts';
 import { SourceChoice } from '../read/source-choice.ts';
+import { NodeCacheService } from './cache-service.ts';
 import { NodeClusterService } from './cluster-service.ts';
 import type { ClusterParts } from './form-cluster.ts';
 import { NodeHealthService } from './health-service.ts';
@@ -17,6 +18,7 @@ import { DrainAwareCatalog } from './draining.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { RepairParts } from './repair-parts.ts';
+import { ResidenceService } from './residence-service.ts';
 import type { RestPort } from './rest-port.ts';
 import type { ReadLink } from './read-link.ts';
 import { RulesInForce } from './rules-in-force.ts';
@@ -38,7 +40,8 @@ export function openServices(context: Context): FileReader {
   const { state, consensus, network, ring, self } = cluster;
   const { http, load } = context.loaded.config;
   const readState = () => state.current;
-  const files = openFileReader(context);
+  const rules = new RulesInForce(readState, context.loaded.config.ufs.mounts);
+  const files = openFileReader(context, rules);
   const app = createHttpApp(
     {
       jobs: openJobService(context),
@@ -51,6 +54,7 @@ export function openServices(context: Context): FileReader {
         clock: local.clock,
       }),
       files,
+      cache: openCacheService(context, rules),
       health: new NodeHealthService({
         self,
         state: readState,
@@ -112,14 +116,25 @@ function openJobService(context: Context): NodeJobService {
   });
 }
 
-function openFileReader({
-  local,
-  cluster,
-  readLink,
-  loaded,
-  metrics,
-  logger,
-}: Context): FileReader {
+function openCacheService(context: Context, rules: RulesInForce): NodeCacheService {
+  const { local, cluster, readLink, repair, loaded } = context;
+  const state = () => cluster.state.current;
+  const residence = new ResidenceService({
+    ...{ readLink, rules, state, jobOrder: repair.jobOrder },
+    ...{ self: cluster.self, network: cluster.network, ring: cluster.ring },
+    ...{ catalog: local.catalog, store: local.store, stores: local.stores, clock: local.clock },
+    segmentSizeBytes: loaded.config.load.segmentSizeBytes,
+  });
+  return new NodeCacheService({
+    ...{ proposer: cluster.proposer, residence, rules, state },
+    ...{ stores: local.stores, clock: local.clock },
+  });
+}
+
+function openFileReader(
+  { local, cluster, readLink, loaded, metrics, logger }: Context,
+  rules: RulesInForce,
+): FileReader {
   const { store, loader, stores } = local;
   const { ring } = cluster;
   const placement = () => ring.readPlacement();
@@ -144,7 +159,6 @@ function openFileReader({
     },
   });
   const { load, ufs } = loaded.config;
-  const rules = new RulesInForce(() => cluster.state.current, ufs.mounts);
   return new FileReader({
     catalog: new DrainAwareCatalog({
       catalog: local.catalog,

@@ -9,6 +9,9 @@ import type { VerifyNetwork, VerifyPlacement } from './verify-network.ts';
 
 const PAGE_MAX_COUNT = 500;
 
+export type CatalogueNetwork = Pick<VerifyNetwork, 'scan'>;
+export type CataloguePlacement = Pick<VerifyPlacement, 'members' | 'isReachable'>;
+
 export interface KnownFile {
   readonly path: string;
   readonly records: ReadonlyMap<PeerId, FileRecord>;
@@ -18,10 +21,10 @@ export class MergedCatalogue {
   /** Peers whose catalogue could not be read to its end. */
   readonly unread = new Set<PeerId>();
   readonly #root: string;
-  readonly #network: VerifyNetwork;
-  readonly #placement: VerifyPlacement;
+  readonly #network: CatalogueNetwork;
+  readonly #placement: CataloguePlacement;
 
-  constructor(root: string, network: VerifyNetwork, placement: VerifyPlacement) {
+  constructor(root: string, network: CatalogueNetwork, placement: CataloguePlacement) {
     this.#root = root;
     this.#network = network;
     this.#placement = placement;

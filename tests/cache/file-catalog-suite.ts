@@ -59,6 +59,29 @@ export function fileCatalogSuite(
     request: { root: string; after?: string; limit: number },
   ): Promise<string[]> => (await catalog.scan(request)).map(({ path }) => path);
 
+  check(
+    'deleteAll: these are gone in one go, the others and their holders stay',
+    async (t, catalog) => {
+      const holder = jobId('j/1.1');
+      await catalog.hold(PATHS.map((path) => ({ record: recordOf(path), holder, isNew: true })));
+      const gone = PATHS.slice(2, 9);
+      await catalog.deleteAll([...gone, 's3://b/never', ...gone]);
+      t.is(await catalog.count(), PATHS.length - gone.length);
+      const left = PATHS.filter((path) => !gone.includes(path));
+      t.deepEqual(
+        (await catalog.getAll(PATHS)).flatMap((record) => record?.path ?? []),
+        left,
+      );
+      await catalog.putAll([recordOf('s3://b/a')]);
+      const below = left.filter((path) => path === 's3://b/a' || path.startsWith('s3://b/a/'));
+      t.is((await catalog.heldInventory(holder, 's3://b/a')).recordCount, below.length);
+      await catalog.putAll(gone.map((path) => recordOf(path)));
+      t.is((await catalog.heldInventory(holder, 's3://b/a')).recordCount, below.length);
+      await catalog.deleteAll([]);
+      t.is(await catalog.count(), PATHS.length);
+    },
+  );
+
   check('records come back whole', async (t, catalog) => {
     const loaded: FileRecord = { ...recordOf('s3://b/x'), loadedBy: jobId('j'), segmented: false };
     await catalog.putAll([loaded, recordOf('s3://b/y')]);

@@ -48,6 +48,27 @@ export function segmentStoreSuite(
     }
   });
 
+  check('free: lets go of what no job holds, and of nothing else', async (t, { store }) => {
+    const bytes = bytesOf(1, 5000);
+    await storeBytes(store, keyOf(1), bytes, jobA);
+    await storeBytes(store, keyOf(2), bytes);
+    t.is(await store.free(keyOf(3)), 'missing');
+    t.is(await store.free(keyOf(2)), 'freed');
+    t.is(await store.lookup(keyOf(2)), undefined);
+    t.true(store.lease(keyOf(1), jobB));
+    store.releaseLease(jobA);
+    t.is(await store.free(keyOf(1)), 'leased');
+    t.deepEqual(await loadBytes(store, keyOf(1)), bytes);
+    store.releaseLease(jobB);
+    const reader = await store.open(keyOf(1));
+    t.is(await store.free(keyOf(1)), 'freed');
+    t.is(store.usage().segmentCount, 0);
+    const read: Uint8Array[] = [];
+    for await (const chunk of reader?.read(0, 5000) ?? []) read.push(chunk.slice());
+    reader?.close();
+    t.deepEqual(Buffer.concat(read), Buffer.from(bytes), 'who reads it reads it to the end');
+  });
+
   check('a segment is invisible until committed', async (t, { store }) => {
     const bytes = bytesOf(1, 1000);
     const reservation = await store.reserve(keyOf(1), bytes.length);

@@ -115,3 +115,23 @@ test('explain: a load of a path that only begins alike does not count', (t) => {
     'no load of this path, or of a directory above it, is known',
   ]);
 });
+
+test('explain: tells the rules that say something about the file, the longest path first', (t) => {
+  const owners = [PEER_A];
+  const told = explainFile(PATH, placementOf({ owners, residentOn: owners }), {
+    cluster: CLUSTER,
+    jobs: [],
+    rules: [
+      { path: 's3://b', freshness: 'skip', ttlMs: 3_600_000, quotaBytes: 1024 ** 3 },
+      { path: 's3://b/d', freshness: '30s', pinned: true, priority: 'high', quotaBytes: 1024 ** 2 },
+    ],
+  });
+  t.deepEqual(told.reasons, [
+    'the rule of s3://b/d has the under store asked for its version once 30s have passed',
+    'it is pinned by the rule of s3://b/d: it is not evicted',
+    'its priority is high, by the rule of s3://b/d',
+    'the rule of s3://b evicts it after 1h00m',
+    'all below s3://b/d may take 1.00 MiB of the caches, copies counted',
+    'all below s3://b may take 1.00 GiB of the caches, copies counted',
+  ]);
+});

@@ -4,7 +4,7 @@ import { runInside } from './support/run-inside.ts';
 import { sampleWorld } from './support/sample-world.ts';
 import { TestPeer } from './support/test-peer.ts';
 
-for (const name of ['load', 'jobs', 'files', 'cluster', 'local']) {
+for (const name of ['load', 'jobs', 'files', 'cache', 'cluster', 'local']) {
   test.serial(`golden: ${name} prints what the script says`, async (t) => {
     await using peer = await TestPeer.start(sampleWorld());
     const runs = await readGolden(name);

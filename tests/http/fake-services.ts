@@ -23,6 +23,7 @@ import {
 } from '../../src/job/job-status.ts';
 import type { JobSpec } from '../../src/job/spec.ts';
 import type { VerifyEvent } from '../../src/verify/report.ts';
+import { FakeCache } from './fake-cache.ts';
 
 export const PEER_ID = '11111111-1111-4111-8111-111111111111';
 
@@ -253,6 +254,7 @@ function record(path: string, file: FakeFile): Omit<FileStat, 'source'> {
 export interface FakeServices extends HttpServices {
   readonly jobs: FakeJobs;
   readonly files: FakeFiles;
+  readonly cache: FakeCache;
   readonly removed: string[];
   notReady: readonly string[];
 }
@@ -263,6 +265,7 @@ export function fakeServices(): FakeServices {
   const services: FakeServices = {
     jobs: new FakeJobs(),
     files: new FakeFiles(),
+    cache: new FakeCache(),
     removed,
     notReady: [],
     cluster: {

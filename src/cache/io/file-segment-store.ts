@@ -188,6 +188,12 @@ export class FileSegmentStore implements SegmentStore {
     return true;
   }
 
+  async free(key: SegmentKey): Promise<'freed' | 'leased' | 'missing'> {
+    const id = this.#find(key);
+    if (id !== NO_ENTRY && this.#parts.table.isLeased(id)) return 'leased';
+    return (await this.drop(key)) ? 'freed' : 'missing';
+  }
+
   lease(key: SegmentKey, job: JobId): boolean {
     const { table, leaseNotes } = this.#parts;
     const id = this.#find(key);

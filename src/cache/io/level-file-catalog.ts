@@ -132,10 +132,18 @@ export class LevelFileCatalog implements FileCatalog {
   }
 
   async delete(path: string): Promise<void> {
+    await this.deleteAll([path]);
+  }
+
+  async deleteAll(paths: readonly string[]): Promise<void> {
     await this.#change(async () => {
-      if (!(await this.#level.has(FILE + path))) return undefined;
-      const operations = [{ type: 'del', key: FILE + path } as const];
-      return { operations, addedCount: -1, isDurable: true };
+      const operations: Operation[] = [];
+      for (const path of new Set(paths)) {
+        const key = FILE + path;
+        if (await this.#level.has(key)) operations.push({ type: 'del', key });
+      }
+      if (operations.length === 0) return undefined;
+      return { operations, addedCount: -operations.length, isDurable: true };
     });
   }
 

@@ -3,10 +3,11 @@
  * (`peer-caller.ts`). Every call is safe to send twice: where the answer to a repetition differs (a
  * job already stopped), what was meant is found out.
  */
-import { RingloadError, toRingloadError } from '../../base/errors.ts';
+import { type ErrorCode, RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { JobId, PeerId } from '../../base/ids.ts';
 import type { ClusterView, FilePlacement, FileStat } from '../../http/services.ts';
 import { isActive, type JobStatus } from '../../job/job-status.ts';
+import type { CheckedFile, CheckReport, FreeReport, FreeStatus } from '../../residence/report.ts';
 import type { VerifyProgress, VerifyReport } from '../../verify/report.ts';
 import {
   clusterView,
@@ -22,7 +23,16 @@ import {
   submitAnswer,
   verifyLine,
 } from './answers.ts';
-import type { Check } from './decode.ts';
+import {
+  checkLine,
+  freeLine,
+  freeStatus,
+  type RuleAnswer,
+  ruleAnswer,
+  ruleList,
+  type RuleRequest,
+} from './cache-answers.ts';
+import { boolean, type Check, shape, text } from './decode.ts';
 import { discard, linesOf, type PeerReply, type PeerRequest } from './exchange.ts';
 import {
   type Answered,
@@ -137,6 +147,53 @@ export class RingloadClient implements AsyncDisposable {
     }
   }
 
+  /** Resolves with the report. */
+  async freePath(path: string, options: { readonly evenPinned: boolean }): Promise<FreeReport> {
+    const body = { path, evenPinned: options.evenPinned };
+    const request: PeerRequest = { method: 'POST', target: '/v1/cache/free', body };
+    return this.#report(request, (line) => freeLine(line, ''));
+  }
+
+  async submitFree(path: string): Promise<FreeAnswer> {
+    return (await this.#post('/api/v1/master/submit_job/free', freeAnswer, { path })).value;
+  }
+
+  async stopFree(path: string): Promise<FreeAnswer> {
+    return (await this.#post('/api/v1/master/stop_job/free', freeAnswer, { path })).value;
+  }
+
+  async freeStatus(path: string): Promise<FreeStatus> {
+    return this.#get(`/api/v1/master/progress_job/free${queryOf({ path })}`, freeStatus);
+  }
+
+  /** Resolves with the report, after each file was told. */
+  async checkPath(
+    path: string,
+    options: {
+      readonly asksStore: boolean;
+      readonly onFile: (file: CheckedFile) => Promise<void>;
+    },
+  ): Promise<CheckReport> {
+    const query = queryOf({ path, store: options.asksStore ? undefined : 'false' });
+    const request: PeerRequest = { method: 'GET', target: `/v1/cache/check${query}` };
+    let last: string | undefined;
+    return this.#report(request, async (line) => {
+      const told = checkLine(line, '');
+      // Why: a line is repeated while nothing new comes; files come in order, each once.
+      if (told.file && told.file.path !== last) await options.onFile(told.file);
+      last = told.file?.path ?? last;
+      return told;
+    });
+  }
+
+  async rules(path?: string): Promise<readonly RuleAnswer[]> {
+    return (await this.#get(`/v1/cache/rules${queryOf({ path })}`, ruleList)).rules;
+  }
+
+  async setRule(request: RuleRequest): Promise<RuleAnswer | null> {
+    return (await this.#post('/v1/cache/rules', ruleAnswer, request)).value.rule;
+  }
+
   async stat(path: string): Promise<FileStat> {
     return this.#get(`/v1/files${queryOf({ path })}`, fileStat);
   }
@@ -185,6 +242,27 @@ export class RingloadClient implements AsyncDisposable {
     await this.close();
   }
 
+  /** Reads lines until one has a report. */
+  async #report<Report>(
+    request: PeerRequest,
+    read: (line: unknown) => LineOf<Report> | Promise<LineOf<Report>>,
+  ): Promise<Report> {
+    const { body, origin } = await this.#caller.openBody(request);
+    try {
+      for await (const line of linesOf(body)) {
+        const { report, error } = await read(JSON.parse(line));
+        if (error) throw new RingloadError(error.code, error.detail);
+        if (report) return report;
+      }
+    } catch (thrown) {
+      throw this.brokenBody(origin, thrown);
+    } finally {
+      discard(body);
+    }
+    const message = `${addressOf(origin)} ended its answer without a report`;
+    throw new RingloadError('peer_unreachable', message);
+  }
+
   async #get<T>(target: string, check: Check<T>, options?: CallOptions): Promise<T> {
     return (await this.#caller.call({ method: 'GET', target }, check, options)).value;
   }
@@ -200,6 +278,18 @@ export class RingloadClient implements AsyncDisposable {
     return newest && isActive(newest.state) ? newest.id : undefined;
   }
 }
+
+interface LineOf<Report> {
+  readonly report?: Report;
+  readonly error?: { readonly code: ErrorCode; readonly detail: string };
+}
+
+export interface FreeAnswer {
+  readonly success: boolean;
+  readonly message: string;
+}
+
+const freeAnswer = shape<FreeAnswer>({ success: boolean, message: text });
 
 const anyAnswer: Check<unknown> = (value) => value;
 

@@ -105,10 +105,15 @@ export async function runGet(context: CliContext, input: CommandInput): Promise<
 export async function runExplain(context: CliContext, input: CommandInput): Promise<number> {
   const path = input.argument(0);
   const { terminal } = context;
-  const [placement, cluster, jobs] = await context.withClient(async (client) =>
-    Promise.all([placementOf(client, path), client.cluster(), client.jobs()]),
+  const [placement, cluster, jobs, rules] = await context.withClient(async (client) =>
+    Promise.all([
+      placementOf(client, path),
+      client.cluster(),
+      client.jobs(),
+      client.rules(withoutSlash(path)),
+    ]),
   );
-  const explanation = explainFile(path, placement, { cluster, jobs });
+  const explanation = explainFile(path, placement, { cluster, jobs, rules });
   const segments = placement?.segments ?? [];
   if (context.json) {
     await terminal.writeJson({ ...explanation, segments });

@@ -17,11 +17,13 @@ import { JSON_TYPE, replyJson, replyText } from '../reply.ts';
 import type { JobRef } from '../services.ts';
 import type { JsonObject } from '../strict-json.ts';
 import { stopAnswer, submitMessage } from '../worker/load.ts';
+import { mountMasterFree } from './free.ts';
 
 const BASE = '/api/v1/master';
 
 export function mountMaster(router: HttpRouter, deps: HttpDeps): void {
   const { jobs, limits } = deps.services;
+  mountMasterFree(router, deps, BASE);
 
   router.post(`${BASE}/submit_job/load`, async (ctx) => {
     const body = await readOptionalJsonObject(ctx, deps);

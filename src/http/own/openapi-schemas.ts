@@ -2,6 +2,7 @@
 import { ERROR_TABLE } from '../../base/errors.ts';
 import { JOB_STATES } from '../../job/job-status.ts';
 import { JOB_LIMITS } from '../../job/spec.ts';
+import { CACHE_SCHEMAS } from './openapi-cache.ts';
 import { certificate, verifyEvent } from './openapi-verify.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -233,6 +234,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     ),
     unanswered: listOf(id),
   }),
+  ...CACHE_SCHEMAS,
   Health: object({ status: text }),
   Readiness: object({ status: text, check: text, reasons: listOf(text) }),
   Version: object({ name: text, version: text }),

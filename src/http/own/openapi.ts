@@ -138,6 +138,37 @@ const OPERATIONS: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
       gives: { 200: json('Placement', 'segments') },
     },
   },
+  '/v1/cache/free': {
+    post: {
+      summary: 'Let go of all that is cached of a path, on all peers; the under store stays',
+      takes: 'FreeRequest',
+      gives: { 200: lines('FreeEvent', 'progress, and the report at the end') },
+    },
+  },
+  '/v1/cache/check': {
+    get: {
+      summary: 'Tell how much of each file of a path is cached, in how many copies, and where',
+      parameters: [
+        parameter('query', 'path', 'file or directory'),
+        parameter('query', 'store', 'false takes the files from the catalogues', false),
+      ],
+      gives: { 200: lines('CheckEvent', 'each file, and the report at the end') },
+    },
+  },
+  '/v1/cache/rules': {
+    get: {
+      summary: 'List the rules of paths: pins, priorities, times, quotas, freshness',
+      parameters: [
+        parameter('query', 'path', 'only rules that say something about this path', false),
+      ],
+      gives: { 200: json('RuleList', 'rules') },
+    },
+    post: {
+      summary: "Change a path's rule; null takes a field away, and a rule without fields is gone",
+      takes: 'RuleChange',
+      gives: { 200: json('RuleAnswer', 'what the rule is now') },
+    },
+  },
   '/healthz': {
     get: { summary: 'Tell that the process lives', gives: { 200: json('Health', 'alive') } },
   },
@@ -208,6 +239,13 @@ function describe(operation: Operation): Json {
 
 function json(schema: string, description: string): Json {
   return { description, content: { [JSON_TYPE]: { schema: ref(schema) } } };
+}
+
+function lines(schema: string, what: string): Json {
+  return {
+    description: `one ${schema} a line: ${what}; the last line is repeated while nothing new comes`,
+    content: { [LINES_TYPE]: { schema: ref(schema) } },
+  };
 }
 
 function parameter(place: string, name: string, description: string, required = true): Json {

@@ -38,6 +38,7 @@ export function sampleWorld(): World {
   ];
   world.jobs = [failedJob(), runningJob(), doneJob()];
   addFiles(world);
+  fillCache(world);
   world.verifyEvents = (repair) => [{ progress: CHECKED }, { report: verifyReport(repair) }];
   return world;
 }
@@ -239,4 +240,35 @@ function addFiles(world: World): void {
   world.addFile('s3://b/done/empty', '');
   world.addFile('s3://b/done/odd\u001b[31m\nname', 'odd');
   world.addFile('s3://b/other', 'other');
+}
+
+/** Part of two files is cached, and one peer cannot be asked. */
+function fillCache({ cache }: World): void {
+  const file = (name: string, sizeBytes: number, ...replicaBytes: number[]) => ({
+    ...{ path: `s3://b/data/${name}`, sizeBytes, state: 'loaded' as const, replicaBytes },
+    peerBytes: { [PEER_A]: replicaBytes[0] ?? 0, [PEER_B]: replicaBytes[1] ?? 0 },
+  });
+  cache.files = [file('1', 10 * MIB, 10 * MIB, 10 * MIB), file('2', 30 * MIB, 20 * MIB, 5 * MIB)];
+  cache.report = {
+    ...{ files: 3, sizeBytes: 41 * MIB, residentFiles: 1, residentBytes: 30 * MIB },
+    states: { loaded: 2, outdated: 0, 'not-loaded': 1, gone: 0, unchecked: 0 },
+    replicaBytes: [30 * MIB, 15 * MIB],
+    peerBytes: { [PEER_A]: 30 * MIB, [PEER_B]: 15 * MIB },
+    unanswered: [PEER_C],
+  };
+  const none = { segments: 0, bytes: 0 };
+  cache.freeReport = {
+    ...{ files: 2, freed: { segments: 6, bytes: 40 * MIB }, complete: false },
+    ...{ leased: { segments: 1, bytes: 8 * MIB }, pinned: { segments: 2, bytes: 9 * MIB } },
+    peers: [
+      {
+        ...{ id: PEER_A, records: 2, freed: { segments: 6, bytes: 40 * MIB } },
+        ...{ leased: { segments: 1, bytes: 8 * MIB }, pinned: { segments: 2, bytes: 9 * MIB } },
+      },
+      {
+        ...{ id: PEER_C, records: 0, freed: none, leased: none, pinned: none },
+        error: 'not linked',
+      },
+    ],
+  };
 }

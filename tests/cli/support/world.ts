@@ -17,6 +17,7 @@ import type {
 import { isActive, type JobStatus, ZERO_COUNTERS } from '../../../src/job/job-status.ts';
 import { JOB_DEFAULTS, type JobSpec } from '../../../src/job/spec.ts';
 import type { VerifyEvent } from '../../../src/verify/report.ts';
+import { FakeCache } from '../../http/fake-cache.ts';
 
 export const PEER_A = peerId('aaaaaaaa-0000-4000-8000-000000000001');
 export const PEER_B = peerId('bbbbbbbb-0000-4000-8000-000000000002');
@@ -91,6 +92,7 @@ export class World {
   leaderId: PeerId | undefined = PEER_A;
   stale = false;
   readonly files = new Map<string, WorldFile>();
+  readonly cache = new FakeCache();
   readonly submitted: JobSpec[] = [];
   readonly stopped: string[] = [];
   readonly removed: string[] = [];
@@ -131,6 +133,7 @@ export class World {
             this.removed.push(`${id} ${force ? 'forced' : 'drained'}`);
           }),
       },
+      cache: this.cache,
       files: {
         stat: async (path) => answer(() => ({ ...this.#record(path), source: 'catalog' as const })),
         placement: async (path) =>

@@ -46,7 +46,11 @@ export class SimCatalog implements FileCatalog {
   }
 
   delete(path: string): Promise<void> {
-    return this.#write(() => this.#durable.delete(path));
+    return this.deleteAll([path]);
+  }
+
+  deleteAll(paths: readonly string[]): Promise<void> {
+    return this.#write(() => this.#durable.deleteAll(paths));
   }
 
   scan(request: { root: string; after?: string; limit: number }): Promise<readonly FileRecord[]> {
