@@ -64,7 +64,8 @@ const ROUTE_MAX_COUNT = 200;
 const OTHER = 'other';
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
-const LAG_RESOLUTION_MS = 10;
+/** Idle peers wake up that often for it. */
+const LAG_RESOLUTION_MS = 25;
 
 /** Implements the `MetricsService` of the routes. */
 export class Metrics {

@@ -136,8 +136,7 @@ export class Peer {
       command,
       args: [
         ...prefix,
-        ...['--enable-source-maps', program, 'serve'],
-        ...['--data-dir', this.dataDir],
+        ...[program, 'serve', '--data-dir', this.dataDir],
         ...(place ? ['--host', place.host] : []),
         ...['--rest-port', String(this.restPort), '--data-port', String(this.dataPort)],
         ...(advertiseHost === undefined ? [] : ['--advertise-host', advertiseHost]),
