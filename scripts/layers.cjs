@@ -27,9 +27,13 @@ const INTERFACES = [
 /** How jobs are asked for and reported, for whoever talks to people. */
 const JOB_FORMS = [
   'job/canonical-path.ts',
+  'job/glob.ts',
+  'job/index-line.ts',
   'job/parse-spec.ts',
   'job/report.ts',
   'job/report-json.ts',
+  'job/spec-paths.ts',
+  'job/spec-spellings.ts',
 ];
 
 /**
@@ -91,7 +95,14 @@ const GROUPS = {
     packages: ['ws'],
   },
   http: {
-    imports: ['base', 'obs', 'types:cluster', ...JOB_FORMS, ...INTERFACES],
+    imports: [
+      'base',
+      'obs',
+      'types:cluster',
+      'cluster/job-identity.ts',
+      ...JOB_FORMS,
+      ...INTERFACES,
+    ],
     packages: ['koa', '@koa/router', 'zod'],
   },
   // Any Node module: it signs and checks, but listens only in io/.

@@ -56,7 +56,7 @@ export async function runLoneLoad(load: LoneLoad): Promise<LoneLoadFigures> {
         limits,
         random: systemRandom(),
       },
-      store: load.store,
+      stores: { storeOf: () => load.store, mounts: [] },
       owners,
       commit: async (command) => {
         checkpointCount += 1;

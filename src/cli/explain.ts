@@ -178,12 +178,18 @@ function strayReasons(segments: readonly SegmentPlacement[]): string[] {
 
 /** What the newest load that covers the path did with the file. */
 function jobReasons(path: string, jobs: readonly JobStatus[]): string[] {
-  const job = jobs.find(({ spec }) => path === spec.path || path.startsWith(`${spec.path}/`));
+  const job = jobs.find(({ spec }) => mayCover(spec, path));
   if (!job) return ['no load of this path, or of a directory above it, is known'];
   const name = `load ${job.id} of ${job.spec.path}`;
   const failed = job.failedFiles.find((file) => file.path === path);
   if (failed) return [`${name} could not load it: ${failed.code}: ${failed.message}`];
   return [`${name} ${jobOutcome(job)}`, ...specReasons(job)];
+}
+
+/** Of a list of paths in a file nothing is known here, of many paths only the first ones. */
+function mayCover({ path: root, paths = [root], index }: JobStatus['spec'], path: string): boolean {
+  if (index !== undefined) return false;
+  return paths.some((each) => path === each || path.startsWith(`${each}/`));
 }
 
 function jobOutcome(job: JobStatus): string {
@@ -204,5 +210,12 @@ function specReasons({ spec }: JobStatus): string[] {
     ...(spec.fileFilterRegex === undefined
       ? []
       : [`that load took only files whose name matches ${spec.fileFilterRegex}`]),
+    ...(hasFilters(spec) ? ['that load left out files by glob, size or age'] : []),
   ];
+}
+
+function hasFilters(spec: JobStatus['spec']): boolean {
+  const { include, exclude, minSizeBytes, maxSizeBytes, modifiedAfterMs, modifiedBeforeMs } = spec;
+  const all = [include, exclude, minSizeBytes, maxSizeBytes, modifiedAfterMs, modifiedBeforeMs];
+  return all.some((filter) => filter !== undefined);
 }

@@ -21,6 +21,12 @@ export class CommandInput {
     return typeof value === 'string' ? value : undefined;
   }
 
+  /** Values of an option that may be given more than once. */
+  list(name: string): readonly string[] {
+    const value = this.#values.get(name);
+    return Array.isArray(value) ? (value as string[]) : [];
+  }
+
   /** @throws invalid_argument naming the option, the value and the range. */
   integer(name: string, bounds: { min: number; max: number }): number | undefined {
     const text = this.text(name);

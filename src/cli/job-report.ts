@@ -32,7 +32,8 @@ export function jobReportLines(status: JobStatus): string[] {
 function fields(status: JobStatus): [string, string][] {
   const { counters, spec } = status;
   const rows: [string, string][] = [
-    ['path', printable(spec.path)],
+    [spec.index ? 'index' : spec.paths ? 'paths' : 'path', printable(loadedText(spec))],
+    ...(spec.alias === undefined ? [] : [['alias', printable(spec.alias)] as [string, string]]),
     ['job', status.id],
     ['state', stateText(status)],
     ['created', formatTime(status.createdAtMs)],
@@ -64,7 +65,14 @@ function fields(status: JobStatus): [string, string][] {
   return rows;
 }
 
-function stateText({ state, failure, pass }: JobStatus): string {
+/** What a job loads, in a few words. */
+export function loadedText({ path, paths, index }: JobStatus['spec']): string {
+  if (index !== undefined) return `${path} (list)`;
+  return paths === undefined ? path : `${path} … (${paths.length} paths)`;
+}
+
+function stateText({ state, failure, pass, queuePlace }: JobStatus): string {
+  if (queuePlace !== undefined) return `${state}, place ${queuePlace} in the queue`;
   const why = failure ? ` (${failure.code}: ${printable(failure.message)})` : '';
   return `${state}${why}${pass > 1 ? `, pass ${pass}` : ''}`;
 }
@@ -83,7 +91,22 @@ function optionsText({ spec }: JobStatus): string {
     ...(spec.fileFilterRegex === undefined
       ? []
       : [`names like ${printable(spec.fileFilterRegex)}`]),
+    ...filterTexts(spec),
+    ...(spec.priority === undefined ? [] : [`priority ${spec.priority}`]),
   ].join(', ');
+}
+
+function filterTexts(spec: JobStatus['spec']): string[] {
+  const { include = [], exclude = [], minSizeBytes, maxSizeBytes } = spec;
+  const { modifiedAfterMs, modifiedBeforeMs } = spec;
+  return [
+    ...include.map((glob) => `like ${printable(glob)}`),
+    ...exclude.map((glob) => `not like ${printable(glob)}`),
+    ...(minSizeBytes === undefined ? [] : [`of ${formatSize(minSizeBytes)} or more`]),
+    ...(maxSizeBytes === undefined ? [] : [`of ${formatSize(maxSizeBytes)} or less`]),
+    ...(modifiedAfterMs === undefined ? [] : [`modified after ${formatTime(modifiedAfterMs)}`]),
+    ...(modifiedBeforeMs === undefined ? [] : [`modified before ${formatTime(modifiedBeforeMs)}`]),
+  ];
 }
 
 function filesText({ counters, listingDone }: JobStatus): string {

@@ -118,7 +118,8 @@ class Run {
   async #run(command: Command, spec: CommandSpec): Promise<void> {
     this.#usageExitCode = spec.usageExitCode ?? USAGE_EXIT_CODE;
     const argumentSpecs = spec.arguments ?? [];
-    const excess = command.args[argumentSpecs.length];
+    const isOpen = argumentSpecs.at(-1)?.name.includes('...') === true;
+    const excess = isOpen ? undefined : command.args[argumentSpecs.length];
     if (excess !== undefined) {
       const names = argumentSpecs.map((argument) => argument.name).join(' ');
       throw new RingloadError(

@@ -26,12 +26,12 @@ const alluxioLoad: CommandSpec = {
     { line: 'job load s3://bucket/data --stop', does: 'stop; a new submit resumes' },
     { line: 'job load s3://bucket/data --submit --wait', does: 'start, watch, report' },
   ],
-  arguments: [{ name: '[path]', description: 'what to load, in place of --path' }],
+  arguments: [{ name: '[paths...]', description: 'what to load, in place of --path' }],
   options: ALLUXIO_LOAD_OPTIONS,
   usageExitCode: 1,
   run: async (context, input) => {
     const { parseAlluxioLoad } = await import('./commands/load-request.ts');
-    const request = parseAlluxioLoad(input);
+    const request = await parseAlluxioLoad(input);
     const { runAlluxioLoad } = await import('./commands/load-run.ts');
     return runAlluxioLoad(context, request);
   },
@@ -44,12 +44,16 @@ const load: CommandSpec = {
     { line: 'load s3://bucket/data', does: 'load, show progress, report' },
     { line: 'load s3://bucket/data --replicas 2 --verify', does: 'two copies, checked' },
     { line: 'load s3://bucket/data -d', does: 'print the id of the job, do not wait' },
+    { line: "load s3://b/a s3://b/c --exclude '*.tmp'", does: 'several paths, not all files' },
+    { line: 'load --index-file s3://b/list.txt', does: 'what the list names, a path a line' },
   ],
-  arguments: [{ name: '<path>', description: 'file or directory, such as s3://bucket/data' }],
+  arguments: [
+    { name: '[paths...]', description: 'files or directories, such as s3://bucket/data' },
+  ],
   options: OWN_LOAD_OPTIONS,
   run: async (context, input) => {
     const { parseOwnLoad } = await import('./commands/load-request.ts');
-    const request = parseOwnLoad(input);
+    const request = await parseOwnLoad(input);
     const { runOwnLoad } = await import('./commands/load-run.ts');
     return runOwnLoad(context, request);
   },

@@ -42,7 +42,7 @@ export const ENDED_JOB_MAX_COUNT = 1000;
 
 /** Idempotent while a job of the path is active; resumes a stopped one; else starts a new one. */
 function submit(state: ClusterState, command: CommandOf<'job.submit'>): Applied {
-  const known = state.jobs.get(command.jobId) ?? newestJobOf(state, command.spec.path);
+  const known = state.jobs.get(command.jobId) ?? newestJobOf(state, command.spec);
   if (known && isActiveState(known.state)) {
     return answer(state, { jobId: known.id, outcome: 'already-running' });
   }
@@ -95,7 +95,8 @@ function refuseSubmission(
 ): Applied | undefined {
   const active = [...state.jobs.values()].filter((job) => isActiveState(job.state)).length;
   if (active >= command.activeMaxCount) {
-    return refuse(state, 'overloaded', 'Too many jobs running, please submit later.');
+    const message = `Too many jobs running, please submit later. ${String(active)} run or wait, the limit is ${String(command.activeMaxCount)}.`;
+    return refuse(state, 'overloaded', message);
   }
   const owners = [...state.members.values()].filter(isOnRing).length;
   if (command.spec.replicaCount > owners) {
@@ -118,16 +119,30 @@ function rivalOf(state: ClusterState, spec: RecordedSpec): JobRecord | undefined
   return [...state.jobs.values()].find(
     (job) =>
       isActiveState(job.state) &&
-      (isAtOrBelow(job.spec.path, spec.path) || isAtOrBelow(spec.path, job.spec.path)) &&
+      mayOverlap(job.spec, spec) &&
       (job.spec.segmentSizeBytes !== spec.segmentSizeBytes ||
         job.spec.segmented !== spec.segmented),
+  );
+}
+
+/** Of an index file the paths are not known here: they may be any. */
+function mayOverlap(left: RecordedSpec, right: RecordedSpec): boolean {
+  if (left.index !== undefined || right.index !== undefined) return true;
+  const rights = right.paths ?? [right.path];
+  return (left.paths ?? [left.path]).some((path) =>
+    rights.some((other) => isAtOrBelow(path, other) || isAtOrBelow(other, path)),
   );
 }
 
 function rivalText({ id, spec }: JobRecord): string {
   const size = String(spec.segmentSizeBytes);
   const how = spec.segmented === false ? 'placed by file' : 'placed by segment';
-  return `job ${id} is loading ${spec.path} in segments of ${size} bytes, ${how}: load with the same, or when it has ended`;
+  return `job ${id} is loading ${loadedText(spec)} in segments of ${size} bytes, ${how}: load with the same, or when it has ended`;
+}
+
+function loadedText({ path, paths, index }: RecordedSpec): string {
+  if (index !== undefined) return `what ${path} lists`;
+  return paths === undefined ? path : `${String(paths.length)} paths from ${path} on`;
 }
 
 function stop(state: ClusterState, command: CommandOf<'job.stop'>): Applied {
@@ -144,13 +159,9 @@ function retry(state: ClusterState, command: CommandOf<'job.retry'>): Applied {
   if (job.state === 'SUCCEEDED') {
     return refuse(state, 'conflict', `retry job ${job.id}: it SUCCEEDED, nothing is left to retry`);
   }
-  const other = newestJobOf(state, job.spec.path);
+  const other = newestJobOf(state, job.spec);
   if (other && isActiveState(other.state)) {
-    return refuse(
-      state,
-      'conflict',
-      `retry job ${job.id}: job ${other.id} is loading the same path`,
-    );
+    return refuse(state, 'conflict', `retry job ${job.id}: job ${other.id} is loading the same`);
   }
   const rival = rivalOf(state, job.spec);
   if (rival) return refuse(state, 'conflict', `retry job ${job.id}: ${rivalText(rival)}`);

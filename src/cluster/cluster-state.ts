@@ -7,7 +7,8 @@
 import { RingloadError } from '../base/errors.ts';
 import { epoch, type ClusterId, type Epoch, type JobId, type PeerId } from '../base/ids.ts';
 import type { PathRule } from '../base/path-rule.ts';
-import { isActiveState, type JobRecord } from './job-record.ts';
+import { identityOf, isMeant, type JobRef } from './job-identity.ts';
+import { isActiveState, type JobRecord, type RecordedSpec } from './job-record.ts';
 import type { Member } from './member.ts';
 
 export const STATE_FORMAT = 1;
@@ -33,11 +34,28 @@ export const EMPTY_STATE: ClusterState = {
   rules: new Map(),
 };
 
-/** The job that is loading `path`, else the newest one of it by creation. */
-export function newestJobOf(state: ClusterState, path: string): JobRecord | undefined {
+/** The job that is loading the same, else the newest one of it by creation. */
+export function newestJobOf(
+  state: ClusterState,
+  spec: Pick<RecordedSpec, 'path' | 'paths' | 'index'>,
+): JobRecord | undefined {
+  const identity = identityOf(spec);
+  return newestWhere(state, (job) => identityOf(job.spec) === identity);
+}
+
+/** The job that is meant: of several the active one, else the newest by creation. */
+export function jobOf(state: ClusterState, ref: JobRef): JobRecord | undefined {
+  if ('id' in ref) return state.jobs.get(ref.id);
+  return newestWhere(state, ({ spec }) => isMeant(ref, spec));
+}
+
+function newestWhere(
+  state: ClusterState,
+  matches: (job: JobRecord) => boolean,
+): JobRecord | undefined {
   let newest: JobRecord | undefined;
   for (const job of state.jobs.values()) {
-    if (job.spec.path !== path) continue;
+    if (!matches(job)) continue;
     // Why not simply the newest: a retry may have set an older one going again.
     if (isActiveState(job.state)) return job;
     newest = job;

@@ -4,10 +4,17 @@ import type { JobId, PeerId, Term } from '../base/ids.ts';
 
 /**
  * What a job is asked to do. The record only stores it; `src/job/spec.ts` owns its meaning.
- * `path` is the identity, `replicaCount` is checked against the ring on submission.
+ * `identityOf` tells which loads are the same, `replicaCount` is checked against the ring on submission.
  */
 export interface RecordedSpec {
   readonly path: string;
+  /** Several paths, of which `path` is the first. */
+  readonly paths?: readonly string[];
+  /** Present: `path` is a file that lists what to load, and what that is is not known here. */
+  readonly index?: unknown;
+  readonly alias?: string;
+  /** Who waits is taken in this order; absent: medium. */
+  readonly priority?: 'high' | 'medium' | 'low';
   readonly replicaCount: number;
   /** How files are cut and placed: one path has one cut at a time. */
   readonly segmentSizeBytes?: number;

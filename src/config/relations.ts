@@ -79,6 +79,11 @@ function cacheSizes({ cache, load }: RingloadConfig) {
 
 function loadWindows({ load }: RingloadConfig) {
   return [
+    load.maxActiveJobs < load.maxRunningJobs &&
+      broken(
+        'load.maxActiveJobs',
+        `is ${load.maxActiveJobs}, has to be at least load.maxRunningJobs, which is ${load.maxRunningJobs}`,
+      ),
     load.windowBytes < load.segmentSizeBytes &&
       broken(
         'load.windowBytes',

@@ -287,9 +287,15 @@ export const load = z.strictObject({
     min: 64 * KIB,
     max: TIB,
   }),
+  maxRunningJobs: integer({
+    description: 'Jobs that run at once; more wait, by priority and then by age.',
+    default: 20,
+    min: 1,
+    max: 1_000,
+  }),
   maxActiveJobs: integer({
     description: 'Jobs that may be waiting or running; more are refused as overloaded.',
-    default: 100,
+    default: 1_000,
     min: 1,
     max: 10_000,
   }),

@@ -4,7 +4,9 @@
  */
 import { RingloadError } from '../base/errors.ts';
 import { jobPathOf, quoted } from '../job/canonical-path.ts';
-import { SPEC_SPELLINGS, specFieldOf } from '../job/parse-spec.ts';
+import type { JobRef } from '../cluster/job-identity.ts';
+import { canonicalPaths } from '../job/spec-paths.ts';
+import { SPEC_SPELLINGS, specFieldOf } from '../job/spec-spellings.ts';
 import { isJsonObject, type JsonObject } from './strict-json.ts';
 import type { Query } from './query.ts';
 
@@ -46,10 +48,36 @@ export function rawPathOf(query: Query, body: JsonObject | undefined): string {
   return withoutClientPrefix(given);
 }
 
-/** {@link rawPathOf} as jobs are known by. */
-export function loadPathOf(query: Query, body: JsonObject | undefined): string {
-  return jobPathOf(rawPathOf(query, body));
+/** A job by what it loads: an index file, several paths, else a path. @throws invalid_argument */
+export function loadRefOf(query: Query, body: JsonObject | undefined): LoadRef {
+  for (const spelling of INDEX_SPELLINGS) {
+    const index = query.get(spelling) ?? textMember(body, spelling);
+    if (index !== undefined && index !== '')
+      return { index: jobPathOf(withoutClientPrefix(index)) };
+  }
+  const paths: unknown = body?.['paths'];
+  if (Array.isArray(paths) && query.get('path') === undefined) return pathsRefOf(paths);
+  return { path: jobPathOf(rawPathOf(query, body)) };
 }
+
+/** @throws invalid_argument */
+export function pathsRefOf(given: readonly unknown[]): LoadRef {
+  const texts = given.filter((path) => typeof path === 'string' && path !== '') as string[];
+  const paths = canonicalPaths(texts.map(withoutClientPrefix));
+  const [path] = paths;
+  if (path === undefined || texts.length < given.length) {
+    throw new RingloadError('invalid_argument', 'paths must be a list of paths');
+  }
+  return paths.length === 1 ? { path } : { paths };
+}
+
+/** What answers call the load by: its path, or the path of its index file. */
+export function loadName(ref: LoadRef): string {
+  if ('index' in ref) return ref.index;
+  return 'path' in ref ? ref.path : ref.paths.join(',');
+}
+
+export type LoadRef = Exclude<JobRef, { readonly id: unknown } | { readonly alias: string }>;
 
 /** The input of `parseJobSpec`: the query's options, then those of the body it does not name. */
 export function specInputOf(query: Query, body: JsonObject | undefined): JsonObject {
@@ -64,12 +92,25 @@ export function specInputOf(query: Query, body: JsonObject | undefined): JsonObj
     if (field !== undefined && field !== 'path' && !named.has(field)) input[spelling] = value;
   }
   // Why: a body that names a list of paths must not be taken for a load of its path alone.
-  for (const spelling of INDEX_SPELLINGS) {
+  for (const spelling of [...INDEX_SPELLINGS, 'paths', 'alias', 'priority']) {
     const value = body?.[spelling];
-    if (value !== undefined && !named.has('index')) input[spelling] = value;
+    const field = specFieldOf(spelling);
+    if (value !== undefined && field !== undefined && !named.has(field)) input[spelling] = value;
   }
-  input['path'] = rawPathOf(query, body);
+  if (input['paths'] !== undefined) input['paths'] = pathsWithoutPrefix(input['paths']);
+  const isNamed = Object.keys(input).some((name) =>
+    ['index', 'paths'].includes(specFieldOf(name) ?? ''),
+  );
+  const path = query.get('path') ?? textMember(body, 'path');
+  if (!isNamed || path !== undefined) input['path'] = rawPathOf(query, body);
   return input;
+}
+
+function pathsWithoutPrefix(paths: unknown): unknown {
+  if (!Array.isArray(paths)) return paths;
+  return paths.map((path: unknown) =>
+    typeof path === 'string' ? withoutClientPrefix(path) : path,
+  );
 }
 
 export function withoutClientPrefix(path: string): string {

@@ -12,7 +12,8 @@ export function progressObject(status: JobStatus): object {
     ...(status.failedFilesSavedTo === undefined
       ? {}
       : { failedFileListPath: status.failedFilesSavedTo }),
-    paths: [spec.path],
+    ...(spec.index === undefined ? { paths: spec.paths ?? [spec.path] } : { index: spec.path }),
+    ...(spec.alias === undefined ? {} : { alias: spec.alias }),
     skipIfExists: spec.skipIfExists,
     loadMetadataOnly: spec.metadataOnly,
     verify: spec.verify,

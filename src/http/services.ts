@@ -2,21 +2,21 @@
 import type { ClusterId, Epoch, JobId, PeerId, Term } from '../base/ids.ts';
 import type { CacheUsage } from '../cache/segment-store.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
+import type { JobRef } from '../cluster/job-identity.ts';
 import type { JobState, JobStatus } from '../job/job-status.ts';
 import type { JobSpec } from '../job/spec.ts';
 import type { PathRule, RuleChanges } from '../base/path-rule.ts';
 import type { CheckEvent, FreeEvent, FreeStatus } from '../residence/report.ts';
 import type { VerifyEvent } from '../verify/report.ts';
 
-/** Names a job by id, or by path: then the newest job of that path. */
-export type JobRef = { readonly id: JobId } | { readonly path: string };
+export type { JobRef };
 
 export type SubmitOutcome = 'created' | 'already-running' | 'resumed';
 
 export interface JobService {
   /**
-   * Resolves when the job is committed. Idempotent by path while a job of it is active.
-   * @throws invalid_argument, path_not_mounted, no_leader, deadline_exceeded
+   * Resolves when the job is committed. Idempotent while a job that loads the same is active.
+   * @throws invalid_argument, overloaded, path_not_mounted, no_leader, deadline_exceeded
    */
   submit(spec: JobSpec): Promise<{ readonly jobId: JobId; readonly outcome: SubmitOutcome }>;
   /** Undefined: no such job. */

@@ -44,6 +44,12 @@ export function canonicalLoadPath(path: string): string {
   return canonical;
 }
 
+/** A line of an index file, canonical: keys with a `*` are meant as they are. @throws invalid_argument */
+export function checkRootPath(path: string): void {
+  checkText(path);
+  checkShape(path);
+}
+
 /**
  * A file's path, unchanged: a trailing `/` belongs to the key.
  * @throws invalid_argument naming the rule.

@@ -12,11 +12,12 @@ import type { Command } from '../cluster/commands.ts';
 import type { ClusterState } from '../cluster/cluster-state.ts';
 import { isActiveState, type JobRecord } from '../cluster/job-record.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
-import { compileFileFilter } from './file-filter.ts';
+import { compileFilters } from './file-filter.ts';
 import { JobDriver, type FailureSink } from './job-driver.ts';
 import type { RunLimits } from './run-contract.ts';
 import type { Placement } from './placement.ts';
 import type { OwnerTransport, ResultFrame } from './protocol.ts';
+import { queueOf } from './queue.ts';
 import type { JobSpec } from './spec.ts';
 
 export interface CoordinatorOptions {
@@ -25,6 +26,8 @@ export interface CoordinatorOptions {
   readonly commit: (command: Command) => Promise<void>;
   readonly failuresOf: (jobId: JobId) => FailureSink;
   readonly limits: RunLimits;
+  /** More jobs wait until one of these has ended. */
+  readonly runningMaxCount: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -99,10 +102,18 @@ export class Coordinator {
       const record = state.jobs.get(jobId);
       if (!record || !isActiveState(record.state)) this.#breakCounts.delete(jobId);
     }
-    for (const record of state.jobs.values()) {
-      const isCovered = this.#drivers.has(record.id) || this.#restarts.has(record.id);
-      if (isActiveState(record.state) && !isCovered) this.#drive(record);
+    let runningCount = new Set([...this.#drivers.keys(), ...this.#restarts.keys()]).size;
+    for (const record of queueOf(state)) {
+      if (this.hasPlace(record.id)) continue;
+      if (runningCount >= this.#options.runningMaxCount) return;
+      runningCount += 1;
+      this.#drive(record);
     }
+  }
+
+  /** Whether the job does not wait any more. */
+  hasPlace(jobId: JobId): boolean {
+    return this.#drivers.has(jobId) || this.#restarts.has(jobId);
   }
 
   driverOf(jobId: JobId): JobDriver | undefined {
@@ -124,18 +135,15 @@ export class Coordinator {
     const logger = this.#options.logger.child({ job: record.id });
     try {
       failpoint('job.drive.begin');
-      const pattern = spec.fileFilterRegex;
-      const accepts = pattern === undefined ? () => true : compileFileFilter(pattern);
       const driver = new JobDriver({
         ...this.#options,
         logger,
-        store: this.#options.stores.storeOf(spec.path),
         failures: this.#options.failuresOf(record.id),
         start: {
           ref: { jobId: record.id, run: record.run, term },
           spec,
           checkpoint: record.checkpoint,
-          accepts,
+          accepts: compileFilters(spec),
           placement,
           limits: this.#options.limits,
           random: this.#options.random,

@@ -10,13 +10,21 @@ import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { jitter, type Random } from '../base/random.ts';
 import type { Command } from '../cluster/commands.ts';
-import type { ListPage, ObjectChecksum, UfsObject, UnderStore } from '../ufs/under-store.ts';
+import type {
+  ListPage,
+  ObjectChecksum,
+  UfsObject,
+  UnderStore,
+  UnderStores,
+} from '../ufs/under-store.ts';
 import { JobRun } from './job-run.ts';
 import type { RunStart, RunView } from './run-contract.ts';
 import type { FailedFile } from './job-status.ts';
 import type { Placement } from './placement.ts';
 import type { DiscardedFile, OwnerTransport, ResultFrame, TaskBatch } from './protocol.ts';
 import { type PageRequest, ReadAhead } from './read-ahead.ts';
+import { RootPages, type PageSource } from './root-pages.ts';
+import { hasOneRoot, rootsOf, unfitRoot } from './roots.ts';
 import { backoffMs } from './retry-policy.ts';
 import type { RunEffect, RunEvent } from './run-events.ts';
 import { TaskSignals } from './task-signals.ts';
@@ -28,7 +36,7 @@ export interface FailureSink {
 
 export interface DriverOptions {
   readonly start: RunStart;
-  readonly store: UnderStore;
+  readonly stores: UnderStores;
   readonly owners: OwnerTransport;
   /** @throws stale_term or not_leader when this driver has no say any more. */
   readonly commit: (command: Command) => Promise<void>;
@@ -49,17 +57,14 @@ export class JobDriver {
   readonly #options: DriverOptions;
   readonly #run: JobRun;
   readonly #signals = new TaskSignals();
-  readonly #pages: ReadAhead;
+  #pages: PageSource | undefined;
   #timer: Timer | undefined;
 
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#run = new JobRun(options.start);
-    this.#pages = new ReadAhead({
-      root: options.start.spec.path,
-      isKeyed: options.store.listsByKey === true,
-      list: (request) => this.#signals.run((signal) => this.#listPage(request, signal)),
-    });
+    // A path that no mount holds is refused while somebody is there to be told.
+    if (hasOneRoot(options.start.spec)) this.#pages = this.#pagesOfRoot(options.start.spec.path);
     this.#tick();
   }
 
@@ -161,6 +166,7 @@ export class JobDriver {
 
   async #list({ after, limit }: Extract<RunEffect, { kind: 'list' }>): Promise<void> {
     try {
+      this.#pages ??= await this.#signals.run((signal) => this.#pagesOfRoots(signal));
       const page = await this.#pages.next(after, limit);
       this.#dispatch({ kind: 'page', page });
     } catch (thrown) {
@@ -170,17 +176,45 @@ export class JobDriver {
     }
   }
 
+  #pagesOfRoot(root: string): PageSource {
+    return new ReadAhead({
+      root,
+      isKeyed: this.#options.stores.storeOf(root).listsByKey === true,
+      list: (request) => this.#listPage(root, request),
+    });
+  }
+
+  async #pagesOfRoots(signal: AbortSignal): Promise<PageSource> {
+    const { stores, start, clock } = this.#options;
+    const list = await this.#insist(() => rootsOf(start.spec, stores, signal), signal);
+    return new RootPages({
+      list,
+      check: (line) => unfitRoot(line, stores),
+      isKeyed: (root) => stores.storeOf(root).listsByKey === true,
+      listPage: (root, request) => this.#listPage(root, request),
+      rest: () => sleep(clock, 0),
+    });
+  }
+
   /** @throws RingloadError when another attempt is not worth it. */
-  async #listPage({ after, limit }: PageRequest, signal: AbortSignal): Promise<ListPage> {
-    const { path } = this.#options.start.spec;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
+  #listPage(root: string, { after, limit }: PageRequest): Promise<ListPage> {
+    return this.#signals.run((signal) =>
+      this.#insist(async () => {
         const begins = after === undefined && pausePoint('job.list.begin');
         if (begins) await begins;
-        const request = { root: path, limit, ...(after !== undefined && { after }) };
-        const page = await this.#options.store.list(request, signal);
+        const request = { root, limit, ...(after !== undefined && { after }) };
+        const page = await this.#options.stores.storeOf(root).list(request, signal);
         failpoint('job.list.received');
         return page;
+      }, signal),
+    );
+  }
+
+  /** @throws RingloadError when another attempt is not worth it. */
+  async #insist<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await ask();
       } catch (thrown) {
         const error = toRingloadError(thrown);
         if (signal.aborted) throw error;
@@ -190,7 +224,7 @@ export class JobDriver {
           attempt,
         });
         if (!error.retryable || attempt >= LIST_ATTEMPT_MAX_COUNT) throw error;
-        this.#pages.slowDown();
+        this.#pages?.slowDown();
         await this.#rest(attempt, signal);
       }
     }
@@ -199,7 +233,7 @@ export class JobDriver {
   async #stat(path: string, signal: AbortSignal): Promise<void> {
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
-        this.#dispatch({ kind: 'stat', path, found: await this.#options.store.stat(path, signal) });
+        this.#dispatch({ kind: 'stat', path, found: await this.#storeOf(path).stat(path, signal) });
         return;
       } catch (thrown) {
         const error = toRingloadError(thrown);
@@ -211,6 +245,10 @@ export class JobDriver {
         await this.#rest(attempt, signal);
       }
     }
+  }
+
+  #storeOf(path: string): UnderStore {
+    return this.#options.stores.storeOf(path);
   }
 
   async #discard(to: PeerId, file: DiscardedFile, signal: AbortSignal): Promise<void> {
@@ -232,7 +270,7 @@ export class JobDriver {
   async #askChecksum({ path, version }: UfsObject, signal: AbortSignal): Promise<void> {
     let found: ObjectChecksum | undefined;
     try {
-      found = await this.#options.store.checksum({ path, version }, signal);
+      found = await this.#storeOf(path).checksum({ path, version }, signal);
     } catch (thrown) {
       const { code, message } = toRingloadError(thrown);
       this.#options.logger.debug('no checksum of an object', { path, code, reason: message });
@@ -260,8 +298,10 @@ export class JobDriver {
     const { passRef } = this.#run;
     const { pass } = passRef;
     try {
-      const { path } = this.#options.start.spec;
-      const reply = await this.#options.owners.inventory(to, { ...passRef, path });
+      const { spec } = this.#options.start;
+      // Without a path: what the owner holds for the job, wherever it lies.
+      const scope = hasOneRoot(spec) ? { path: spec.path } : {};
+      const reply = await this.#options.owners.inventory(to, { ...passRef, ...scope });
       this.#dispatch({ kind: 'inventory', from: to, pass, reply });
     } catch (thrown) {
       this.#dispatch({ kind: 'inventory', from: to, pass, reply: toWireError(thrown) });

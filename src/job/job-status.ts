@@ -133,6 +133,8 @@ export interface JobStatus {
   readonly id: JobId;
   readonly spec: JobSpec;
   readonly state: JobState;
+  /** While it waits for a place to run: 1 for the next one. */
+  readonly queuePlace?: number;
   /** Why a job FAILED. */
   readonly failure?: { readonly code: ErrorCode; readonly message: string };
   /** Wall-clock milliseconds since 1970. */

@@ -19,6 +19,8 @@ export interface ViewContext {
   readonly failuresSavedTo: string | undefined;
   /** Leaves out failures, incidents and peers: for lists of many jobs. Default false. */
   readonly brief?: boolean;
+  /** Of a job that waits. */
+  readonly queuePlace?: number | undefined;
 }
 
 /** @param run the live run, on the leader; without it the checkpoint speaks. */
@@ -32,9 +34,10 @@ export function viewJob(
   const { leaderId, brief = false } = context;
   return {
     id: record.id,
-    spec: record.spec as JobSpec,
+    spec: brief ? briefly(record.spec as JobSpec) : (record.spec as JobSpec),
     state:
       run && record.state !== 'STOPPED' && isActiveState(record.state) ? run.state : record.state,
+    ...(context.queuePlace !== undefined && { queuePlace: context.queuePlace }),
     ...(record.failure && { failure: record.failure }),
     createdAtMs: record.createdAtMs,
     ...(record.endedAtMs !== undefined && { endedAtMs: record.endedAtMs }),
@@ -60,6 +63,14 @@ export function viewJob(
     stale: context.stale,
   };
 }
+
+/** Of many paths the first few: a list of jobs is one answer. */
+function briefly(spec: JobSpec): JobSpec {
+  if (spec.paths === undefined || spec.paths.length <= BRIEF_PATH_COUNT) return spec;
+  return { ...spec, paths: spec.paths.slice(0, BRIEF_PATH_COUNT) };
+}
+
+const BRIEF_PATH_COUNT = 10;
 
 function certificateOf({ checkpoint }: JobRecord, { state, brief }: ViewContext): Certificate {
   const combined = new InventorySum();

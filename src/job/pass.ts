@@ -8,14 +8,17 @@
 import type { WireError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Random } from '../base/random.ts';
-import type { ListPage, ObjectChecksum, UfsObject } from '../ufs/under-store.ts';
+import type { ObjectChecksum, UfsObject } from '../ufs/under-store.ts';
+import { comparePaths } from '../ufs/path.ts';
 import { Assigner } from './assigner.ts';
 import { FileRestarts } from './file-restarts.ts';
+import type { FileFilter } from './file-filter.ts';
 import { openFile, type FileRun, type FileWindow } from './file-run.ts';
 import { Fifo } from './fifo.ts';
 import type { IncidentLog } from './incident-log.ts';
 import { OriginChecks } from './origin-checks.ts';
 import { PassAccount } from './pass-account.ts';
+import type { JobPage, UnlistedRoot } from './root-pages.ts';
 import type { Placement } from './placement.ts';
 import type { PassRef, TaskResult } from './protocol.ts';
 import type { RunLimits } from './run-contract.ts';
@@ -31,7 +34,7 @@ export interface PassOptions {
   readonly ref: PassRef;
   readonly spec: JobSpec;
   readonly limits: RunLimits;
-  readonly accepts: (path: string) => boolean;
+  readonly accepts: FileFilter;
   /** What is settled already when the pass goes on from a checkpoint. */
   readonly window: FileWindow;
   readonly listingDone: boolean;
@@ -181,16 +184,33 @@ export class Pass {
     this.#options.emit({ kind: 'list', after: this.#listed, limit });
   }
 
-  takePage(page: ListPage): void {
+  takePage(page: JobPage): void {
     if (!this.#listing) return;
     this.#listing = false;
-    for (const object of page.objects) this.#addFile(object);
+    const { unlisted = [] } = page;
+    let toldCount = 0;
+    for (const object of page.objects) {
+      for (let root = unlisted[toldCount]; root; root = unlisted[toldCount]) {
+        if (comparePaths(root.path, object.path) > 0) break;
+        this.#addUnlisted(root);
+        toldCount += 1;
+      }
+      this.#addFile(object);
+    }
+    for (const root of unlisted.slice(toldCount)) this.#addUnlisted(root);
     if (page.cursor !== undefined) this.#listed = page.cursor;
     this.#listingDone = page.done;
   }
 
+  /** Counts as a file that failed, in its place. */
+  #addUnlisted({ path, error }: UnlistedRoot): void {
+    const file = openFile({ path, sizeBytes: 0, version: '', mtimeMs: 0 }, 0);
+    this.window.add(file);
+    this.#failFile(file, error);
+  }
+
   #addFile(object: UfsObject): void {
-    if (!this.#options.accepts(object.path)) {
+    if (!this.#options.accepts(object)) {
       this.window.addFiltered(object);
       return;
     }

@@ -3,6 +3,7 @@ import type { PeerId } from '../base/ids.ts';
 import type { Random } from '../base/random.ts';
 import type { JobCheckpoint, PeerTally } from '../cluster/job-record.ts';
 import type { AssignerLimits } from './assigner.ts';
+import type { FileFilter } from './file-filter.ts';
 import type { FailedFile, JobCounters, TaskIncident } from './job-status.ts';
 import type { Placement } from './placement.ts';
 import type { PassRef } from './protocol.ts';
@@ -31,8 +32,8 @@ export interface RunStart {
   readonly ref: Omit<PassRef, 'pass'>;
   readonly spec: JobSpec;
   readonly checkpoint: JobCheckpoint | undefined;
-  /** Whether a file's last path component passes the job's filter. */
-  readonly accepts: (path: string) => boolean;
+  /** Whether a file passes the job's filters. */
+  readonly accepts: FileFilter;
   readonly placement: Placement;
   readonly limits: RunLimits;
   readonly random: Random;

@@ -2,8 +2,9 @@
 import type { WireError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { JobCheckpoint } from '../cluster/job-record.ts';
-import type { ListPage, ObjectChecksum, UfsObject } from '../ufs/under-store.ts';
+import type { ObjectChecksum, UfsObject } from '../ufs/under-store.ts';
 import type { FailedFile } from './job-status.ts';
+import type { JobPage } from './root-pages.ts';
 import type { Placement } from './placement.ts';
 import type {
   DiscardedFile,
@@ -17,7 +18,7 @@ export type RunEvent =
   /** The ring or the reachability of a peer changed. */
   | { readonly kind: 'placement'; readonly placement: Placement }
   | { readonly kind: 'peer-lost'; readonly peer: PeerId }
-  | { readonly kind: 'page'; readonly page: ListPage }
+  | { readonly kind: 'page'; readonly page: JobPage }
   | { readonly kind: 'list-failed'; readonly error: WireError }
   | { readonly kind: 'stat'; readonly path: string; readonly found: UfsObject | WireError }
   /** Undefined: the under store has no checksum of it, or did not say. */

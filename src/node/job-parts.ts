@@ -58,6 +58,7 @@ export function openJobParts(context: Context): {
     commit,
     failuresOf: context.failuresOf,
     limits: context.limits.run,
+    runningMaxCount: config.load.maxRunningJobs,
     clock,
     random: local.random(),
     logger,

@@ -6,14 +6,17 @@ import { sleep, withTimeout, type Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { JobId, PeerId } from '../base/ids.ts';
-import { newestJobOf, type ClusterState } from '../cluster/cluster-state.ts';
+import { jobOf, type ClusterState } from '../cluster/cluster-state.ts';
+import { refText } from '../cluster/job-identity.ts';
 import type { SubmitResult } from '../cluster/commands.ts';
 import type { JobRecord } from '../cluster/job-record.ts';
 import type { JobRef, JobService, SubmitOutcome } from '../http/services.ts';
 import type { Coordinator } from '../job/coordinator.ts';
+import { pinIndex } from '../job/index-file.ts';
 import type { JobState, JobStatus } from '../job/job-status.ts';
 import type { JobSpec } from '../job/spec.ts';
 import { viewJob } from '../job/job-view.ts';
+import { placesOf } from '../job/queue.ts';
 import type { RunTimes } from '../job/run-times.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { Consensus } from '../raft/consensus.ts';
@@ -65,14 +68,14 @@ export class NodeJobService implements JobService {
   }
 
   async submit(spec: JobSpec): Promise<{ readonly jobId: JobId; readonly outcome: SubmitOutcome }> {
-    await this.#preflight(spec);
+    const checked = await this.#preflight(spec);
     const parsed = pausePoint('job.submit.parsed');
     if (parsed) await parsed;
     const { proposer, clock, activeMaxCount, newJobId } = this.#options;
     const command = {
       kind: 'job.submit',
       jobId: newJobId(),
-      spec,
+      spec: checked,
       activeMaxCount,
       atMs: clock.wallMs(),
     } as const;
@@ -97,7 +100,7 @@ export class NodeJobService implements JobService {
     }
     const record = this.#find(ref);
     if (!record) throw nobodyKnows();
-    return this.#view(record, true);
+    return this.#view(record, { stale: true, places: this.#places() });
   }
 
   async list(filter: { readonly states?: readonly JobState[] }): Promise<readonly JobStatus[]> {
@@ -127,7 +130,7 @@ export class NodeJobService implements JobService {
   async retry(ref: JobRef): Promise<{ readonly jobId: JobId }> {
     const jobId = await this.#jobIdOf(ref);
     if (jobId === undefined)
-      throw new RingloadError('not_found', `no job found for ${'id' in ref ? ref.id : ref.path}`);
+      throw new RingloadError('not_found', `no job found for ${refText(ref)}`);
     const { proposer, clock } = this.#options;
     const command = { kind: 'job.retry', jobId, atMs: clock.wallMs() } as const;
     return (await proposer.commit(command, COMMIT_DEADLINE_MS)) as { jobId: JobId };
@@ -140,8 +143,7 @@ export class NodeJobService implements JobService {
   ): Promise<AsyncIterable<VerifyEvent>> {
     // Why a stale answer will do: a certificate never changes once it is committed.
     const status = await this.status(ref);
-    if (!status)
-      throw new RingloadError('not_found', `no job found for ${'id' in ref ? ref.id : ref.path}`);
+    if (!status) throw new RingloadError('not_found', `no job found for ${refText(ref)}`);
     return this.#options.verifier.verify(status, options, signal);
   }
 
@@ -176,24 +178,36 @@ export class NodeJobService implements JobService {
     return (answer as JobStatus | null) ?? undefined;
   }
 
-  /** Refuses what can never work while somebody is there to read the reason. */
-  async #preflight(spec: JobSpec): Promise<void> {
+  /**
+   * Refuses what can never work while somebody is there to read the reason.
+   * @returns the spec with the version of its index file.
+   */
+  async #preflight(spec: JobSpec): Promise<JobSpec> {
     const { stores, segmentMaxBytes, clock } = this.#options;
     const store = stores.storeOf(spec.path);
+    for (const path of spec.paths ?? []) stores.storeOf(path);
     if (spec.segmentSizeBytes > segmentMaxBytes) {
       const message = `segment size ${String(spec.segmentSizeBytes)}: a cache region holds ${String(segmentMaxBytes)} bytes at most`;
       throw new RingloadError('invalid_argument', message);
     }
+    if (spec.index) {
+      const index = await withTimeout(clock, PREFLIGHT_TIMEOUT_MS, (signal) =>
+        pinIndex(store, spec.path, signal),
+      );
+      return { ...spec, index };
+    }
+    // One that does not exist among several is told by the job, as a file that failed.
+    if (spec.paths) return spec;
     try {
       const page = await withTimeout(clock, PREFLIGHT_TIMEOUT_MS, (signal) =>
         store.list({ root: spec.path, limit: 1 }, signal),
       );
       const isMount = stores.mounts.includes(spec.path);
-      if (page.objects.length > 0 || !page.done || isMount) return;
+      if (page.objects.length > 0 || !page.done || isMount) return spec;
     } catch (thrown) {
       const error = toRingloadError(thrown);
       // Why: a store that is away for a moment is the job's business, not the submitter's.
-      if (error.retryable || error.code === 'internal' || error.code === 'cancelled') return;
+      if (error.retryable || error.code === 'internal' || error.code === 'cancelled') return spec;
       throw error;
     }
     throw new RingloadError('ufs_not_found', `nothing exists at or below ${spec.path}`);
@@ -204,7 +218,7 @@ export class NodeJobService implements JobService {
     const record = this.#find(ref);
     // Why no answer: who cannot confirm that it leads may have missed the submit.
     if (!record && stale) throw nobodyKnows();
-    return record && this.#view(record, stale);
+    return record && this.#view(record, { stale, places: this.#places() });
   }
 
   async #listAsLeader(filter: { readonly states?: readonly JobState[] }): Promise<JobStatus[]> {
@@ -212,8 +226,9 @@ export class NodeJobService implements JobService {
   }
 
   #listed(filter: { readonly states?: readonly JobState[] }, stale: boolean): JobStatus[] {
+    const places = this.#places();
     const jobs = [...this.#options.state().jobs.values()].map((record) =>
-      this.#view(record, stale, true),
+      this.#view(record, { stale, places, brief: true }),
     );
     return jobs.filter(({ state }) => filter.states?.includes(state) ?? true).reverse();
   }
@@ -229,11 +244,17 @@ export class NodeJobService implements JobService {
 
   #find(ref: JobRef): JobRecord | undefined {
     const state = this.#options.state();
-    return 'id' in ref ? state.jobs.get(ref.id) : newestJobOf(state, ref.path);
+    return jobOf(state, ref);
+  }
+
+  /** In the queue, as this peer knows it. */
+  #places(): ReadonlyMap<JobId, number> {
+    const { coordinator, state } = this.#options;
+    return placesOf(state(), (id) => coordinator.hasPlace(id));
   }
 
   /** @param brief without lists of failures and peers: the answer is one frame for all jobs. */
-  #view(record: JobRecord, stale: boolean, brief = false): JobStatus {
+  #view(record: JobRecord, { stale, places, brief = false }: ViewOptions): JobStatus {
     const { coordinator, consensus, state, leader, times } = this.#options;
     const driver = coordinator.driverOf(record.id);
     return viewJob(record, driver?.run === record.run ? driver.view : undefined, {
@@ -243,9 +264,16 @@ export class NodeJobService implements JobService {
       elapsedMs: times.elapsedOf(record),
       stale,
       brief,
+      queuePlace: places.get(record.id),
       failuresSavedTo: this.#options.failureListOf(record.id),
     });
   }
+}
+
+interface ViewOptions {
+  readonly stale: boolean;
+  readonly places: ReadonlyMap<JobId, number>;
+  readonly brief?: boolean;
 }
 
 function nobodyKnows(): RingloadError {

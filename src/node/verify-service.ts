@@ -7,11 +7,12 @@ import { RingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentCheck } from '../cache/segment-store.ts';
-import { compileFileFilter } from '../job/file-filter.ts';
+import { compileFilters } from '../job/file-filter.ts';
 import type { Certificate, JobStatus } from '../job/job-status.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { JobOrder } from '../repair/record-order.ts';
 import { takeOver } from '../repair/take-over.ts';
+import { objectsOf, scopeOf, type JobScope } from './job-scope.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { JobVerifier } from '../verify/job-verifier.ts';
 import type { VerifyEvent } from '../verify/report.ts';
@@ -66,15 +67,16 @@ export class VerifyService implements VerifyNetwork {
    * Verifies the job until its report or until `signal`.
    * @throws conflict for a job without a certificate; overloaded.
    */
-  verify(
+  async verify(
     status: JobStatus,
     options: { readonly repair: boolean },
     signal: AbortSignal,
-  ): AsyncGenerator<VerifyEvent> {
+  ): Promise<AsyncGenerator<VerifyEvent>> {
     const { ring, stores, jobOrder, clock } = this.#options;
+    const scope = await scopeOf(status.spec, stores, signal);
     const current = ring.ring();
     const verifier = new JobVerifier({
-      job: verifiedJobOf(status),
+      job: verifiedJobOf(status, scope),
       network: this,
       placement: {
         ...ring.readPlacement(),
@@ -82,7 +84,7 @@ export class VerifyService implements VerifyNetwork {
         isOnRing: (peer) => current.has(peer),
       },
       currentEpoch: () => ring.ring().epoch,
-      store: stores.storeOf(status.spec.path),
+      list: (abort) => objectsOf(status.spec, stores, abort),
       jobOrder,
       clock,
       repair: options.repair,
@@ -133,17 +135,22 @@ export class VerifyService implements VerifyNetwork {
 }
 
 /** @throws conflict */
-function verifiedJobOf({ id, spec, state, endedAtMs, certificate }: JobStatus): VerifiedJob {
+function verifiedJobOf(
+  { id, spec, state, endedAtMs, certificate }: JobStatus,
+  scope: JobScope,
+): VerifiedJob {
   if (!certificate) {
     throw new RingloadError(
       'conflict',
       `verify job ${id}: it is ${state}; only a job that SUCCEEDED has a certificate`,
     );
   }
-  const { path, replicaCount, metadataOnly, segmentSizeBytes, segmented, fileFilterRegex } = spec;
+  const { path, replicaCount, metadataOnly, segmentSizeBytes, segmented } = spec;
+  const isKept = compileFilters(spec);
   return {
     ...{ id, path, replicaCount, metadataOnly, segmentSizeBytes, segmented },
-    accepts: fileFilterRegex === undefined ? () => true : compileFileFilter(fileFilterRegex),
+    roots: scope.roots,
+    accepts: (file) => scope.holds(file.path) && isKept(file),
     endedAtMs: endedAtMs ?? Infinity,
     certified: sumsOf(certificate),
   };

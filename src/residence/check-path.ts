@@ -65,7 +65,7 @@ async function* foundFiles(
   signal: AbortSignal,
   onStoreError: (reason: string) => void,
 ): AsyncGenerator<Found> {
-  const catalogue = new MergedCatalogue(options.path, options.network, options.placement);
+  const catalogue = new MergedCatalogue([options.path], options.network, options.placement);
   const known = catalogue.files();
   let next = await known.next();
   let isListed = options.store !== undefined;

@@ -27,7 +27,7 @@ export async function* freePath(
 ): AsyncGenerator<FreeEvent> {
   const { members } = placement;
   let files = 0;
-  for await (const _file of new MergedCatalogue(request.path, network, placement).files()) {
+  for await (const _file of new MergedCatalogue([request.path], network, placement).files()) {
     signal.throwIfAborted();
     files += 1;
     if (files % PROGRESS_FILE_COUNT === 0)

@@ -14,7 +14,7 @@ import { toRingloadError } from '../base/errors.ts';
 import type { Epoch, PeerId } from '../base/ids.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import { isSameContent, mergeRecords, type JobOrder } from '../repair/record-order.ts';
-import type { UnderStore } from '../ufs/under-store.ts';
+import type { UfsObject } from '../ufs/under-store.ts';
 import { checkSegments } from './check-segments.ts';
 import { Findings, isSameSums } from './findings.ts';
 import { lostFiles } from './lost-files.ts';
@@ -35,7 +35,8 @@ export interface VerifierOptions {
   readonly network: VerifyNetwork;
   readonly placement: VerifyPlacement;
   readonly currentEpoch: () => Epoch;
-  readonly store: UnderStore;
+  /** What the under store has of the job's files now, in order of paths. */
+  readonly list: (signal: AbortSignal) => AsyncIterable<UfsObject>;
   readonly jobOrder: JobOrder;
   readonly clock: Clock;
   readonly repair: boolean;
@@ -62,14 +63,11 @@ export class JobVerifier {
   constructor(options: VerifierOptions) {
     const { job, network, placement } = options;
     this.#options = options;
-    this.#catalogue = new MergedCatalogue(job.path, network, placement);
+    this.#catalogue = new MergedCatalogue(job.roots, network, placement);
   }
 
   async *run(signal: AbortSignal): AsyncGenerator<VerifyEvent> {
-    const { accepts } = this.#options.job;
-    for await (const file of this.#catalogue.files()) {
-      if (accepts(file.path)) yield* this.#takeFile(file, signal);
-    }
+    for await (const file of this.#catalogue.files()) yield* this.#takeFile(file, signal);
     yield* this.#checkWindow(signal);
     if (this.#missesFiles()) yield* this.#lookForLost(signal);
     yield { report: this.#report() };
@@ -90,7 +88,7 @@ export class JobVerifier {
     for (const each of file.records.values()) {
       record = record ? mergeRecords(record, each, jobOrder) : each;
     }
-    if (!record) return;
+    if (!record || !job.accepts(record)) return;
     const scope = this.#scopeOf(record);
     scope.fileCount += 1;
     await this.#checkRecord(file, record, scope);
@@ -191,10 +189,10 @@ export class JobVerifier {
   }
 
   async *#lookForLost(signal: AbortSignal): AsyncGenerator<VerifyEvent> {
-    const { job, network, placement, store } = this.#options;
-    const catalogue = new MergedCatalogue(job.path, network, placement);
+    const { job, network, placement, list } = this.#options;
+    const catalogue = new MergedCatalogue(job.roots, network, placement);
     try {
-      for await (const record of lostFiles(job, catalogue, store, signal)) {
+      for await (const record of lostFiles(job, catalogue, list(signal))) {
         this.#own.fileCount += 1;
         yield* this.#takeLost(record, signal);
       }

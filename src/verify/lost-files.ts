@@ -5,41 +5,23 @@
  */
 import type { FileRecord } from '../cache/file-catalog.ts';
 import { compareUtf8 } from '../cache/utf8-order.ts';
-import type { UfsObject, UnderStore } from '../ufs/under-store.ts';
+import type { UfsObject } from '../ufs/under-store.ts';
 import type { MergedCatalogue } from './merged-catalogue.ts';
 import type { VerifiedJob } from './verified-job.ts';
-
-const PAGE_MAX_COUNT = 1000;
 
 /** @throws ufs_* */
 export async function* lostFiles(
   job: VerifiedJob,
   catalogue: MergedCatalogue,
-  store: UnderStore,
-  signal: AbortSignal,
+  listing: AsyncIterable<UfsObject>,
 ): AsyncGenerator<FileRecord> {
   const known = catalogue.files();
   let next = await known.next();
-  for await (const object of listAll(store, job.path, signal)) {
+  for await (const object of listing) {
     while (!next.done && compareUtf8(next.value.path, object.path) < 0) next = await known.next();
     if (!next.done && next.value.path === object.path) continue;
-    if (object.mtimeMs > job.endedAtMs || !job.accepts(object.path)) continue;
+    if (object.mtimeMs > job.endedAtMs || !job.accepts(object)) continue;
     const { segmentSizeBytes, segmented, replicaCount, id: loadedBy } = job;
     yield { ...object, segmentSizeBytes, segmented, replicaCount, loadedBy };
-  }
-}
-
-async function* listAll(
-  store: UnderStore,
-  root: string,
-  signal: AbortSignal,
-): AsyncGenerator<UfsObject> {
-  let after: string | undefined;
-  for (;;) {
-    const request = { root, limit: PAGE_MAX_COUNT, ...(after !== undefined && { after }) };
-    const page = await store.list(request, signal);
-    yield* page.objects;
-    if (page.done) return;
-    after = page.cursor ?? after;
   }
 }

@@ -20,18 +20,22 @@ export interface KnownFile {
 export class MergedCatalogue {
   /** Peers whose catalogue could not be read to its end. */
   readonly unread = new Set<PeerId>();
-  readonly #root: string;
+  readonly #roots: readonly string[];
   readonly #network: CatalogueNetwork;
   readonly #placement: CataloguePlacement;
 
-  constructor(root: string, network: CatalogueNetwork, placement: CataloguePlacement) {
-    this.#root = root;
+  constructor(roots: readonly string[], network: CatalogueNetwork, placement: CataloguePlacement) {
+    this.#roots = roots;
     this.#network = network;
     this.#placement = placement;
   }
 
   async *files(): AsyncGenerator<KnownFile> {
-    const heads = this.#placement.members.map((peer) => new Head(peer, this));
+    for (const root of this.#roots) yield* this.#filesBelow(root);
+  }
+
+  async *#filesBelow(root: string): AsyncGenerator<KnownFile> {
+    const heads = this.#placement.members.map((peer) => new Head(peer, root, this));
     for (;;) {
       await Promise.all(heads.map((head) => head.fill()));
       let path: string | undefined;
@@ -53,10 +57,14 @@ export class MergedCatalogue {
   }
 
   /** The page after `after`, the shorter the nearer the end; of an unreachable peer, nothing. */
-  async page(peer: PeerId, after: string | undefined): Promise<readonly FileRecord[]> {
+  async page(
+    peer: PeerId,
+    root: string,
+    after: string | undefined,
+  ): Promise<readonly FileRecord[]> {
     try {
       if (!this.#placement.isReachable(peer)) throw new Error('not linked');
-      const request = { root: this.#root, limit: PAGE_MAX_COUNT };
+      const request = { root, limit: PAGE_MAX_COUNT };
       return await this.#network.scan(peer, after === undefined ? request : { ...request, after });
     } catch {
       this.unread.add(peer);
@@ -68,14 +76,16 @@ export class MergedCatalogue {
 /** Where the merge is in one peer's catalogue. */
 class Head {
   readonly peer: PeerId;
+  readonly #root: string;
   readonly #catalogue: MergedCatalogue;
   #page: readonly FileRecord[] = [];
   #position = 0;
   #after: string | undefined;
   #isAtEnd = false;
 
-  constructor(peer: PeerId, catalogue: MergedCatalogue) {
+  constructor(peer: PeerId, root: string, catalogue: MergedCatalogue) {
     this.peer = peer;
+    this.#root = root;
     this.#catalogue = catalogue;
   }
 
@@ -90,7 +100,7 @@ class Head {
   /** Makes sure that {@link record} is the next one, if there is one. */
   async fill(): Promise<void> {
     if (this.#isAtEnd || this.record) return;
-    this.#page = await this.#catalogue.page(this.peer, this.#after);
+    this.#page = await this.#catalogue.page(this.peer, this.#root, this.#after);
     this.#position = 0;
     this.#after = this.#page.at(-1)?.path ?? this.#after;
     this.#isAtEnd = this.#page.length === 0;

@@ -98,9 +98,29 @@ const ALLUXIO: readonly BadInput[] = [
     says: '--file-filter-regx takes at most 1024 characters, not 1025',
   },
   {
-    words: ['--index-file', 's3://b/i', '--submit'],
+    words: ['s3://b/p', '--index-file', 's3://b/i', '--submit'],
     exitCode: 1,
-    says: "--index-file 's3://b/i' is not supported: load a directory, with --file-filter-regx if need be",
+    says: "--index-file 's3://b/i' and the path 's3://b/p' exclude each other",
+  },
+  {
+    words: ['--index-file', '/no/such/list', '--submit'],
+    exitCode: 1,
+    says: 'cannot read the list /no/such/list: no such file or directory',
+  },
+  {
+    words: ['s3://b/p', '--submit', '--include', '[a'],
+    exitCode: 1,
+    says: "glob '[a' has a [ without its ]",
+  },
+  {
+    words: ['s3://b/p', '--submit', '--priority', 'urgent'],
+    exitCode: 1,
+    says: "--priority must be high, medium, low, not 'urgent'",
+  },
+  {
+    words: ['s3://b/p', '--submit', '--modified-after', 'yesterday'],
+    exitCode: 1,
+    says: "--modified-after must be a time such as 2026-01-31, 2026-01-31T12:00:00Z or an age such as 36h, not 'yesterday'",
   },
   {
     words: ['s3://b/p', '--sumbit'],
@@ -113,16 +133,21 @@ const ALLUXIO: readonly BadInput[] = [
     says: "option '--bandwidth <size>' argument missing",
   },
   {
-    words: ['s3://b/p', 's3://b/q', '--submit'],
+    words: ['s3://b/p', 's3://b/*', '--submit'],
     exitCode: 1,
-    says: "unexpected argument 's3://b/q': load takes [path]",
+    says: "Load does not support wildcard path: 's3://b/*'",
+  },
+  {
+    words: ['s3://b/p', 's3://b/q', '--path', 's3://b/p', '--submit'],
+    exitCode: 1,
+    says: "the path is given twice: 's3://b/p' by --path and 's3://b/q' as an argument",
   },
 ].map((bad) => ({ ...bad, words: ['job', 'load', ...bad.words] }));
 
 const OWN: readonly BadInput[] = [
   { words: ['lod'], exitCode: 2, says: "unknown command 'lod' (did you mean load?)" },
   { words: ['job', 'lsit'], exitCode: 2, says: "unknown command 'lsit' (did you mean list?)" },
-  { words: ['load'], exitCode: 2, says: "missing required argument 'path'" },
+  { words: ['load'], exitCode: 2, says: "missing required argument 'paths', or --index-file" },
   {
     words: ['load', 's3://b/*'],
     exitCode: 2,
@@ -151,7 +176,7 @@ const OWN: readonly BadInput[] = [
   {
     words: ['job', 'status', 'a\u001b[31mb'],
     exitCode: 2,
-    says: "'a\\x1b[31mb' is neither the id of a job nor a path such as s3://bucket/key",
+    says: "'a\\x1b[31mb' is neither the id or alias of a job nor a path such as s3://bucket/key",
   },
   {
     words: ['cat', 's3://b/done/a.txt', '--range', '9-3'],

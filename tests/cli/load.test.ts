@@ -1,4 +1,6 @@
 import test from 'ava';
+import { writeFile } from 'node:fs/promises';
+import { tempFolder } from '../support/temp-folder.ts';
 import { runInside } from './support/run-inside.ts';
 import { TestPeer, problem } from './support/test-peer.ts';
 import { jobNumber, World } from './support/world.ts';
@@ -148,3 +150,47 @@ test.serial(
     t.false(`${result.stdout}${result.stderr}${peer.seen[0]?.url}`.includes('secret-token'));
   },
 );
+
+test.serial('load: several paths are one job, told and stopped by the same words', async (t) => {
+  const world = new World();
+  await using peer = await TestPeer.start(world);
+  const run = (...words: string[]) => runInside([...words, '--peer', peer.address]);
+  const paths = ['s3://b/q/', 's3://b/p', 's3://b/p/below'];
+  const first = await run('load', ...paths, '-d', '--priority', 'HIGH', '--alias', 'mine');
+  t.is(first.stdout, `${jobNumber(1)}\n`, first.stderr);
+  const several = { path: 's3://b/p', paths: ['s3://b/p', 's3://b/q'] };
+  t.like(world.submitted[0], { ...several, priority: 'high', alias: 'mine' });
+  const told = await run('job', 'load', 's3://b/q', 's3://b/p', '--progress');
+  t.true(told.stdout.startsWith("Progress for loading path 's3://b/p,s3://b/q':\n"), told.stdout);
+  t.is((await run('job', 'load', 's3://b/p', '--stop')).exitCode, 1);
+  t.is((await run('job', 'status', 'mine')).exitCode, 0);
+  t.is((await run('job', 'load', 's3://b/p', 's3://b/q', '--stop')).exitCode, 0);
+  t.deepEqual(world.stopped, [jobNumber(1)]);
+});
+
+test.serial('load: an index file in the under store is named, a local one is read', async (t) => {
+  const world = new World();
+  await using peer = await TestPeer.start(world);
+  await using folder = await tempFolder();
+  const run = (...words: string[]) => runInside([...words, '--peer', peer.address]);
+  t.is((await run('load', '--index-file', 's3://b/list', '-d')).exitCode, 0);
+  t.like(world.submitted[0], { path: 's3://b/list', index: { version: '', sizeBytes: 0 } });
+  const list = `${folder.path}/list`;
+  await writeFile(list, '# mine\r\ns3://b/z/\r\n\ns3://b/a\ns3://b/z/below\n');
+  const filters = ['--exclude', '*.tmp', '--exclude', 'old/', '--min-size', '1KB'];
+  const times = ['--modified-after', '2026-01-31T00:00:00Z'];
+  t.is((await run('load', '--index-file', list, '-d', ...filters, ...times)).exitCode, 0);
+  t.like(world.submitted[1], {
+    paths: ['s3://b/a', 's3://b/z'],
+    exclude: ['*.tmp', 'old/'],
+    minSizeBytes: 1024,
+    modifiedAfterMs: Date.UTC(2026, 0, 31),
+  });
+  await writeFile(list, Array.from({ length: 1001 }, (_, n) => `s3://b/${n}\n`).join(''));
+  const refused = await run('load', '--index-file', list, '-d');
+  t.is(refused.exitCode, 2);
+  t.is(
+    refused.stderr,
+    `ringload: the list ${list} lists too much: at most 1000 paths of together 65536 bytes are taken from here; put the list into the under store and name it there, such as --index-file s3://bucket/list\n`,
+  );
+});

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { jobId } from '../../src/base/ids.ts';
 import { ENDED_JOB_MAX_COUNT } from '../../src/cluster/apply-job.ts';
-import { newestJobOf } from '../../src/cluster/cluster-state.ts';
+import { jobOf, newestJobOf } from '../../src/cluster/cluster-state.ts';
 import type { Command } from '../../src/cluster/commands.ts';
 import { World } from './support.ts';
 
@@ -79,7 +79,7 @@ test('job.submit: a path never has two active jobs, not even after the retry of 
   w.value(w.finish('b', 1, 1, 'SUCCEEDED'));
   w.value(w.retry('a'));
   t.deepEqual(w.value(w.submit('c', 's3://b/x')), { jobId: 'a', outcome: 'already-running' });
-  t.is(newestJobOf(w.state, 's3://b/x')?.id, jobId('a'));
+  t.is(newestJobOf(w.state, { path: 's3://b/x' })?.id, jobId('a'));
 });
 
 test('job.submit: paths that lie in each other are cut in one way at a time', (t) => {
@@ -116,6 +116,34 @@ test('job.submit: the ended jobs of the state are bounded, the oldest go, whatev
   t.is(w.state.jobs.size, ENDED_JOB_MAX_COUNT);
   t.is(w.stateOf('j0'), undefined);
   t.is(w.stateOf(`j${ENDED_JOB_MAX_COUNT + 4}`), 'SUCCEEDED');
+});
+
+test('job.submit: a path, several paths and an index file of that path are different loads', (t) => {
+  const w = world();
+  const several = ['s3://b/x', 's3://b/y'];
+  t.is(w.code(w.submit('a', 's3://b/x')), undefined);
+  t.like(w.value(w.submit('b', 's3://b/x', { paths: several })), { jobId: 'b' });
+  t.like(w.value(w.submit('c', 's3://b/x', { index: { version: 'v1' } })), { jobId: 'c' });
+  const again = { outcome: 'already-running' };
+  t.like(w.value(w.submit('d', 's3://b/x', { paths: several })), { jobId: 'b', ...again });
+  t.like(w.value(w.submit('e', 's3://b/x', { index: { version: 'v2' } })), {
+    jobId: 'c',
+    ...again,
+  });
+  t.is(jobOf(w.state, { path: 's3://b/x' })?.id, jobId('a'));
+  t.is(jobOf(w.state, { paths: several })?.id, jobId('b'));
+  t.is(jobOf(w.state, { index: 's3://b/x' })?.id, jobId('c'));
+  t.is(jobOf(w.state, { path: 's3://b/y' }), undefined);
+});
+
+test('job.submit: several paths, and lists, have no other cut than the jobs they may meet', (t) => {
+  const w = world();
+  const paths = ['s3://b/x', 's3://b/y'];
+  w.value(w.submit('a', 's3://b/x', { paths }));
+  t.is(w.code(w.submit('b', 's3://b/y/z', { segment: 4096 })), 'conflict');
+  t.is(w.code(w.submit('c', 's3://b/z', { segment: 4096 })), undefined);
+  t.is(w.code(w.submit('d', 's3://b/list', { index: {}, segment: 4096 })), 'conflict');
+  t.is(w.code(w.submit('e', 's3://b/u', { paths: ['s3://b/u', 's3://b/z/1'] })), 'conflict');
 });
 
 test('job.stop: stops what is active, once; what ended stays as it ended', (t) => {

@@ -72,10 +72,24 @@ export class World {
   submit(
     id: string,
     path: string,
-    options: { replicas?: number; max?: number; segment?: number; segmented?: boolean } = {},
+    options: {
+      replicas?: number;
+      max?: number;
+      segment?: number;
+      segmented?: boolean;
+      paths?: readonly string[];
+      index?: object;
+      priority?: 'high' | 'medium' | 'low';
+    } = {},
   ): Command {
     const { replicas = 1, segment = 1024, segmented = true } = options;
-    const spec = { path, replicaCount: replicas, segmentSizeBytes: segment, segmented };
+    const { paths, index, priority } = options;
+    const spec = {
+      ...{ path, replicaCount: replicas, segmentSizeBytes: segment, segmented },
+      ...(paths && { paths }),
+      ...(index && { index }),
+      ...(priority && { priority }),
+    };
     const activeMaxCount = options.max ?? 10;
     return { kind: 'job.submit', jobId: jobId(id), spec, activeMaxCount, atMs: ++this.atMs };
   }

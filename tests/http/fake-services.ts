@@ -4,6 +4,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { RingloadError } from '../../src/base/errors.ts';
 import { clusterId, epoch, jobId, peerId, term, type JobId } from '../../src/base/ids.ts';
 import { silentLogger } from '../../src/base/logger.ts';
+import { identityOf, isMeant } from '../../src/cluster/job-identity.ts';
 import { createHttpApp, type HttpAppOptions } from '../../src/http/app.ts';
 import { answerClientError, SERVER_OPTIONS } from '../../src/http/server.ts';
 import type {
@@ -66,7 +67,8 @@ export class FakeJobs implements JobService {
         throw new RingloadError('path_not_mounted', `path '${spec.path}' lies outside s3://b`);
       }
       this.submitted.push(spec);
-      const newest = this.#find({ path: spec.path });
+      const identity = identityOf(spec);
+      const newest = this.jobs.findLast((job) => identityOf(job.spec) === identity);
       if (newest && isActive(newest.state)) {
         return { jobId: newest.id, outcome: 'already-running' };
       }
@@ -141,9 +143,7 @@ export class FakeJobs implements JobService {
   }
 
   #find(ref: JobRef): JobStatus | undefined {
-    return this.jobs.findLast((job) =>
-      'id' in ref ? job.id === ref.id : job.spec.path === ref.path,
-    );
+    return this.jobs.findLast((job) => ('id' in ref ? job.id === ref.id : isMeant(ref, job.spec)));
   }
 
   async #answer<T>(work: () => T): Promise<T> {

@@ -33,6 +33,6 @@ test(`fuzz: ${numRuns} requests over all of the API's routes get answers, seed $
   );
   t.log(JSON.stringify([...statuses].sort()));
   for (const status of [200, 202, 400, 404, 405]) {
-    t.true((statuses.get(status) ?? 0) > 5, `the mix reaches ${status}`);
+    t.true((statuses.get(status) ?? 0) > 2, `the mix reaches ${status}`);
   }
 });

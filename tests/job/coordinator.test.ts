@@ -18,10 +18,10 @@ import { RUN_LIMITS } from './support/run-world.ts';
 const JOB = jobId('a');
 const P1 = peerId('p1');
 
-function open() {
+function open({ runningMaxCount = 10 } = {}) {
   const clock = new ManualClock();
   const under = new MemoryUnderStore();
-  under.put('s3://b/x/1', new Uint8Array(10));
+  for (const path of ['x/1', 'b', 'c', 'd', 'e']) under.put(`s3://b/${path}`, new Uint8Array(10));
   const cluster = new World().found('p1');
   const batches: TaskBatch[] = [];
   const cancelled: PassRef[] = [];
@@ -63,6 +63,7 @@ function open() {
       coordinator.reconcile(cluster.state);
     },
     failuresOf: () => ({ append: () => undefined }),
+    runningMaxCount,
     limits: RUN_LIMITS,
     clock,
     random: new SeededRandom(1),
@@ -193,4 +194,27 @@ test('coordinator: after it resigned nothing is sent or committed any more', asy
   await pass(5000);
   t.is(batches.length, 1);
   t.is(world.commits.length, length);
+});
+
+test('coordinator: more jobs than may run wait, and the next one is the most urgent, then the oldest', async (t) => {
+  const { coordinator, cluster, pass, lead } = open({ runningMaxCount: 2 });
+  const driven = (): string[] =>
+    [...cluster.state.jobs.keys()].filter((id) => coordinator.driverOf(id));
+  cluster.value(cluster.submit('b', 's3://b/b', { priority: 'low' }));
+  cluster.value(cluster.submit('c', 's3://b/c'));
+  lead();
+  await pass(200);
+  t.deepEqual(driven(), ['a', 'c']);
+  cluster.value(cluster.submit('d', 's3://b/d', { priority: 'high' }));
+  coordinator.reconcile(cluster.state);
+  t.deepEqual(driven(), ['a', 'c'], 'nobody is sent away');
+  cluster.value(cluster.stop('a'));
+  coordinator.reconcile(cluster.state);
+  t.deepEqual(driven(), ['c', 'd']);
+  t.false(coordinator.hasPlace(jobId('b')));
+  // Whoever leads next lets those go on that ran.
+  cluster.value(cluster.submit('e', 's3://b/e', { priority: 'high' }));
+  cluster.value(cluster.checkpoint('c', 1, 1));
+  lead(2);
+  t.deepEqual(driven(), ['c', 'd']);
 });

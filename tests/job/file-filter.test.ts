@@ -1,16 +1,16 @@
 import test from 'ava';
 import { RingloadError } from '../../src/base/errors.ts';
-import { compileFileFilter, lastComponent } from '../../src/job/file-filter.ts';
+import { compileNameFilter, lastComponent } from '../../src/job/file-filter.ts';
 
 test('filter: a name is kept when it matches fully', (t) => {
-  const keep = compileFileFilter('^hello.*');
+  const keep = compileNameFilter('^hello.*');
   t.true(keep('s3://b/d/hello'));
   t.true(keep('s3://b/d/hello.txt'));
   t.false(keep('s3://b/hello/world'));
-  t.false(compileFileFilter('ell')('s3://b/hello'));
-  t.true(compileFileFilter('a|ab')('s3://b/ab'));
-  t.true(compileFileFilter('.*\\.parquet')('s3://b/part\n1.parquet'));
-  t.true(compileFileFilter('.*')('s3://b/ünïcode-🎈'));
+  t.false(compileNameFilter('ell')('s3://b/hello'));
+  t.true(compileNameFilter('a|ab')('s3://b/ab'));
+  t.true(compileNameFilter('.*\\.parquet')('s3://b/part\n1.parquet'));
+  t.true(compileNameFilter('.*')('s3://b/ünïcode-🎈'));
 });
 
 test('filter: only the last path component counts', (t) => {
@@ -30,7 +30,7 @@ for (const [pattern, reason] of [
   [`${'(x{900}|'.repeat(60)}y${')'.repeat(60)}`, /too complex/],
 ] as const) {
   test(`filter: ${pattern.slice(0, 24)} (${pattern.length}) is refused with the reason`, (t) => {
-    const error = t.throws(() => compileFileFilter(pattern), { instanceOf: RingloadError });
+    const error = t.throws(() => compileNameFilter(pattern), { instanceOf: RingloadError });
     t.is(error.code, 'invalid_argument');
     t.regex(error.message, reason);
   });
@@ -40,7 +40,7 @@ test('filter: patterns that hang a back-tracking engine answer in linear time', 
   t.timeout(20_000);
   const name = `s3://b/${'a'.repeat(900)}!`;
   for (const pattern of ['^(a+)+$', '(a|aa)*b', '(.*)*x', '(a*)*(a*)*(a*)*c']) {
-    t.false(compileFileFilter(pattern)(name), pattern);
+    t.false(compileNameFilter(pattern)(name), pattern);
   }
-  t.notThrows(() => compileFileFilter('x'.repeat(1024)));
+  t.notThrows(() => compileNameFilter('x'.repeat(1024)));
 });

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { RingloadError } from '../../src/base/errors.ts';
 import { canonicalLoadPath, checkFilePath, jobPathOf } from '../../src/job/canonical-path.ts';
-import { parseJobSpec, SPEC_SPELLINGS } from '../../src/job/parse-spec.ts';
+import { parseJobSpec } from '../../src/job/parse-spec.ts';
+import { SPEC_SPELLINGS } from '../../src/job/spec-spellings.ts';
 
 const BOUNDS = { defaultSegmentSizeBytes: 4 * 1024 * 1024 };
 const MIB = 1024 * 1024;
@@ -200,7 +201,7 @@ test('spec: skipIfExists false asks the own API, and only it, to reload', (t) =>
 test('spec: unknown fields are refused by the own API and ignored by the dialects', (t) => {
   t.regex(
     refusalOf(() => own({ replica: 2 })),
-    /^field 'replica' is unknown: use path, replicas/,
+    /^field 'replica' is unknown: use path, paths, replicas/,
   );
   t.notThrows(() => alluxio({ replica: 2 }));
   const hostile = JSON.parse('{"path":"s3://b/p","__proto__":{"verify":true}}') as object;
@@ -219,11 +220,11 @@ test('spec: what is null is omitted, what is not supported is refused', (t) => {
   t.is(own({ replicas: null, fileFilterRegex: null }).replicaCount, 1);
   t.regex(
     refusalOf(() => alluxio({ index: 's3://b/list' })),
-    /^index .* is not supported/,
+    /^index 's3:\/\/b\/list' is given beside path: name one of them/,
   );
   t.regex(
     refusalOf(() => own({ indexFile: 's3://b/list' })),
-    /^indexFile .* is not supported/,
+    /^indexFile 's3:\/\/b\/list' is given beside path/,
   );
 });
 

@@ -37,7 +37,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'cluster: a submit of a running path starts a second job',
     breaks: 'S4',
     file: 'cluster/apply-job.ts',
-    find: 'state.jobs.get(command.jobId) ?? newestJobOf(state, command.spec.path)',
+    find: 'state.jobs.get(command.jobId) ?? newestJobOf(state, command.spec)',
     replace: 'state.jobs.get(command.jobId)',
     tests: ['cluster/apply-job.test.js'],
   },

@@ -1,4 +1,5 @@
 /** Peers in memory with a job's files on them, and a network between them that may fail. */
+import type { UfsObject, UnderStore } from '../../src/ufs/under-store.ts';
 import { ManualClock } from '../../src/base/clock.ts';
 import { epoch, jobId, peerId, type JobId, type PeerId } from '../../src/base/ids.ts';
 import { nativeCrc32c } from '../../src/cache/io/native-crc32c.ts';
@@ -95,7 +96,8 @@ export class VerifyWorld {
     const isReachable = (peer: PeerId): boolean => !this.away.has(peer);
     const verifier = new JobVerifier({
       job: {
-        ...{ id: JOB, path: ROOT, replicaCount, metadataOnly, accepts, certified },
+        ...{ id: JOB, path: ROOT, roots: [ROOT], replicaCount, metadataOnly, certified },
+        accepts: ({ path }) => accepts(path),
         ...{ segmentSizeBytes: SEGMENT_BYTES, segmented: true, endedAtMs: 1_000 },
       },
       network: this.#network(),
@@ -107,7 +109,7 @@ export class VerifyWorld {
         isReachable,
       },
       currentEpoch: () => this.epoch,
-      store: under,
+      list: (signal) => listed(under, signal),
       jobOrder: (job) => {
         const position = this.jobs.indexOf(job);
         return position < 0 ? undefined : position;
@@ -196,4 +198,17 @@ function contentOf(name: string, sizeBytes: number): Uint8Array {
 
 function sliceOf(bytes: Uint8Array, index: number): Uint8Array {
   return bytes.subarray(index * SEGMENT_BYTES, (index + 1) * SEGMENT_BYTES);
+}
+
+async function* listed(under: UnderStore, signal: AbortSignal): AsyncGenerator<UfsObject> {
+  let after: string | undefined;
+  for (;;) {
+    const page = await under.list(
+      { root: ROOT, limit: 2, ...(after !== undefined && { after }) },
+      signal,
+    );
+    yield* page.objects;
+    if (page.done) return;
+    after = page.cursor;
+  }
 }

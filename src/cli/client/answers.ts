@@ -21,7 +21,7 @@ import {
   type TaskIncident,
   ZERO_COUNTERS,
 } from '../../job/job-status.ts';
-import type { JobSpec } from '../../job/spec.ts';
+import { JOB_PRIORITIES, type IndexPin, type JobSpec } from '../../job/spec.ts';
 import {
   type CopySums,
   type Difference,
@@ -63,6 +63,9 @@ export const submitAnswer = shape<SubmitAnswer>({
 
 const jobSpec = shape<JobSpec>({
   path: text,
+  paths: optional(listOf(text)),
+  index: optional(shape<IndexPin>({ version: text, sizeBytes: number })),
+  alias: optional(text),
   replicaCount: number,
   segmentSizeBytes: number,
   segmented: boolean,
@@ -72,6 +75,13 @@ const jobSpec = shape<JobSpec>({
   verify: boolean,
   partialListing: boolean,
   fileFilterRegex: optional(text),
+  include: optional(listOf(text)),
+  exclude: optional(listOf(text)),
+  minSizeBytes: optional(number),
+  maxSizeBytes: optional(number),
+  modifiedAfterMs: optional(number),
+  modifiedBeforeMs: optional(number),
+  priority: optional(oneOf(JOB_PRIORITIES)),
   bandwidthBps: optional(number),
   batchSize: number,
 });
@@ -108,6 +118,7 @@ export const jobStatus = shape<JobStatus>({
   id: jobIdText,
   spec: jobSpec,
   state: oneOf(JOB_STATES),
+  queuePlace: optional(number),
   failure: optional(
     shape<NonNullable<JobStatus['failure']>>({ code: brandedText<ErrorCode>(), message: text }),
   ),

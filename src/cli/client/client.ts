@@ -43,9 +43,17 @@ import {
 } from './peer-caller.ts';
 import { addressOf } from './peer-list.ts';
 
+/** As the API names a job by what it loads. */
+export type LoadSource =
+  { readonly path: string } | { readonly paths: readonly string[] } | { readonly index: string };
+
 /** Body of `POST /v1/jobs`. */
 export interface SubmitRequest {
-  readonly path: string;
+  /** One of `path`, `paths` and `index`. */
+  readonly path?: string;
+  readonly paths?: readonly string[];
+  readonly index?: string;
+  readonly alias?: string;
   readonly replicas?: number;
   readonly segmentSize?: number;
   readonly segmented?: boolean;
@@ -55,8 +63,23 @@ export interface SubmitRequest {
   readonly verify?: boolean;
   readonly partialListing?: boolean;
   readonly fileFilterRegex?: string;
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly minSize?: number;
+  readonly maxSize?: number;
+  readonly modifiedAfter?: number | string;
+  readonly modifiedBefore?: number | string;
+  readonly priority?: string;
   readonly bandwidth?: number;
   readonly batchSize?: number;
+}
+
+export interface JobListFilter {
+  readonly state?: string;
+  /** At most one of these. */
+  readonly path?: string;
+  readonly index?: string;
+  readonly alias?: string;
 }
 
 export class RingloadClient implements AsyncDisposable {
@@ -74,9 +97,15 @@ export class RingloadClient implements AsyncDisposable {
     return this.#get(`/v1/jobs/${encodeURIComponent(id)}`, jobStatus, options);
   }
 
+  /** The newest job of a path, of several, or of an index file. @throws not_found */
+  async jobOf(source: LoadSource): Promise<JobStatus> {
+    return (await this.#post('/v1/jobs/lookup', jobStatus, source)).value;
+  }
+
   /** Newest first. */
-  async jobs(filter: { state?: string; path?: string } = {}): Promise<readonly JobStatus[]> {
-    const target = `/v1/jobs${queryOf({ state: filter.state, path: filter.path })}`;
+  async jobs(filter: JobListFilter = {}): Promise<readonly JobStatus[]> {
+    const { state, path, index, alias } = filter;
+    const target = `/v1/jobs${queryOf({ state, path, index, alias })}`;
     return (await this.#get(target, jobList)).jobs;
   }
 
@@ -274,8 +303,9 @@ export class RingloadClient implements AsyncDisposable {
   async #runningAfterRepeatedRetry(id: string, thrown: unknown): Promise<JobId | undefined> {
     if (!wasRepeated(thrown) || toRingloadError(thrown).code !== 'conflict') return undefined;
     const { spec } = await this.job(id);
-    const [newest] = await this.jobs({ path: spec.path });
-    return newest && isActive(newest.state) ? newest.id : undefined;
+    const { path, paths, index } = spec;
+    const newest = await this.jobOf(index ? { index: path } : paths ? { paths } : { path });
+    return isActive(newest.state) ? newest.id : undefined;
   }
 }
 

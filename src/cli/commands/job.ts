@@ -13,7 +13,7 @@ import {
   printable,
   tableLines,
 } from '../format.ts';
-import { jobReportLines } from '../job-report.ts';
+import { jobReportLines, loadedText } from '../job-report.ts';
 import { nearest } from '../../config/nearest.ts';
 import { progressText, verifyReportLines } from '../verify-report.ts';
 import { waitAndReport } from './load-run.ts';
@@ -109,14 +109,31 @@ class RateLimitedLine {
 /** @throws not_found */
 async function findJob(client: RingloadClient, idOrPath: string): Promise<JobStatus> {
   if (isUuid(idOrPath)) return client.job(idOrPath);
-  if (!idOrPath.includes('/')) {
-    throw usageError(`'${idOrPath}' is neither the id of a job nor a path such as s3://bucket/key`);
-  }
+  if (ALIAS.test(idOrPath)) return jobByAlias(client, idOrPath);
+  if (!idOrPath.includes('/')) throw noName(idOrPath);
   const path = idOrPath.endsWith('/') ? idOrPath.slice(0, -1) : idOrPath;
-  const jobs = await client.jobs({ path });
+  for (const filter of [{ path }, { index: path }]) {
+    const jobs = await client.jobs(filter);
+    const job = jobs.find((candidate) => isActive(candidate.state)) ?? jobs[0];
+    if (job) return job;
+  }
+  throw new RingloadError('not_found', `no load of '${path}' is known`);
+}
+
+async function jobByAlias(client: RingloadClient, alias: string): Promise<JobStatus> {
+  const jobs = await client.jobs({ alias });
   const job = jobs.find((candidate) => isActive(candidate.state)) ?? jobs[0];
-  if (!job) throw new RingloadError('not_found', `no load of '${path}' is known`);
-  return job;
+  if (job) return job;
+  throw new RingloadError('not_found', `no job has the id or alias '${alias}'`);
+}
+
+/** What may be asked for by its alias here; others are looked for by id. */
+const ALIAS = /^[A-Za-z0-9][\w.-]*$/;
+
+function noName(text: string): RingloadError {
+  return usageError(
+    `'${text}' is neither the id or alias of a job nor a path such as s3://bucket/key`,
+  );
 }
 
 function stateOf(text: string | undefined): JobState | undefined {
@@ -148,12 +165,12 @@ function listRow(job: JobStatus): string[] {
   const done = job.listingDone ? formatPercent(doneFiles, counters.listedFiles) : '-';
   return [
     job.id,
-    job.state,
+    job.queuePlace === undefined ? job.state : `${job.state} (${job.queuePlace})`,
     job.state === 'SUCCEEDED' ? '100%' : done,
     formatCount(counters.listedFiles),
     formatSize(counters.listedBytes),
     formatCount(counters.failedFiles),
     formatDuration(job.elapsedMs),
-    printable(job.spec.path),
+    printable(loadedText(job.spec)),
   ];
 }

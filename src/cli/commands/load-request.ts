@@ -5,8 +5,10 @@
  */
 import { parseBytes } from '../../base/units.ts';
 import { JOB_LIMITS } from '../../job/spec.ts';
-import type { SubmitRequest } from '../client/client.ts';
+import type { LoadSource, SubmitRequest } from '../client/client.ts';
 import { type CommandInput, usageError } from '../input.ts';
+import { FILTER_OPTIONS, filtersOf } from './filter-options.ts';
+import { sourceOf, withoutSlash } from './load-source.ts';
 import type { OptionSpec } from '../options.ts';
 import { parseTimeoutMs } from '../context.ts';
 
@@ -14,8 +16,9 @@ export type LoadOperation = 'submit' | 'progress' | 'stop';
 
 export interface LoadRequest {
   readonly operation: LoadOperation;
-  /** Without one trailing slash: the job's identity, and what messages name. */
+  /** What messages name: without one trailing slash, several paths joined by commas. */
   readonly path: string;
+  readonly source: LoadSource;
   readonly submit: SubmitRequest;
   readonly wait: boolean;
   readonly waitMaxMs?: number;
@@ -49,6 +52,11 @@ const SUBMIT_OPTIONS: readonly OptionSpec[] = [
     description: 'other spelling of --file-filter-regx',
     hidden: true,
   },
+  ...FILTER_OPTIONS,
+  {
+    flags: '--index-file <file>',
+    description: 'list of paths to load: in the under store, a local file, or - for stdin',
+  },
   { flags: '--batch-size <count>', description: 'tasks sent to a peer at once (default 200)' },
   { flags: '--segment-size <size>', description: 'size of a segment, such as 8MiB' },
   { flags: '--no-segmented', description: 'keep all of a file on the same peers' },
@@ -76,20 +84,20 @@ export const ALLUXIO_LOAD_OPTIONS: readonly OptionSpec[] = [
   },
   { flags: '--verbose', description: 'of --progress: the long report, with recent failures' },
   ...SUBMIT_OPTIONS,
-  {
-    flags: '--index-file <path>',
-    description: 'file that lists the paths to load: refused, not supported yet',
-    hidden: true,
-  },
 ];
 
 /** @throws invalid_argument naming value and rule. */
-export function parseOwnLoad(input: CommandInput): LoadRequest {
-  const path = canonical(input.argument(0));
+export async function parseOwnLoad(input: CommandInput): Promise<LoadRequest> {
+  if (input.args.length === 0 && input.text('indexFile') === undefined) {
+    throw usageError("missing required argument 'paths', or --index-file");
+  }
+  const submit = submitRequest(input);
+  const { source, name } = await sourceOf(input, input.args);
   return {
     operation: 'submit',
-    path,
-    submit: submitRequest(input, path),
+    path: name,
+    source,
+    submit: { ...source, ...submit },
     wait: input.flag('wait'),
     ...waitLimit(input),
     format: 'TEXT',
@@ -98,18 +106,22 @@ export function parseOwnLoad(input: CommandInput): LoadRequest {
 }
 
 /** @throws invalid_argument naming value and rule, in Alluxio's words where it has some. */
-export function parseAlluxioLoad(input: CommandInput): LoadRequest {
+export async function parseAlluxioLoad(input: CommandInput): Promise<LoadRequest> {
   const operation = operationOf(input);
-  const path = pathOf(input);
+  const paths = pathsOf(input);
   const wait = input.flag('wait');
   if (wait && operation !== 'submit') {
     throw usageError(`--wait goes with --submit, not with --${operation}`);
   }
+  const submit = submitRequest(input);
+  const { source, name } = await sourceOf(input, paths);
   return {
     operation,
-    path,
+    path: name,
+    source,
     submit: {
-      ...submitRequest(input, path),
+      ...source,
+      ...submit,
       // Why both: Alluxio's default asks for no report of skipped files, and for no reload either.
       skipIfExists: input.flag('skipIfExists'),
       reload: input.flag('reload'),
@@ -135,30 +147,16 @@ function operationOf(input: CommandInput): LoadOperation {
   throw usageError('Did not specify an operation flag: [progress stop submit]');
 }
 
-function pathOf(input: CommandInput): string {
+function pathsOf(input: CommandInput): readonly string[] {
   const option = input.text('path');
-  const [positional] = input.args;
-  if (option !== undefined && positional !== undefined) {
-    if (canonical(option) !== canonical(positional)) {
-      throw usageError(
-        `the path is given twice: '${option}' by --path and '${positional}' as an argument`,
-      );
-    }
-  }
-  const path = option ?? positional;
-  if (input.text('indexFile') !== undefined) {
+  if (option === undefined) return input.args;
+  const other = input.args.find((path) => withoutSlash(path) !== withoutSlash(option));
+  if (other !== undefined) {
     throw usageError(
-      `--index-file '${input.text('indexFile') ?? ''}' is not supported: load a directory, with --file-filter-regx if need be`,
+      `the path is given twice: '${option}' by --path and '${other}' as an argument`,
     );
   }
-  if (path === undefined) throw usageError('required flag(s) "path" not set');
-  return canonical(path);
-}
-
-function canonical(path: string): string {
-  if (path === '') throw usageError('the path must not be empty');
-  if (path.includes('*')) throw usageError(`Load does not support wildcard path: '${path}'`);
-  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+  return [option];
 }
 
 function formatOf(input: CommandInput): 'TEXT' | 'JSON' {
@@ -169,7 +167,7 @@ function formatOf(input: CommandInput): 'TEXT' | 'JSON' {
   throw usageError(`--format must be TEXT or JSON, not '${format}'${hint}`);
 }
 
-function submitRequest(input: CommandInput, path: string): SubmitRequest {
+function submitRequest(input: CommandInput): SubmitRequest {
   const replicas = input.integer('replicas', { min: 1, max: JOB_LIMITS.replicaMaxCount });
   const batchSize = input.integer('batchSize', { min: 1, max: JOB_LIMITS.batchMaxSize });
   const bandwidth = sizeOf(input, 'bandwidth');
@@ -179,7 +177,7 @@ function submitRequest(input: CommandInput, path: string): SubmitRequest {
     throw usageError('--skip-if-exists and --reload exclude each other');
   }
   return {
-    path,
+    ...filtersOf(input),
     ...(replicas === undefined ? {} : { replicas }),
     ...(segmentSize === undefined ? {} : { segmentSize }),
     ...(input.flag('segmented') ? {} : { segmented: false }),

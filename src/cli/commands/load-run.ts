@@ -7,7 +7,7 @@ import { isActive, type JobStatus } from '../../job/job-status.ts';
 import { jsonReport } from '../../job/report-json.ts';
 import { longReport, reportHeader, shortReport } from '../../job/report.ts';
 import type { SubmitAnswer } from '../client/answers.ts';
-import type { RingloadClient } from '../client/client.ts';
+import type { LoadSource, RingloadClient } from '../client/client.ts';
 import type { CliContext } from '../context.ts';
 import { printable } from '../format.ts';
 import { jobReportLines } from '../job-report.ts';
@@ -92,7 +92,7 @@ async function progress(
   client: RingloadClient,
   request: LoadRequest,
 ): Promise<number> {
-  const [status] = await client.jobs({ path: request.path });
+  const status = await jobOf(client, request.source);
   const { terminal } = context;
   if (context.json) {
     if (!status) throw notFound(request.path);
@@ -116,6 +116,15 @@ async function progress(
   return status ? 0 : 1;
 }
 
+async function jobOf(client: RingloadClient, source: LoadSource): Promise<JobStatus | undefined> {
+  try {
+    return await client.jobOf(source);
+  } catch (thrown) {
+    if (toRingloadError(thrown).code === 'not_found') return undefined;
+    throw thrown;
+  }
+}
+
 function reportText(status: JobStatus, verbose: boolean): string {
   return verbose ? longReport(status, { verbose }) : shortReport(status);
 }
@@ -125,8 +134,8 @@ async function stop(
   client: RingloadClient,
   request: LoadRequest,
 ): Promise<number> {
-  const jobs = await client.jobs({ path: request.path });
-  const running = jobs.find((job) => isActive(job.state));
+  const newest = await jobOf(client, request.source);
+  const running = newest && isActive(newest.state) ? newest : undefined;
   const stopped = running !== undefined && (await client.stop(running.id));
   const path = printable(request.path);
   if (context.json) {

@@ -3,8 +3,8 @@
  * values quoted or typed. Its reply bodies were never published; these are Ringload's.
  */
 import { RingloadError } from '../../base/errors.ts';
-import { isUuid, jobId } from '../../base/ids.ts';
-import { jobPathOf, quoted } from '../../job/canonical-path.ts';
+import { isUuid, jobId, type JobId } from '../../base/ids.ts';
+import { quoted } from '../../job/canonical-path.ts';
 import { JOB_STATES, type JobState } from '../../job/job-status.ts';
 import { parseJobSpec } from '../../job/parse-spec.ts';
 import { jsonReport } from '../../job/report-json.ts';
@@ -12,9 +12,15 @@ import { longReport } from '../../job/report.ts';
 import { readOptionalJsonObject } from '../body.ts';
 import type { HttpContext, HttpDeps, HttpRouter } from '../context.ts';
 import { progressObject } from '../progress-object.ts';
-import { formatOf, rawPathOf, specInputOf, verboseOf } from '../load-request.ts';
+import {
+  formatOf,
+  loadName,
+  loadRefOf,
+  specInputOf,
+  verboseOf,
+  type LoadRef,
+} from '../load-request.ts';
 import { JSON_TYPE, replyJson, replyText } from '../reply.ts';
-import type { JobRef } from '../services.ts';
 import type { JsonObject } from '../strict-json.ts';
 import { stopAnswer, submitMessage } from '../worker/load.ts';
 import { mountMasterFree } from './free.ts';
@@ -28,14 +34,15 @@ export function mountMaster(router: HttpRouter, deps: HttpDeps): void {
   router.post(`${BASE}/submit_job/load`, async (ctx) => {
     const body = await readOptionalJsonObject(ctx, deps);
     const spec = parseJobSpec(specInputOf(ctx.state.query, body), limits, 'alluxio');
+    const path = loadName(loadRefOf(ctx.state.query, body));
     const { jobId: id, outcome } = await jobs.submit(spec);
     replyJson(ctx, {
       success: true,
       jobId: id,
       job_id: id,
-      path: spec.path,
-      target_path: spec.path,
-      message: submitMessage(spec.path, id, outcome),
+      path,
+      target_path: path,
+      message: submitMessage(path, id, outcome),
     });
   });
 
@@ -72,10 +79,10 @@ export function mountMaster(router: HttpRouter, deps: HttpDeps): void {
 }
 
 /** A job by `job_id` or by path, from the query or the body. */
-function jobRefOf(ctx: HttpContext, body: JsonObject | undefined): JobRef {
+function jobRefOf(ctx: HttpContext, body: JsonObject | undefined): MasterRef {
   const given = ctx.state.query.get('job_id') ?? body?.['job_id'];
   if (given === undefined || given === null || given === '') {
-    return { path: jobPathOf(rawPathOf(ctx.state.query, body)) };
+    return loadRefOf(ctx.state.query, body);
   }
   const id = typeof given === 'string' ? given.toLowerCase() : '';
   if (!isUuid(id)) {
@@ -84,8 +91,10 @@ function jobRefOf(ctx: HttpContext, body: JsonObject | undefined): JobRef {
   return { id: jobId(id) };
 }
 
-function nameOf(ref: JobRef): string {
-  return 'path' in ref ? ref.path : ref.id;
+type MasterRef = LoadRef | { readonly id: JobId };
+
+function nameOf(ref: MasterRef): string {
+  return 'id' in ref ? ref.id : loadName(ref);
 }
 
 function stateOf(text: string | undefined): JobState | undefined {

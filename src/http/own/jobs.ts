@@ -1,11 +1,14 @@
 /** Ringload's own API for load jobs: `/v1/jobs`. */
 import { RingloadError } from '../../base/errors.ts';
 import { isUuid, jobId as toJobId, type JobId } from '../../base/ids.ts';
+import { isMeant, refText, type JobRef } from '../../cluster/job-identity.ts';
 import { jobPathOf, quoted } from '../../job/canonical-path.ts';
 import { JOB_STATES, type JobState } from '../../job/job-status.ts';
 import { parseJobSpec } from '../../job/parse-spec.ts';
 import { readJsonObject } from '../body.ts';
 import type { HttpContext, HttpDeps, HttpRouter } from '../context.ts';
+import { loadRefOf } from '../load-request.ts';
+import { Query } from '../query.ts';
 import { replyJson } from '../reply.ts';
 import { streamLines } from '../stream-lines.ts';
 
@@ -19,14 +22,22 @@ export function mountJobs(router: HttpRouter, deps: HttpDeps): void {
   });
 
   router.get('/v1/jobs', async (ctx) => {
-    const query = ctx.state.query.allowOnly('state', 'path');
+    const query = ctx.state.query.allowOnly('state', 'path', 'index', 'alias');
     const states = statesOf(query.get('state'));
-    const path = query.get('path');
+    const ref = listedRefOf(query);
     const all = await jobs.list(states === undefined ? {} : { states });
-    const wanted = path === undefined ? undefined : jobPathOf(path);
     replyJson(ctx, {
-      jobs: wanted === undefined ? all : all.filter((job) => job.spec.path === wanted),
+      jobs: ref === undefined ? all : all.filter((job) => isMeant(ref, job.spec)),
     });
+  });
+
+  router.post('/v1/jobs/lookup', async (ctx) => {
+    ctx.state.query.allowOnly();
+    const ref = loadRefOf(Query.EMPTY, await readJsonObject(ctx, deps));
+    const status = await jobs.status(ref);
+    if (status === undefined)
+      throw new RingloadError('not_found', `no job found for ${refText(ref)}`);
+    replyJson(ctx, status);
   });
 
   router.get('/v1/jobs/:id', async (ctx) => {
@@ -65,6 +76,18 @@ export function mountJobs(router: HttpRouter, deps: HttpDeps): void {
 function replyAccepted(ctx: HttpContext, answer: { readonly jobId: JobId }): void {
   ctx.set('Location', `/v1/jobs/${encodeURIComponent(answer.jobId)}`);
   replyJson(ctx, answer, 202);
+}
+
+function listedRefOf(query: Query): Exclude<JobRef, { readonly id: JobId }> | undefined {
+  const path = query.get('path');
+  const index = query.get('index');
+  const alias = query.get('alias');
+  if ([path, index, alias].filter((given) => given !== undefined).length > 1) {
+    throw new RingloadError('invalid_argument', 'parameters path, index, alias: use one of them');
+  }
+  if (path !== undefined) return { path: jobPathOf(path) };
+  if (index !== undefined) return { index: jobPathOf(index) };
+  return alias === undefined ? undefined : { alias };
 }
 
 /** @throws not_found: what is not an id names no job. */

@@ -1,7 +1,7 @@
 /** JSON Schemas of what the own API takes and gives; they mirror the interfaces of the services. */
 import { ERROR_TABLE } from '../../base/errors.ts';
 import { JOB_STATES } from '../../job/job-status.ts';
-import { JOB_LIMITS } from '../../job/spec.ts';
+import { JOB_LIMITS, JOB_PRIORITIES } from '../../job/spec.ts';
 import { CACHE_SCHEMAS } from './openapi-cache.ts';
 import { certificate, verifyEvent } from './openapi-verify.ts';
 
@@ -15,6 +15,16 @@ const path: Schema = { type: 'string', examples: ['s3://bucket/data'] };
 const size: Schema = {
   oneOf: [count, { type: 'string', examples: ['64MiB'] }],
   description: 'bytes, or text in powers of 1024',
+};
+
+const globs: Schema = {
+  type: 'array',
+  items: { type: 'string', examples: ['*.parquet', '/2026/**', '_temporary/'] },
+  maxItems: JOB_LIMITS.globMaxCount,
+};
+const time: Schema = {
+  oneOf: [count, { type: 'string', examples: ['2026-01-31T12:00:00Z'] }],
+  description: 'milliseconds since 1970, or a date',
 };
 
 /** All members required but those named in `optional`. */
@@ -50,7 +60,10 @@ const incident = object({ task: text, reason: text, message: text });
 
 const jobSpec = object(
   {
-    path,
+    path: { ...path, description: 'of several paths the first, of an index file its own' },
+    paths: listOf(path),
+    index: object({ version: text, sizeBytes: count }),
+    alias: text,
     replicaCount: count,
     segmentSizeBytes: count,
     segmented: flag,
@@ -60,9 +73,18 @@ const jobSpec = object(
     verify: flag,
     partialListing: flag,
     fileFilterRegex: text,
+    include: listOf(text),
+    exclude: listOf(text),
+    minSizeBytes: count,
+    maxSizeBytes: count,
+    modifiedAfterMs: count,
+    modifiedBeforeMs: count,
+    priority: { type: 'string', enum: JOB_PRIORITIES },
     bandwidthBps: count,
     batchSize: count,
   },
+  ...['paths', 'index', 'alias', 'include', 'exclude', 'minSizeBytes', 'maxSizeBytes'],
+  ...['modifiedAfterMs', 'modifiedBeforeMs', 'priority'],
   'fileFilterRegex',
   'bandwidthBps',
 );
@@ -72,6 +94,7 @@ const jobStatus = object(
     id,
     spec: ref('JobSpec'),
     state: { type: 'string', enum: JOB_STATES },
+    queuePlace: { ...count, description: 'while it waits for a place to run: 1 for the next one' },
     failure: object({ code: text, message: text }),
     createdAtMs: count,
     endedAtMs: count,
@@ -99,6 +122,7 @@ const jobStatus = object(
     leaderId: id,
     stale: flag,
   },
+  'queuePlace',
   'failure',
   'endedAtMs',
   'amplification',
@@ -126,9 +150,12 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   },
   JobRequest: {
     type: 'object',
-    required: ['path'],
+    oneOf: [{ required: ['path'] }, { required: ['paths'] }, { required: ['index'] }],
     properties: {
       path: { ...path, maxLength: JOB_LIMITS.pathMaxBytes },
+      paths: { ...listOf(path), minItems: 1, maxItems: JOB_LIMITS.pathsMaxCount },
+      index: { ...path, description: 'a file of the under store that lists paths, one a line' },
+      alias: { ...text, minLength: 1, maxLength: JOB_LIMITS.aliasMaxLength },
       replicas: { type: 'integer', minimum: 1, maximum: JOB_LIMITS.replicaMaxCount, default: 1 },
       segmentSize: size,
       segmented: { ...flag, default: true },
@@ -146,9 +173,21 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         maxLength: JOB_LIMITS.regexMaxLength,
         description: 'RE2; keeps files whose last path component matches fully',
       },
+      include: globs,
+      exclude: globs,
+      minSize: size,
+      maxSize: size,
+      modifiedAfter: time,
+      modifiedBefore: time,
+      priority: { type: 'string', enum: JOB_PRIORITIES, default: 'medium' },
       bandwidth: { ...size, description: 'bytes per second per peer; 0 is unlimited' },
       batchSize: { type: 'integer', minimum: 1, maximum: JOB_LIMITS.batchMaxSize, default: 200 },
     },
+  },
+  JobName: {
+    type: 'object',
+    oneOf: [{ required: ['path'] }, { required: ['paths'] }, { required: ['index'] }],
+    properties: { path, paths: listOf(path), index: path },
   },
   JobAccepted: object(
     { jobId: id, outcome: { type: 'string', enum: ['created', 'already-running', 'resumed'] } },

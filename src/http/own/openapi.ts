@@ -29,7 +29,7 @@ const content: Json = {
 const OPERATIONS: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   '/v1/jobs': {
     post: {
-      summary: 'Load a path. Idempotent by path while a job of it is active',
+      summary: 'Load paths, or what an index file lists. Idempotent while a job of it is active',
       takes: 'JobRequest',
       gives: { 202: json('JobAccepted', 'committed; Location names the job') },
     },
@@ -38,8 +38,17 @@ const OPERATIONS: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
       parameters: [
         parameter('query', 'state', 'states, separated by commas', false),
         parameter('query', 'path', 'jobs of this path only', false),
+        parameter('query', 'index', 'jobs of this index file only', false),
+        parameter('query', 'alias', 'jobs of this name only', false),
       ],
       gives: { 200: json('JobList', 'jobs') },
+    },
+  },
+  '/v1/jobs/lookup': {
+    post: {
+      summary: 'Tell how the newest job of a path, of several, or of an index file is doing',
+      takes: 'JobName',
+      gives: { 200: json('JobStatus', 'the job') },
     },
   },
   '/v1/jobs/{id}': {

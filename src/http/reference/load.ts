@@ -2,13 +2,15 @@
  * The reference dialect of `/v1/load`: bare `true` or `false` for submit and stop, and a progress
  * report that is a JSON string containing JSON. A refusal is never `false`, always an error status.
  */
+import { refText } from '../../cluster/job-identity.ts';
 import { parseJobSpec } from '../../job/parse-spec.ts';
 import { jsonReport } from '../../job/report-json.ts';
 import { longReport, reportHeader } from '../../job/report.ts';
 import type { HttpContext, HttpDeps } from '../context.ts';
 import {
   formatOf,
-  loadPathOf,
+  loadName,
+  loadRefOf,
   specInputOf,
   verboseOf,
   type LoadOperation,
@@ -30,7 +32,7 @@ export async function serveReferenceLoad(
       return;
     }
     case 'stop': {
-      const stopped = await jobs.stop({ path: loadPathOf(query, request.body) });
+      const stopped = await jobs.stop(loadRefOf(query, request.body));
       replyText(ctx, JSON_TYPE, String(stopped));
       return;
     }
@@ -45,17 +47,17 @@ async function serveProgress(
   body: JsonObject | undefined,
 ): Promise<void> {
   const { query } = ctx.state;
-  const path = loadPathOf(query, body);
+  const ref = loadRefOf(query, body);
   const verbose = verboseOf(query, body, true);
   const format = formatOf(query, body) ?? 'JSON';
-  const status = await deps.services.jobs.status({ path });
+  const status = await deps.services.jobs.status(ref);
   if (status === undefined) {
-    replyJson(ctx, { status: `No job found for path '${path}'` }, 404);
+    replyJson(ctx, { status: `No job found for ${refText(ref)}` }, 404);
     return;
   }
   const report =
     format === 'JSON'
       ? jsonReport(status, { verbose })
-      : reportHeader(path) + longReport(status, { verbose });
+      : reportHeader(loadName(ref)) + longReport(status, { verbose });
   replyText(ctx, JSON_TYPE, JSON.stringify(report));
 }

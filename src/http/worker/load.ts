@@ -5,14 +5,14 @@
  */
 import { toRingloadError, type ErrorCode } from '../../base/errors.ts';
 import type { JobStatus } from '../../job/job-status.ts';
-import { jobPathOf } from '../../job/canonical-path.ts';
 import { parseJobSpec } from '../../job/parse-spec.ts';
 import { jsonReport } from '../../job/report-json.ts';
 import { jobStateText, longReport, longReportRows, reportHeader } from '../../job/report.ts';
 import type { HttpContext, HttpDeps } from '../context.ts';
 import {
   formatOf,
-  loadPathOf,
+  loadName,
+  loadRefOf,
   specInputOf,
   verboseOf,
   type LoadOperation,
@@ -47,25 +47,30 @@ async function answerOf(
   request: { readonly operation: LoadOperation; readonly body: JsonObject | undefined },
 ): Promise<object> {
   const { query } = ctx.state;
-  const path = loadPathOf(query, request.body);
+  const ref = loadRefOf(query, request.body);
+  const path = loadName(ref);
   switch (request.operation) {
     case 'submit':
-      return submit(ctx, deps, specInputOf(query, request.body));
+      return submit(ctx, deps, path, specInputOf(query, request.body));
     case 'stop':
-      return stopAnswer(path, await deps.services.jobs.stop({ path }));
+      return stopAnswer(path, await deps.services.jobs.stop(ref));
     case 'progress': {
       const format = formatOf(query, request.body) ?? 'TEXT';
       const verbose = verboseOf(query, request.body, false);
-      const status = await deps.services.jobs.status({ path });
+      const status = await deps.services.jobs.status(ref);
       return progressAnswer(path, status, { format, verbose });
     }
   }
 }
 
-async function submit(ctx: HttpContext, deps: HttpDeps, input: JsonObject): Promise<object> {
+async function submit(
+  ctx: HttpContext,
+  deps: HttpDeps,
+  path: string,
+  input: JsonObject,
+): Promise<object> {
   const { jobs, limits } = deps.services;
   const spec = parseJobSpec(input, limits, 'alluxio');
-  const path = jobPathOf(spec.path);
   try {
     const { jobId, outcome } = await jobs.submit(spec);
     return { success: true, jobId, path, message: submitMessage(path, jobId, outcome) };

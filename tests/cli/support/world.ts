@@ -2,6 +2,7 @@
  * What a test cluster knows: jobs, members and files in memory, behind the interfaces that the
  * real HTTP routes call. Several test peers may share one world, as peers share a cluster.
  */
+import { isMeant } from '../../../src/cluster/job-identity.ts';
 import { RingloadError } from '../../../src/base/errors.ts';
 import { clusterId, epoch, jobId, peerId, term, type PeerId } from '../../../src/base/ids.ts';
 import type { FileRecord } from '../../../src/cache/file-catalog.ts';
@@ -193,7 +194,7 @@ export class World {
   }
 
   #find(ref: JobRef): JobStatus | undefined {
-    return this.jobs.find((job) => ('id' in ref ? job.id === ref.id : job.spec.path === ref.path));
+    return this.jobs.find((job) => ('id' in ref ? job.id === ref.id : isMeant(ref, job.spec)));
   }
 
   #view(): ClusterView {

@@ -55,12 +55,13 @@ test('resource: what cannot be honoured is refused', async (t) => {
     undefined,
     {},
     { paths: [] },
-    { paths: [path, 's3://b/q'] },
+    { paths: [path, ''] },
     { paths: path },
     { paths: [5] },
-    { index: 's3://b/i' },
+    { index: 5 },
     { index: 's3://b/i', paths: [path] },
-    { paths: [path], alias: 'mine' },
+    { paths: [path], alias: ID },
+    { paths: [path], alias: 5 },
     { paths: [path], options: { sync: true } },
     { paths: [path], options: { loadPolicy: 'ALWAYS' } },
     { paths: [path], options: { replicas: 'x' } },
@@ -73,4 +74,54 @@ test('resource: what cannot be honoured is refused', async (t) => {
   t.is((await call(server, 'GET', '?id=x')).status, 400);
   t.is((await call(server, 'GET', '?path=s3://b/none')).status, 404);
   t.is((await call(server, 'DELETE')).status, 400);
+});
+
+test('resource: several paths, an index file and an alias name a load', async (t) => {
+  await using server = await TestServer.start();
+  const several = { paths: ['s3://b/q/', 's3://b/p', 's3://b/q/below'], alias: 'mine' };
+  const created = { status: 200, value: { id: ID, alias: 'mine' } };
+  t.deepEqual(await call(server, 'POST', '', several), created);
+  const paths = ['s3://b/p', 's3://b/q'];
+  t.like(server.services.jobs.submitted[0], { path: 's3://b/p', paths, alias: 'mine' });
+  t.like((await call(server, 'GET', '?alias=mine')).value, { id: ID, paths, alias: 'mine' });
+  t.like((await call(server, 'GET', '', { paths: ['s3://b/p/', 's3://b/q'] })).value, { id: ID });
+  t.is((await call(server, 'GET', '?path=s3://b/p')).status, 404);
+
+  const index = jobIdNumber(2);
+  const listed = { index: 's3://b/list', options: { priority: 'high' } };
+  t.deepEqual(await call(server, 'POST', '', listed), {
+    status: 200,
+    value: { id: index, alias: index },
+  });
+  t.like(server.services.jobs.submitted[1], { path: 's3://b/list', priority: 'high' });
+  const { value } = await call(server, 'GET', '?index=s3://b/list');
+  t.like(value, { id: index, index: 's3://b/list' });
+  t.false('paths' in (value as object));
+  t.is((await call(server, 'DELETE', '', { indexFile: 's3://b/list' })).status, 200);
+  t.deepEqual(await call(server, 'DELETE', '', { index: 's3://b/list' }), {
+    status: 404,
+    value: { status: "No job found for index 's3://b/list'" },
+  });
+});
+
+test('resource: the list goes on behind the last key', async (t) => {
+  await using server = await TestServer.start();
+  for (let n = 1; n <= 5; n += 1) await call(server, 'POST', '', { paths: [`s3://b/${n}`] });
+  const ids: string[] = [];
+  let query = '?count=2';
+  for (let pages = 1; ; pages += 1) {
+    const { value } = await call(server, 'GET', query);
+    const { results, lastKey } = value as { results: { id: string }[]; lastKey?: string };
+    t.true(results.length <= 2);
+    ids.push(...results.map(({ id }) => id));
+    if (lastKey === undefined) {
+      t.is(pages, 3);
+      break;
+    }
+    query = `?count=2&lastKey=${lastKey}`;
+  }
+  t.is(new Set(ids).size, 5);
+  t.is((await call(server, 'GET', '?count=0')).status, 400);
+  t.is((await call(server, 'GET', '?count=x')).status, 400);
+  t.is((await call(server, 'GET', `?lastKey=${jobIdNumber(9)}`)).status, 400);
 });

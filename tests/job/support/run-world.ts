@@ -178,7 +178,7 @@ export class RunWorld {
       spec: this.spec,
       // As it would come back from the log.
       checkpoint: this.checkpoint && (JSON.parse(JSON.stringify(this.checkpoint)) as JobCheckpoint),
-      accepts: this.#accepts,
+      accepts: ({ path }) => this.#accepts(path),
       placement: this.placement(),
       limits: this.limits,
       random: this.random,

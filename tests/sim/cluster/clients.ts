@@ -145,7 +145,7 @@ export class Clients {
     const answer = await this.#ask(peer, 'stop', ({ jobs }) => jobs.stop({ path }));
     if (answer?.value !== true) return;
     const { state } = this.#world.history;
-    const job = newestJobOf(state, path);
+    const job = newestJobOf(state, { path });
     if (!job) return;
     this.#world.count('stops.accepted');
     // Another client may have resumed it by now: then this stop was for the run before.
@@ -158,7 +158,7 @@ export class Clients {
   }
 
   async #status(peer: number, path: string): Promise<void> {
-    const before = newestJobOf(this.#world.history.state, path);
+    const before = newestJobOf(this.#world.history.state, { path });
     const answer = await this.#ask(peer, 'status', ({ jobs }) => jobs.status({ path }));
     if (!answer || !before) return;
     const status = answer.value;

@@ -4,7 +4,7 @@
  */
 import { isActiveState, type JobRecord } from '../../../src/cluster/job-record.ts';
 import { isOnRing } from '../../../src/cluster/member.ts';
-import { compileFileFilter } from '../../../src/job/file-filter.ts';
+import { compileFilters } from '../../../src/job/file-filter.ts';
 import type { JobSpec } from '../../../src/job/spec.ts';
 import { serializeState } from '../../../src/cluster/cluster-state.ts';
 import { Chance } from '../raft/chance.ts';
@@ -150,12 +150,12 @@ export class Ending {
   /** Those that the job cannot have missed: there, and told truly, since its last run began. */
   #filesOf(job: JobRecord): Version[] {
     const { history, ufs } = this.#cluster.world;
-    const { path: root, fileFilterRegex } = job.spec as JobSpec;
-    const accepts = fileFilterRegex === undefined ? () => true : compileFileFilter(fileFilterRegex);
+    const spec = job.spec as JobSpec;
+    const accepts = compileFilters(spec);
     const sinceMs = history.runs.get(job.id)?.at(-1)?.fromMs ?? 0;
     return ufs
-      .stableSince(root, sinceMs)
-      .filter(({ path }) => accepts(path) && !ufs.wasLiedAboutSince(path, sinceMs));
+      .stableSince(spec.path, sinceMs)
+      .filter((version) => accepts(version) && !ufs.wasLiedAboutSince(version.path, sinceMs));
   }
 
   async #checkFilesOf(job: JobRecord): Promise<void> {

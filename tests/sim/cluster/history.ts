@@ -13,7 +13,7 @@ import {
   type JobRecord,
 } from '../../../src/cluster/job-record.ts';
 import { isOnRing } from '../../../src/cluster/member.ts';
-import { compileFileFilter } from '../../../src/job/file-filter.ts';
+import { compileFilters, type FileFilter } from '../../../src/job/file-filter.ts';
 import type { TaskBatch } from '../../../src/job/protocol.ts';
 import type { JobSpec } from '../../../src/job/spec.ts';
 import type { ClusterParts } from '../../../src/node/form-cluster.ts';
@@ -241,8 +241,7 @@ export class History {
     if (job.state !== 'SUCCEEDED') return;
     const spec = job.spec as JobSpec;
     const runFromMs = this.runs.get(job.id)?.at(-1)?.fromMs ?? 0;
-    const accepts =
-      spec.fileFilterRegex === undefined ? () => true : compileFileFilter(spec.fileFilterRegex);
+    const accepts = compileFilters(spec);
     const there = world.ufs.stableSince(spec.path, runFromMs);
     const listed = there.filter(({ path }) => !world.ufs.wasLiedAboutSince(path, runFromMs));
     this.#checkCounts(job, there, accepts);
@@ -252,11 +251,11 @@ export class History {
     });
     const residents = owners.map((peer) => ({ peer, names: this.#heldLately(peer) }));
     this.#soon(() => {
-      for (const version of listed.filter(({ path }) => accepts(path))) {
+      for (const version of listed.filter(accepts)) {
         if (!spec.metadataOnly) this.#checkCopies(spec, version, residents);
       }
     });
-    for (const version of listed.filter(({ path }) => accepts(path))) {
+    for (const version of listed.filter(accepts)) {
       void this.#checkRecords(spec, version, owners);
     }
   }
@@ -276,16 +275,12 @@ export class History {
   }
 
   /** Only where nothing moved under the job. */
-  #checkCounts(
-    job: JobRecord,
-    there: readonly Version[],
-    accepts: (path: string) => boolean,
-  ): void {
+  #checkCounts(job: JobRecord, there: readonly Version[], accepts: FileFilter): void {
     const spec = job.spec as JobSpec;
     const runs = this.runs.get(job.id) ?? [];
     const { counters = {} } = job.checkpoint ?? {};
     if (this.#world.ufs.isDisturbedSince(spec.path, runs[0]?.fromMs ?? 0)) return;
-    const passing = there.filter(({ path }) => accepts(path));
+    const passing = there.filter(accepts);
     const expected = {
       listedFiles: there.length,
       filteredFiles: there.length - passing.length,

@@ -246,7 +246,7 @@ export class SimPeer {
         coordinator,
         times,
         stores,
-        verifier: { verify: nothingToVerify },
+        verifier: { verify: () => Promise.resolve(nothingToVerify()) },
         newJobId: () => world.history.newJobId(),
         activeMaxCount: config.config.load.maxActiveJobs,
         segmentMaxBytes: REGION_BYTES,

@@ -5,6 +5,8 @@
 import test, { type ExecutionContext } from 'ava';
 import { RingloadError } from '../../../src/base/errors.ts';
 import { isActiveState, type JobRecord } from '../../../src/cluster/job-record.ts';
+import { canonicalPaths } from '../../../src/job/spec-paths.ts';
+import { isAtOrBelow } from '../../../src/ufs/path.ts';
 import { JOB, SEGMENT_BYTES, SimCluster } from './sim-cluster.ts';
 
 const given = process.env['JOB_SIM_SEED'];
@@ -17,6 +19,11 @@ interface Sim {
   readonly files: Map<string, { bytes: Uint8Array; version: string }>;
   /** The store changed while the job ran: what was listed is not what is there. */
   changed: boolean;
+  /** Whether the job is asked for that file. */
+  covers: (path: string) => boolean;
+  /** Roots of the job at which nothing exists. */
+  missing: readonly string[];
+  indexBytes: number;
   verdicts: number;
 }
 
@@ -29,14 +36,56 @@ function open(seed: number): Sim {
     verify: cluster.pick(4) === 0,
     segmented: cluster.pick(5) > 0,
   };
-  const sim: Sim = { cluster, files: new Map(), changed: false, verdicts: 0 };
+  const sim: Sim = {
+    ...{ cluster, files: new Map(), changed: false, verdicts: 0 },
+    ...{ covers: () => true, missing: [], indexBytes: 0 },
+  };
   for (let n = cluster.pick(40); n >= 0; n -= 1) put(sim, cluster.pick(60));
+  if (seed % 3 > 0) askForSome(sim, { asIndex: seed % 3 === 1, missing: [] });
   cluster.onVerdict = (record) => checkVerdict(sim, record);
   return sim;
 }
 
+/** The job is asked for some files, some twice, for a directory, and for what does not exist. */
+function askForSome(
+  sim: Sim,
+  { asIndex, missing }: { readonly asIndex: boolean; readonly missing: readonly string[] },
+): void {
+  const { cluster } = sim;
+  const some = [...sim.files.keys()].filter(() => cluster.pick(3) > 0);
+  const first = [...sim.files.keys()].slice(0, 1);
+  const directory = [...sim.files.keys()].some((path) => path.startsWith(`${DIRECTORY}/`));
+  const lines = [...some, ...some.slice(0, 3), ...first, ...missing];
+  if (directory) lines.push(DIRECTORY);
+  const roots = canonicalPaths(lines);
+  const { paths: _paths, index: _index, ...base } = cluster.spec;
+  sim.covers = (path) => roots.some((root) => isAtOrBelow(root, path));
+  sim.missing = missing;
+  if (asIndex) {
+    lines.sort(() => cluster.pick(3) - 1);
+    const path = 's3://b/lists/index';
+    const { version, sizeBytes } = cluster.under.put(
+      path,
+      new TextEncoder().encode(lines.join('\n')),
+    );
+    cluster.spec = { ...base, path, index: { version, sizeBytes } };
+    sim.indexBytes = sizeBytes;
+  } else {
+    const [path = ''] = roots;
+    cluster.spec = { ...base, path, ...(roots.length > 1 && { paths: roots }) };
+  }
+}
+
+const DIRECTORY = 's3://b/d/sub';
+
+function filesOf({ files, covers }: Sim): [string, { bytes: Uint8Array; version: string }][] {
+  return [...files].filter(([path]) => covers(path));
+}
+
 function put({ cluster, files }: Sim, number: number): void {
-  const path = `s3://b/d/${String(number).padStart(2, '0')}`;
+  // Between a directory and what lies below it there may be other keys.
+  const names = ['', 'sub/', 'sub-', ''];
+  const path = `s3://b/d/${names[number % 4] ?? ''}${String(number).padStart(2, '0')}`;
   const size = cluster.pick(4) === 0 ? cluster.pick(3) : cluster.pick(5 * SEGMENT_BYTES);
   const bytes = Uint8Array.from({ length: size }, () => cluster.pick(256));
   const { version } = cluster.under.put(path, bytes);
@@ -45,19 +94,20 @@ function put({ cluster, files }: Sim, number: number): void {
 
 /** S3: at the moment of SUCCEEDED every listed byte is on R disks. */
 async function checkVerdict(sim: Sim, record: JobRecord): Promise<void> {
-  const { cluster, files } = sim;
+  const { cluster } = sim;
+  const files = filesOf(sim);
   sim.verdicts += 1;
   if (record.state !== 'SUCCEEDED' || sim.changed) return;
   const { replicaCount } = cluster.spec;
-  for (const [path, { bytes, version }] of [...files]) {
+  for (const [path, { bytes, version }] of files) {
     const copies = await cluster.copiesOf(path, bytes, version);
     if (copies < replicaCount) {
       cluster.problems.push(`SUCCEEDED with ${copies} of ${replicaCount} copies of ${path}`);
     }
   }
   const counters = record.checkpoint?.counters ?? {};
-  if (counters['listedFiles'] !== files.size) {
-    cluster.problems.push(`SUCCEEDED with ${counters['listedFiles']} of ${files.size} files`);
+  if (counters['listedFiles'] !== files.length) {
+    cluster.problems.push(`SUCCEEDED with ${counters['listedFiles']} of ${files.length} files`);
   }
 }
 
@@ -131,8 +181,8 @@ test('job simulation: without faults every byte is read once and held R times', 
     cluster.submit();
     t.true(await cluster.until(() => isOver(sim), 120_000), `${replay}: no end`);
     t.is(cluster.job?.state, 'SUCCEEDED', replay);
-    const total = [...sim.files.values()].reduce((sum, { bytes }) => sum + bytes.length, 0);
-    t.is(cluster.under.readBytes, total, `${replay}: amplification`);
+    const total = filesOf(sim).reduce((sum, [, { bytes }]) => sum + bytes.length, 0);
+    t.is(cluster.under.readBytes, total + sim.indexBytes, `${replay}: amplification`);
     const counters = cluster.job?.checkpoint?.counters ?? {};
     t.is(counters['loadedBytes'], total, replay);
     t.is(counters['replicaBytes'], total * cluster.spec.replicaCount, replay);
@@ -189,6 +239,43 @@ test('job simulation: after a stop nothing is read, and a resume completes the j
       t.true(await cluster.until(() => isOver(sim), 240_000), `${replay}: no end`);
       t.is(cluster.job?.state, 'SUCCEEDED', replay);
     }
+    done(t, sim, replay);
+  }
+});
+
+test('job simulation: what is asked for and does not exist fails alone, once, whoever leads', async (t) => {
+  t.timeout(120_000);
+  for (let seed = first; seed < first + count; seed += 1) {
+    const replay = `JOB_SIM_SEED=${seed}`;
+    const sim = open(seed);
+    const { cluster } = sim;
+    // Before, between and behind what exists.
+    const missing = ['s3://b/d/!', 's3://b/d/sub!', 's3://b/d/05', 's3://b/e'].filter(
+      (path) => !sim.files.has(path),
+    );
+    askForSome(sim, { asIndex: seed % 2 === 0, missing });
+    cluster.spec = { ...cluster.spec, exclude: ['*7'] };
+    cluster.submit();
+    addFaults(sim, 4000, false);
+    await cluster.advance(4000);
+    endFaults(sim);
+    t.true(await cluster.until(() => isOver(sim), 240_000), `${replay}: no end`);
+    // What failed under faults can be loaded once they are over.
+    cluster.retry();
+    t.true(await cluster.until(() => isOver(sim), 240_000), `${replay}: no end of the retry`);
+    t.is(cluster.job?.state, 'FAILED', replay);
+    const checkpoint = cluster.job?.checkpoint;
+    const failed = checkpoint?.failures.map(({ path, code }) => `${code} ${path}`).sort();
+    t.deepEqual(failed, missing.map((path) => `ufs_not_found ${path}`).sort(), replay);
+    const files = filesOf(sim);
+    const filtered = files.filter(([path]) => path.endsWith('7')).length;
+    const { counters = {} } = checkpoint ?? {};
+    t.is(counters['listedFiles'], files.length + missing.length, replay);
+    t.is(counters['failedFiles'], missing.length, replay);
+    t.is(counters['filteredFiles'], filtered, replay);
+    const kept = (counters['loadedFiles'] ?? 0) + (counters['skippedFiles'] ?? 0);
+    t.is(kept, files.length - filtered, replay);
+    await checkQuiet(sim);
     done(t, sim, replay);
   }
 });

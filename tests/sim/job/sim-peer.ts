@@ -102,6 +102,7 @@ export class SimPeer {
       commit: (command) => commit(this, command),
       failuresOf: () => ({ append: () => undefined }),
       limits: runLimits,
+      runningMaxCount: 10,
       clock,
       random,
       logger: silentLogger,
