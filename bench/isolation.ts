@@ -86,7 +86,7 @@ export async function run(args: readonly string[]): Promise<void> {
     `${cluster.peers.length} peers, 2 replicas, default timers; ${loaded.length} files of ${FILE_BYTES / MIB} MiB loaded in ${seconds.toFixed(1)} s (${(bytes / seconds / 1e6).toFixed(0)} MB/s) from ${origin.server}`,
   );
   console.log(
-    `meanwhile ${(requestCount / seconds).toFixed(0)} ranges of 1 MiB a second from one peer over ${HAMMER.connectionCount} connections, and one reader of cold segments of 8 MiB`,
+    `meanwhile ${(requestCount / seconds).toFixed(0)} ranges of 1 MiB a second from one peer's S3 endpoint over ${HAMMER.connectionCount} connections, and one reader of cold segments of 8 MiB`,
   );
   const lagMs = Math.max(...lags.map(({ p99Ms }) => p99Ms));
   const ratio = quantile(busy, 0.99) / quantile(idle, 0.99);
@@ -130,11 +130,11 @@ async function probe(
 
 /** @returns how many ranges were read */
 async function hammer(peer: Peer, origin: Origin, isOver: () => boolean): Promise<number> {
-  const path = `/v1/files/content?path=${encodeURIComponent(pathOf(origin, HOT))}`;
+  const path = `/${ORIGIN_BUCKET}/${origin.keyOf(HOT)}`;
   const targets = [{ path, slotCount: FILE_BYTES / HAMMER.rangeBytes }];
   let requestCount = 0;
   while (!isOver()) {
-    const reads = { endpoint: peer.restUrl, targets, byHeader: true, seconds: 2, ...HAMMER };
+    const reads = { endpoint: peer.s3Url, targets, byHeader: true, seconds: 2, ...HAMMER };
     requestCount += (await runWrk(reads)).requestCount;
   }
   return requestCount;

@@ -1,6 +1,6 @@
 /**
- * How fast a peer serves warm ranges, beside nginx on the same bytes: what it holds itself, what
- * another peer holds, and what its data endpoint gives to other peers.
+ * How fast a peer serves warm ranges over S3, beside nginx on the same bytes: what it holds itself,
+ * and what another peer holds; besides, over REST, and what its data endpoint gives to other peers.
  */
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -83,7 +83,7 @@ export async function run(args: readonly string[]): Promise<void> {
     samples,
     [
       `${options.connectionCount} connections, ${options.seconds} s each, random aligned ranges of ${rangeBytes} bytes of one file of ${sizeBytes} bytes`,
-      `medians of ${values.pairs} rounds; nginx: 2 workers, sendfile; the ratios at the end are of the first peer to nginx`,
+      `medians of ${values.pairs} rounds; nginx: 2 workers, sendfile; the ratios at the end are of S3 to nginx`,
       'CPU: whole processes, all threads, without wrk; "via another peer": of both peers',
     ],
     values.json,
@@ -127,6 +127,7 @@ async function contendersOf(
   const isHeld = segments.every(({ residentOn }) => residentOn.join() === holderId);
   if (!isHeld) throw new Error('the first peer does not hold everything alone');
   const slotCount = Math.floor(record.sizeBytes / rangeBytes);
+  const object = [{ path: `/${ORIGIN_BUCKET}/${origin.keyOf(0)}`, slotCount }];
   const content = [{ path: `/v1/files/content?path=${encodeURIComponent(path)}`, slotCount }];
   const { version } = record;
   const pieces = segments.map(({ index, lengthBytes }): Target => {
@@ -137,23 +138,24 @@ async function contendersOf(
   });
   return [
     {
-      name: 'peer',
+      name: 'S3',
       pids: [holder.pid],
-      reads: { endpoint: holder.restUrl, targets: content, byHeader: true },
+      reads: { endpoint: holder.s3Url, targets: object, byHeader: true },
     },
     {
       name: 'nginx',
       pids: origin.pids,
-      reads: {
-        endpoint: origin.endpoint,
-        targets: [{ path: `/${ORIGIN_BUCKET}/${origin.keyOf(0)}`, slotCount }],
-        byHeader: true,
-      },
+      reads: { endpoint: origin.endpoint, targets: object, byHeader: true },
     },
     {
-      name: 'via another peer',
+      name: 'S3 via another peer',
       pids: [holder.pid, reader.pid],
-      reads: { endpoint: reader.restUrl, targets: content, byHeader: true },
+      reads: { endpoint: reader.s3Url, targets: object, byHeader: true },
+    },
+    {
+      name: 'REST',
+      pids: [holder.pid],
+      reads: { endpoint: holder.restUrl, targets: content, byHeader: true },
     },
     {
       name: 'data endpoint',

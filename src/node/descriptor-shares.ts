@@ -7,19 +7,19 @@ import type { GateBounds } from '../base/descriptors.ts';
 
 /** What an idle peer has open, and what starts and ends: children, folders that are synced. */
 const OWN_COUNT = 48;
-/** What the serving thread has open beside connections: its loop, and files that it reads. */
-const SERVING_COUNT = 12;
+/** What both serving threads have open beside connections: their loops, and files that they read. */
+const SERVING_COUNT = 24;
 
 export interface DescriptorShares {
   /** Connections of lanes, of all threads together. */
   readonly lanes: number;
   /** Sockets of one mount that are no lanes. */
   readonly underStore: number;
-  /** Sockets to data endpoints that are no lanes. */
+  /** Sockets to data endpoints that are no lanes: of this thread and the one for S3, half each. */
   readonly readers: number;
   /** Region files that are kept open, and as many that lanes write into. */
   readonly regionFiles: number;
-  /** Of them, those that the serving thread keeps open besides. */
+  /** Those that the serving threads keep open besides, half each. */
   readonly servedFiles: number;
   /** Of the REST port. */
   readonly clientGate: GateBounds;

@@ -13,6 +13,7 @@ import { openFileSegmentStore } from '../cache/io/open-file-segment-store.ts';
 import { openFileLimit } from '../config/open-file-limit.ts';
 import { Bandwidth } from '../data/bandwidth.ts';
 import { DemandCount } from '../data/demand-count.ts';
+import type { PeerCopyOptions } from '../data/io/lanes/peer-copy.ts';
 import { SegmentClient } from '../data/io/segment-client.ts';
 import { startSegmentServer, type SegmentServer } from '../data/io/segment-server.ts';
 import { limitStores } from '../data/limited-stores.ts';
@@ -52,6 +53,8 @@ export interface LocalParts {
 /** With what only a process of its own has. */
 export interface OpenedLocalParts extends LocalParts {
   readonly descriptors: DescriptorShares;
+  /** How other peers are asked by whatever reads from them. */
+  readonly peerReads: PeerCopyOptions;
   readonly bandwidth: Bandwidth;
   readonly slowDown: SlowDown;
   /** What is done when an under store complains; replaced once there are others to tell. */
@@ -107,7 +110,10 @@ export async function openLocalParts(
     headTimeoutMs: config.liveness.downAfterMs,
     stallTimeoutMs: STALL_TIMEOUT_MS,
   };
-  const client = new SegmentClient({ ...peers, socketMaxCount: descriptors.readers });
+  const client = new SegmentClient({
+    ...peers,
+    socketMaxCount: Math.ceil(descriptors.readers / 2),
+  });
   const demands = new DemandCount();
   const limits = { descriptors, bandwidth, slowDown };
   const plane = openDataPlane(options, {
@@ -131,7 +137,7 @@ export async function openLocalParts(
     token,
     open: (request, signal) => openSegment(store, loader, request, signal),
     bounds: descriptors.peerGate,
-    openFileMaxCount: descriptors.servedFiles,
+    openFileMaxCount: Math.ceil(descriptors.servedFiles / 2),
     onRefused: () => {
       metrics.connectionRefused('data');
     },
@@ -151,6 +157,7 @@ export async function openLocalParts(
     dataServer,
     cluster,
     descriptors,
+    peerReads: peers,
     bandwidth,
     slowDown,
     throttled,

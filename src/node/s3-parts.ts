@@ -1,14 +1,13 @@
 /** The endpoint for S3 clients. */
 import { randomBytes } from 'node:crypto';
-import { DescriptorGate } from '../base/descriptors.ts';
+import { RingloadError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { allowsAnonymousS3, opensS3 } from '../config/trust.ts';
+import { startAnswerServer, type ShortAnswer } from '../data/io/answer-server.ts';
 import type { FileReader } from '../read/file-reader.ts';
 import { Authenticator } from '../s3/authenticator.ts';
-import { createS3Server } from '../s3/io/http-transport.ts';
 import { S3Service } from '../s3/service.ts';
 import type { Closer } from './closer.ts';
-import { closerOf, listen, portOf } from './listen.ts';
 import type { OpenedLocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 
@@ -35,25 +34,33 @@ export async function openS3(context: Context): Promise<string | undefined> {
     return undefined;
   }
   const service = createService(context);
-  const server = createS3Server({
+  const { descriptors, peerReads } = local;
+  const server = await startAnswerServer({
+    ...{ host, port, what: 'S3 endpoint', logger },
     answer: (request) => service.answer(request),
+    failed: (error, request) => service.errorAnswer(error, request),
+    tooMany: tooMany(service),
+    bounds: descriptors.clientGate,
+    openFileMaxCount: Math.ceil(descriptors.servedFiles / 2),
+    peers: { ...peerReads, socketMaxCount: Math.ceil(descriptors.readers / 2) },
+    headersTimeoutMs: config.http.headersTimeoutMs,
+    requestTimeoutMs: config.http.requestTimeoutMs,
+    onRefused: () => {
+      metrics.connectionRefused('s3');
+    },
     recycle: (chunk) => {
       context.files.recycle(chunk);
     },
-    headersTimeoutMs: config.http.headersTimeoutMs,
-    requestTimeoutMs: config.http.requestTimeoutMs,
   });
-  const gate = new DescriptorGate(local.descriptors.clientGate);
-  server.on('connection', (socket) => {
-    if (gate.enter(socket) === 'use') return;
-    metrics.connectionRefused('s3');
-    socket.destroy();
-  });
-  const close = closerOf(server, DRAIN_GRACE_MS);
-  await listen(server, host, port);
-  closer.add('S3 port', close);
+  closer.add('S3 port', () => server.close(DRAIN_GRACE_MS));
   const shown = host.includes(':') ? `[${host}]` : host;
-  return `http://${shown}:${String(portOf(server))}`;
+  return `http://${shown}:${String(server.port)}`;
+}
+
+function tooMany(service: S3Service): ShortAnswer {
+  const error = new RingloadError('overloaded', 'this peer has as many connections as it may');
+  const { status, headers, body } = service.errorAnswer(error, { method: 'GET', target: '/' });
+  return { status, headers, ...(body && !('record' in body) && { body }) };
 }
 
 function createService({ loaded, local, files, logger }: Context): S3Service {

@@ -41,6 +41,10 @@ export interface ThreadAnswer {
   readonly body?: Uint8Array | { readonly length: number; readonly pieces: PieceFlow };
 }
 
+export interface ShortAnswer extends ThreadAnswer {
+  readonly body?: Uint8Array;
+}
+
 export interface AnswerServerOptions {
   readonly host: string;
   /** 0: any free port. */
@@ -52,7 +56,7 @@ export interface AnswerServerOptions {
   /** In place of an answer whose body failed before a byte of it had left. */
   readonly failed: (error: RingloadError, request: ThreadRequest) => ThreadAnswer;
   /** What connections beyond the bounds are answered. */
-  readonly tooMany: ThreadAnswer & { readonly body?: Uint8Array };
+  readonly tooMany: ShortAnswer;
   readonly bounds: GateBounds;
   /** Files that the thread keeps open. */
   readonly openFileMaxCount: number;

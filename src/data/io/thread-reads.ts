@@ -1,12 +1,14 @@
 /** Reads from other peers whose bytes stay in a serving thread: orders to it, and what it says. */
 import { fromWireError, RingloadError } from '../../base/errors.ts';
 import type { HeldReads, Piece } from '../pieces.ts';
+import type { BodyWatch } from '../peer-segments.ts';
 import type { SegmentRequest } from '../segment-request.ts';
 import type { FromAnswering, ToAnswering } from './serving/answer-messages.ts';
 
 interface Pending {
   readonly resolve: (lengthBytes: number) => void;
   readonly reject: (error: unknown) => void;
+  readonly onAsked: (() => void) | undefined;
 }
 
 export class ThreadReads implements HeldReads {
@@ -20,7 +22,12 @@ export class ThreadReads implements HeldReads {
     this.#post = post;
   }
 
-  async open(endpoint: string, request: SegmentRequest, signal: AbortSignal): Promise<Piece> {
+  async open(
+    endpoint: string,
+    request: SegmentRequest,
+    signal: AbortSignal,
+    { onAsked, bodyPatienceMs }: BodyWatch = {},
+  ): Promise<Piece> {
     signal.throwIfAborted();
     const heldId = ++this.#lastId;
     const token = this.#token();
@@ -34,13 +41,14 @@ export class ThreadReads implements HeldReads {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       const length = await new Promise<number>((resolve, reject) => {
-        this.#pending.set(heldId, { resolve, reject });
+        this.#pending.set(heldId, { resolve, reject, onAsked });
         this.#post({
           kind: 'open',
           heldId,
           endpoint,
           request,
           ...(token !== undefined && { token }),
+          ...(bodyPatienceMs !== undefined && { bodyPatienceMs }),
         });
       });
       return { length, heldId, chunks: inThread, close: drop };
@@ -50,9 +58,10 @@ export class ThreadReads implements HeldReads {
     }
   }
 
-  hear(message: Extract<FromAnswering, { kind: 'opened' | 'refused' }>): void {
+  hear(message: Extract<FromAnswering, { kind: 'asked' | 'opened' | 'refused' }>): void {
     const pending = this.#pending.get(message.heldId);
-    if (message.kind === 'opened') pending?.resolve(message.lengthBytes);
+    if (message.kind === 'asked') pending?.onAsked?.();
+    else if (message.kind === 'opened') pending?.resolve(message.lengthBytes);
     else pending?.reject(fromWireError(message.error));
   }
 

@@ -66,6 +66,8 @@ export type ToAnswering =
       readonly endpoint: string;
       readonly request: SegmentRequest;
       readonly token?: string;
+      /** How long the body may stand still while it is wanted. */
+      readonly bodyPatienceMs?: number;
     }
   /** Nobody wants it any more. */
   | { readonly kind: 'drop'; readonly heldId: number }
@@ -89,6 +91,8 @@ export type FromAnswering =
   | { readonly kind: 'ended'; readonly id: number; readonly end: PieceEnd }
   /** Answered, or nobody waits for it any more. The last word about this request. */
   | { readonly kind: 'over'; readonly id: number }
+  /** The request goes out: until then it waited for a connection. */
+  | { readonly kind: 'asked'; readonly heldId: number }
   | { readonly kind: 'opened'; readonly heldId: number; readonly lengthBytes: number }
   | { readonly kind: 'refused'; readonly heldId: number; readonly error: WireError }
   | { readonly kind: 'closed' };

@@ -125,7 +125,9 @@ async function open(order: Extract<ToAnswering, { kind: 'open' }>): Promise<void
   const gone = new AbortController();
   opening.set(heldId, gone);
   try {
-    const read = await peers.open(order, gone.signal);
+    const read = await peers.open(order, gone.signal, () => {
+      tell({ kind: 'asked', heldId });
+    });
     if (gone.signal.aborted) {
       read.drop();
       return;

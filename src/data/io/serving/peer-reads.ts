@@ -13,6 +13,7 @@ export interface PeerOrder {
   readonly endpoint: string;
   readonly request: SegmentRequest;
   readonly token?: string;
+  readonly bodyPatienceMs?: number;
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
@@ -37,11 +38,11 @@ export class PeerReads {
   }
 
   /** Resolves when the peer has begun to answer. @throws what it answered, peer_unreachable, … */
-  async open(order: PeerOrder, signal: AbortSignal): Promise<HeldRead> {
-    const opened = await this.#ask(order, signal);
+  async open(order: PeerOrder, signal: AbortSignal, onAsked: () => void): Promise<HeldRead> {
+    const opened = await this.#ask(order, signal, onAsked);
     const { request } = order;
     const read = new HeldRead(opened, this.#parts, {
-      patienceMs: this.#bounds.stallTimeoutMs,
+      patienceMs: order.bodyPatienceMs ?? this.#bounds.stallTimeoutMs,
       askAgain: async (fromBytes) => {
         const length = opened.lengthBytes - fromBytes;
         const rest = { ...request, offset: request.offset + fromBytes, length };
@@ -73,8 +74,9 @@ export class PeerReads {
     }
   }
 
-  async #ask(order: PeerOrder, signal: AbortSignal): Promise<OpenedAnswer> {
+  async #ask(order: PeerOrder, signal: AbortSignal, onAsked?: () => void): Promise<OpenedAnswer> {
     const lease = await this.#share.lease(order.endpoint, signal);
+    onAsked?.();
     let connection: PeerConnection | undefined;
     try {
       const kept = this.#idle.get(order.endpoint)?.pop()?.connection;
