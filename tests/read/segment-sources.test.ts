@@ -2,7 +2,9 @@
 import test from 'ava';
 import { RingloadError, type ErrorCode } from '../../src/base/errors.ts';
 import { jobId, peerId, type PeerId } from '../../src/base/ids.ts';
+import { SeededRandom } from '../../src/base/random.ts';
 import { Gate, settle } from '../data/support.ts';
+import { TrialWorld } from './trial-world.ts';
 import { bytesOf, collect, PATH, ReadWorld, SEGMENT, segmentKey } from './support.ts';
 
 const SIZE = 35;
@@ -247,4 +249,21 @@ test('segment sources: misses one after the other are fetched ahead, within boun
     got.push(...next.value);
   t.deepEqual(Uint8Array.from(got), bytes);
   t.is(world.under.readBytes, bytes.length, 'each once');
+});
+
+test('segment sources: readers of every peer have a cold file fetched once', async (t) => {
+  const world = new TrialWorld(new SeededRandom(1), false);
+  const bytes = bytesOf(200);
+  world.under.put(PATH, bytes);
+  const reads = world.peers.flatMap(({ reader }) =>
+    Array.from({ length: 50 }, async () => collect((await reader.read(PATH)).body)),
+  );
+  let isOver = false;
+  const all = Promise.all(reads).finally(() => (isOver = true));
+  for (let step = 0; step < 10_000 && !isOver; step++) {
+    await settle();
+    world.clock.advance(10);
+  }
+  for (const got of await all) t.deepEqual(got, bytes);
+  t.is(world.under.readBytes, bytes.length);
 });

@@ -54,7 +54,12 @@ export class ReadWorld {
     for (const name of names) {
       const store = newStore();
       const loader = new SegmentLoader({
-        ...{ store, plane: this.#plane(store), mutes: newMutes(), logger: silentLogger },
+        ...{
+          store,
+          plane: memoryPlane(this.under, store),
+          mutes: newMutes(),
+          logger: silentLogger,
+        },
       });
       const catalog = new MemoryFileCatalog();
       this.peers.set(peerId(name), { store, catalog, loader, away: false });
@@ -109,31 +114,8 @@ export class ReadWorld {
   }
 
   /** Segment `index` of the record, with its bytes, in the cache of `name`. */
-  async hold(name: string, record: FileRecord, index: number, bytes: Uint8Array): Promise<void> {
-    const { store } = this.peer(name);
-    const part = bytes.subarray(index * SEGMENT, (index + 1) * SEGMENT);
-    const reservation = await store.reserve(segmentKey(record, index), part.length);
-    await store.write(reservation.extent, 0, part);
-    const sums = new Checksummer(part.length);
-    sums.update(part);
-    await reservation.commit(sums.result());
-  }
-
-  #plane(store: MemorySegmentStore): DataPlane {
-    return {
-      fill: async ({ source, extent }, signal) => {
-        if (source.kind !== 'ufs') throw new RingloadError('not_found', 'not from peers here');
-        const sums = new Checksummer(extent.lengthBytes);
-        let receivedBytes = 0;
-        for await (const chunk of this.under.readRange(source.range, signal)) {
-          await store.write(extent, receivedBytes, chunk);
-          sums.update(chunk);
-          receivedBytes += chunk.length;
-        }
-        return { ...sums.result(), lengthBytes: extent.lengthBytes, receivedBytes };
-      },
-      close: () => Promise.resolve(),
-    };
+  hold(name: string, record: FileRecord, index: number, bytes: Uint8Array): Promise<void> {
+    return holdSegment(this.peer(name).store, record, index, bytes);
   }
 
   #network(): ReadNetwork {
@@ -202,6 +184,40 @@ export class ReadWorld {
 
 function noChunks(): never {
   throw new Error('the bytes are in another thread');
+}
+
+/** Fills from a memory under store into a memory store. */
+export function memoryPlane(under: MemoryUnderStore, store: MemorySegmentStore): DataPlane {
+  return {
+    fill: async ({ source, extent }, signal) => {
+      if (source.kind !== 'ufs') throw new RingloadError('not_found', 'not from peers here');
+      const sums = new Checksummer(extent.lengthBytes);
+      let receivedBytes = 0;
+      for await (const chunk of under.readRange(source.range, signal)) {
+        await store.write(extent, receivedBytes, chunk);
+        sums.update(chunk);
+        receivedBytes += chunk.length;
+      }
+      return { ...sums.result(), lengthBytes: extent.lengthBytes, receivedBytes };
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Segment `index` of the record, with its bytes, in that cache. */
+export async function holdSegment(
+  store: MemorySegmentStore,
+  record: FileRecord,
+  index: number,
+  bytes: Uint8Array,
+): Promise<void> {
+  const { segmentSizeBytes } = record;
+  const part = bytes.subarray(index * segmentSizeBytes, (index + 1) * segmentSizeBytes);
+  const reservation = await store.reserve(segmentKey(record, index), part.length);
+  await store.write(reservation.extent, 0, part);
+  const sums = new Checksummer(part.length);
+  sums.update(part);
+  await reservation.commit(sums.result());
 }
 
 export function segmentKey(record: FileRecord, index: number): SegmentKey {
