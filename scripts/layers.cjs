@@ -113,6 +113,7 @@ const GROUPS = {
       'data/pieces.ts',
       'http/range.ts',
       'types:read',
+      'ufs/browse.ts',
       'ufs/path.ts',
       'ufs/under-store.ts',
     ],

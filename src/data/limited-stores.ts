@@ -12,6 +12,8 @@ function limitStore(store: UnderStore, bandwidth: Bandwidth): UnderStore {
   return {
     ...(store.listsByKey === true && { listsByKey: true }),
     list: (request, signal) => store.list(request, signal),
+    ...(store.browse && { browse: store.browse.bind(store) }),
+    ...(store.part && { part: store.part.bind(store) }),
     stat: (path, signal) => store.stat(path, signal),
     async *readRange(request, signal) {
       const { length } = request;

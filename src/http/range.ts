@@ -37,7 +37,8 @@ export function resolveRange(range: RangeSpec, sizeBytes: number): ByteRange | u
 }
 
 /** The strong entity tag of a version: S3's own ETag unchanged, quotes added when missing. */
-export function entityTagOf(record: FileRecord): string {
+export function entityTagOf(record: Pick<FileRecord, 'version'>): string {
+  if (/^W\/"[!#-~]*"$/.test(record.version)) return record.version;
   const bare = record.version.replace(/^"(.*)"$/, '$1');
   return /^[!#-~]*$/.test(bare) ? `"${bare}"` : `"${encodeURIComponent(bare)}"`;
 }

@@ -28,9 +28,13 @@ function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderSto
       throw error;
     }
   };
+  const browse = store.browse?.bind(store);
+  const part = store.part?.bind(store);
   return {
     ...(store.listsByKey === true && { listsByKey: true }),
     list: (request, signal) => time('list', () => store.list(request, signal)),
+    ...(browse && { browse: (request, signal) => time('list', () => browse(request, signal)) }),
+    ...(part && { part: (request, signal) => time('stat', () => part(request, signal)) }),
     stat: (path, signal) => time('stat', () => store.stat(path, signal)),
     async *readRange(request, signal) {
       const end = begin('read');

@@ -5,7 +5,9 @@ import type { Logger } from '../base/logger.ts';
 import { allowsAnonymousS3, opensS3 } from '../config/trust.ts';
 import { startAnswerServer, type ShortAnswer } from '../data/io/answer-server.ts';
 import type { FileReader } from '../read/file-reader.ts';
+import { AttributeBook } from '../s3/attribute-book.ts';
 import { Authenticator } from '../s3/authenticator.ts';
+import type { ObjectSource } from '../s3/objects.ts';
 import { S3Service } from '../s3/service.ts';
 import type { Closer } from './closer.ts';
 import type { OpenedLocalParts } from './local-parts.ts';
@@ -63,12 +65,27 @@ function tooMany(service: S3Service): ShortAnswer {
   return { status, headers, ...(body && !('record' in body) && { body }) };
 }
 
+function openObjects({ stores, clock }: OpenedLocalParts, files: FileReader): ObjectSource {
+  const { signal } = new AbortController();
+  const book = new AttributeBook({
+    stat: (path, asked) => stores.storeOf(path).stat(path, asked),
+    clock,
+  });
+  return {
+    stat: (path) => files.stat(path),
+    open: (found, range, via) => files.open(found, range, via),
+    attributesOf: (found) => book.of(found),
+    part: async ({ path, version }, partNumber) =>
+      stores.storeOf(path).part?.({ path, version, partNumber }, signal),
+  };
+}
+
 function createService({ loaded, local, files, logger }: Context): S3Service {
   const { config, secrets } = loaded;
   const { region } = config.s3;
   return new S3Service({
-    mounts: local.stores.mounts,
-    objects: files,
+    stores: local.stores,
+    objects: openObjects(local, files),
     authenticator: new Authenticator({
       accessKeys: secrets.s3AccessKeys,
       allowsAnonymous: allowsAnonymousS3(config, secrets),

@@ -11,6 +11,7 @@ import { withTimeout, type Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Freshness } from '../base/path-rule.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import {
   beginPiece,
@@ -51,6 +52,8 @@ export interface FileReaderOptions {
 }
 
 export interface FoundFile extends FileRecord {
+  /** Present where the under store has just been asked, or lately. */
+  readonly attributes?: ObjectAttributes;
   readonly source: 'catalog' | 'ufs';
 }
 
@@ -155,14 +158,15 @@ export class FileReader {
     }
     const { object, isNew } = head;
     if (record?.version === object.version && record.sizeBytes === object.sizeBytes)
-      return { ...record, source: 'catalog' };
+      return { ...record, ...attributesIn(object), source: 'catalog' };
     if (record && isNew) onOutdated?.(record);
     return this.#fromStore(object);
   }
 
-  #fromStore({ path, sizeBytes, version, mtimeMs }: UfsObject): FoundFile {
+  #fromStore(found: UfsObject): FoundFile {
+    const { path, sizeBytes, version, mtimeMs } = found;
     const { segmentSizeBytes } = this.#options;
-    const object = { path, sizeBytes, version, mtimeMs };
+    const object = { path, sizeBytes, version, mtimeMs, ...attributesIn(found) };
     return { ...object, segmentSizeBytes, segmented: true, replicaCount: 1, source: 'ufs' };
   }
 
@@ -198,7 +202,7 @@ export class FileReader {
    * @throws ufs_changed when it is another one by now; range_not_satisfiable
    */
   open(
-    { source: _, ...record }: FoundFile,
+    { source: _source, attributes: _attributes, ...record }: FoundFile,
     range?: { readonly offset: number; readonly length?: number },
     via?: HeldReads,
   ): Promise<OpenRange> {
@@ -364,6 +368,10 @@ export class FileReader {
     if (this.#incomplete.size > INCOMPLETE_MAX_COUNT && oldest !== undefined)
       this.#incomplete.delete(oldest);
   }
+}
+
+function attributesIn({ attributes }: UfsObject): Pick<FoundFile, 'attributes'> {
+  return attributes === undefined ? {} : { attributes };
 }
 
 function isHome(placement: ReadPlacement, { path, replicaCount }: FileRecord): boolean {

@@ -5,6 +5,7 @@
  * are read under, so they belong to one version.
  */
 import { toRingloadError } from '../base/errors.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
 import {
   checkPreconditions,
@@ -18,11 +19,16 @@ import {
 } from '../http/range.ts';
 import type { HeldReads } from '../data/pieces.ts';
 import type { FoundFile, OpenRange } from '../read/file-reader.ts';
+import type { ObjectPart } from '../ufs/under-store.ts';
 import type { HeaderMap, S3Answer } from './message.ts';
 import { S3Error, type Field } from './s3-error.ts';
 
-/** The part of a `FileReader` that objects are served from. */
+/** A `FileReader`, and what else is known of objects. */
 export interface ObjectSource {
+  /** What the object carries beside its bytes; undefined: not known. */
+  attributesOf(found: FoundFile): Promise<ObjectAttributes | undefined>;
+  /** A part of a multipart object; undefined: nobody can tell. */
+  part(found: FoundFile, partNumber: number): Promise<ObjectPart | undefined>;
   stat(path: string): Promise<FoundFile>;
   open(
     found: FoundFile,
@@ -37,6 +43,8 @@ export interface ObjectCall {
   readonly headers: HeaderMap;
   /** Headers that the client wants in place of the object's own. */
   readonly overrides: readonly Field[];
+  /** As asked for by number, in place of a range. */
+  readonly partNumber?: number | undefined;
   readonly via?: HeldReads | undefined;
 }
 
@@ -45,16 +53,26 @@ const VERSION_ATTEMPT_MAX_COUNT = 3;
 
 export async function answerObject(source: ObjectSource, call: ObjectCall): Promise<S3Answer> {
   const range = parseRange(call.headers.get('range'));
+  if (call.partNumber !== undefined && call.headers.get('range') !== '') {
+    throw new S3Error('InvalidRequest', 'Cannot specify both Range header and partNumber');
+  }
   for (let attempt = 1; ; attempt++) {
     const found = await source.stat(call.path);
     const refused = refusalOf(found, call.headers);
     if (refused) return refused;
-    const within = rangeWithin(found, call.headers, range);
+    const part = await partOf(source, call, found);
+    const within = part ?? rangeWithin(found, call.headers, range);
     const status = within ? 206 : 200;
-    const headers = headersOf(found, call, within);
+    const headers = headersOf(found, call, {
+      within,
+      attributes: (await source.attributesOf(found)) ?? [],
+      ...(part?.partCount !== undefined && { partCount: part.partCount }),
+    });
     if (call.method === 'HEAD') return { status, headers };
+    // An empty object has a first part of no bytes, which is no range to ask for.
+    const asked = within?.length === 0 ? undefined : within;
     try {
-      return { status, headers, body: await source.open(found, within, call.via) };
+      return { status, headers, body: await source.open(found, asked, call.via) };
     } catch (thrown) {
       const isChanged = toRingloadError(thrown).code === 'ufs_changed';
       if (!isChanged || attempt === VERSION_ATTEMPT_MAX_COUNT) throw thrown;
@@ -107,20 +125,63 @@ function notSatisfiable(headers: HeaderMap, sizeBytes: number): S3Error {
   });
 }
 
-function headersOf(record: FileRecord, call: ObjectCall, within: ByteRange | undefined): Field[] {
+/** What is told of an object besides. */
+interface Facts {
+  readonly within: ByteRange | undefined;
+  readonly attributes: ObjectAttributes;
+  readonly partCount?: number;
+}
+
+function headersOf(
+  record: FileRecord,
+  call: ObjectCall,
+  { within, attributes, partCount }: Facts,
+): Field[] {
   const { offset, length } = within ?? { offset: 0, length: record.sizeBytes };
-  const own: Field[] = [['content-type', 'binary/octet-stream']];
   const overridden = new Set(call.overrides.map(([name]) => name));
-  return [
+  // As S3 does: for whole objects, and only where it is asked for.
+  const mode = call.headers.get('x-amz-checksum-mode').toUpperCase();
+  const tellsChecksums = !within && mode === 'ENABLED';
+  const own = attributes.filter(
+    ([name, value]) =>
+      !overridden.has(name) &&
+      (tellsChecksums || !name.startsWith('x-amz-checksum-')) &&
+      !(name === 'x-amz-storage-class' && value === 'STANDARD'),
+  );
+  const hasType = [...own, ...call.overrides].some(([name]) => name === 'content-type');
+  const fields: (Field | false)[] = [
     ...identityOf(record),
     ['accept-ranges', 'bytes'],
-    ...own.filter(([name]) => !overridden.has(name)),
+    !hasType && ['content-type', 'binary/octet-stream'],
+    ...own,
     ...call.overrides,
     ['content-length', String(length)],
-    ...(within
-      ? [['content-range', `bytes ${offset}-${offset + length - 1}/${record.sizeBytes}`] as const]
-      : []),
+    within !== undefined &&
+      length > 0 && ['content-range', `bytes ${offset}-${offset + length - 1}/${record.sizeBytes}`],
+    partCount !== undefined && ['x-amz-mp-parts-count', String(partCount)],
   ];
+  return fields.filter((field) => field !== false);
+}
+
+/** @throws S3Error when there is no such part, or nobody can tell where it lies. */
+async function partOf(
+  source: ObjectSource,
+  { partNumber }: ObjectCall,
+  found: FoundFile,
+): Promise<(ByteRange & { readonly partCount?: number }) | undefined> {
+  if (partNumber === undefined) return undefined;
+  // Of an object that was put at once the only part is all of it.
+  if (!/-\d+$/.test(found.version) || found.path.startsWith('file:')) {
+    if (partNumber > 1) throw new S3Error('InvalidPartNumber');
+    return { offset: 0, length: found.sizeBytes };
+  }
+  const part = await source.part(found, partNumber).catch((thrown: unknown) => {
+    const { code } = toRingloadError(thrown);
+    if (code === 'range_not_satisfiable') throw new S3Error('InvalidPartNumber');
+    throw thrown;
+  });
+  if (part) return part;
+  throw new S3Error('NotImplemented', 'The under store does not tell where the parts lie.');
 }
 
 function identityOf(record: FileRecord): Field[] {

@@ -9,18 +9,20 @@ import { toRingloadError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Authenticator, Caller } from './authenticator.ts';
 import type { HeldReads } from '../data/pieces.ts';
+import type { UnderStores } from '../ufs/under-store.ts';
 import { bucketsOf, pathOf, type Bucket } from './buckets.ts';
 import { HeaderMap, type S3Answer, type S3Request } from './message.ts';
 import { answerObject, type ObjectSource } from './objects.ts';
+import { listObjects } from './listing.ts';
 import { overridesOf } from './overrides.ts';
 import { S3Error, toS3Error, type Field } from './s3-error.ts';
+import { bucketLimitOf, partNumberOf, refuseSubResources } from './parameters.ts';
 import { parseTarget, queryValue, type Target } from './target.ts';
 import { bucketsXml, errorXml, locationXml } from './xml.ts';
 
 export interface S3ServiceOptions {
-  /** Canonical prefixes of the mounts. */
-  readonly mounts: readonly string[];
   readonly objects: ObjectSource;
+  readonly stores: UnderStores;
   readonly authenticator: Authenticator;
   /** What clients are told that all of this lies in. */
   readonly region: string;
@@ -45,7 +47,7 @@ export class S3Service {
 
   constructor(options: S3ServiceOptions) {
     this.#options = options;
-    this.#buckets = bucketsOf(options.mounts);
+    this.#buckets = bucketsOf(options.stores.mounts);
   }
 
   /** Never rejects: whatever goes wrong is an answer. */
@@ -78,30 +80,54 @@ export class S3Service {
       throw new S3Error('NoSuchBucket', undefined, { fields });
     }
     if (target.key !== '') return this.#object(call, bucket);
-    return this.#bucket(call);
+    return this.#bucket(call, bucket);
   }
 
-  #listBuckets({ method }: Call): S3Answer {
+  #listBuckets({ method, target }: Call): S3Answer {
     if (method === 'HEAD') throw notAllowed();
-    const buckets = [...this.#buckets.keys()].map((name) => ({ name, createdMs: 0 }));
-    return xmlAnswer(200, bucketsXml({ owner: OWNER, buckets }));
+    refuseSubResources(target);
+    const prefix = queryValue(target, 'prefix');
+    const token = queryValue(target, 'continuation-token') ?? '';
+    const maxCount = bucketLimitOf(target);
+    const names = [...this.#buckets.keys()].filter(
+      (name) => name > token && name.startsWith(prefix ?? ''),
+    );
+    const buckets = names.slice(0, maxCount).map((name) => ({ name, createdMs: 0 }));
+    const next = names.length > buckets.length ? buckets.at(-1)?.name : undefined;
+    return xmlAnswer(200, bucketsXml({ owner: OWNER, buckets, prefix, next }));
   }
 
-  #bucket({ method, target }: Call): S3Answer {
-    const { region } = this.#options;
-    if (method === 'HEAD') return { status: 200, headers: [['x-amz-bucket-region', region]] };
-    if (queryValue(target, 'location') !== undefined) {
-      return xmlAnswer(200, locationXml(region));
+  async #bucket({ method, target }: Call, bucket: Bucket): Promise<S3Answer> {
+    const { region, stores } = this.#options;
+    if (method === 'HEAD') {
+      await this.#requireBucket(bucket);
+      return { status: 200, headers: [['x-amz-bucket-region', region]] };
     }
-    throw new S3Error('NotImplemented');
+    if (queryValue(target, 'location') !== undefined) return xmlAnswer(200, locationXml(region));
+    refuseSubResources(target);
+    // A listing has deadlines of its own in the under store.
+    const { signal } = new AbortController();
+    return xmlAnswer(200, await listObjects(stores, bucket, target, signal));
+  }
+
+  /** The bucket is gone only if its store says so: what is cached is read without the store. */
+  async #requireBucket(bucket: Bucket): Promise<void> {
+    const query: Field[] = [['max-keys', '1']];
+    const target = { rawPath: '/', bucket: bucket.name, key: '', query };
+    const { signal } = new AbortController();
+    await listObjects(this.#options.stores, bucket, target, signal).catch((thrown: unknown) => {
+      if (toS3Error(thrown).code === 'NoSuchBucket') throw thrown;
+    });
   }
 
   #object({ method, target, headers, caller, via }: Call, bucket: Bucket): Promise<S3Answer> {
+    refuseSubResources(target);
     return answerObject(this.#options.objects, {
       method: method === 'HEAD' ? 'HEAD' : 'GET',
       path: pathOf(bucket, target.key),
       headers,
       overrides: overridesOf(target, caller),
+      partNumber: partNumberOf(target),
       via,
     });
   }

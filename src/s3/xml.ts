@@ -24,6 +24,8 @@ export interface ListingDocument {
   readonly delimiter: string;
   readonly limit: number;
   readonly isUrlEncoded: boolean;
+  /** How a blank is encoded: `+` as AWS does, or the default, `%20`. */
+  readonly encodedBlank?: string;
   readonly contents: readonly ListedObject[];
   readonly commonPrefixes: readonly string[];
   /** Request fields that are echoed, such as StartAfter. */
@@ -71,7 +73,9 @@ export function bucketsXml({ owner, buckets, prefix, next }: BucketsDocument): s
 }
 
 export function listingXml(listing: ListingDocument): string {
-  const text = listing.isUrlEncoded ? formEncode : (raw: string) => raw;
+  const text = listing.isUrlEncoded
+    ? (raw: string) => formEncode(raw, listing.encodedBlank ?? '%20')
+    : (raw: string) => raw;
   const { apiVersion, contents, commonPrefixes, next } = listing;
   const fields = [
     element('Name', listing.bucket),
@@ -130,12 +134,12 @@ function timeOf(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** EncodingType `url` as AWS does it: form encoding that leaves slashes alone. */
-function formEncode(text: string): string {
+/** EncodingType `url`: as AWS does it, but for blanks, where `%20` is what all clients decode. */
+function formEncode(text: string, blank: string): string {
   return encodeURIComponent(text)
     .replace(/[!'()~]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll('%2F', '/')
-    .replaceAll('%20', '+');
+    .replaceAll('%20', blank);
 }
 
 function element(name: string, text: string): string {

@@ -196,6 +196,7 @@ function list(request: SampleRequest, bucket: Bucket): SampleReply {
     delimiter: query.get('delimiter') ?? '',
     limit: Math.min(Number(maxKeys), PAGE_MAX_KEYS),
     isUrlEncoded: query.get('encoding-type') === 'url',
+    encodedBlank: '+',
     contents: page.objects.map((object) => ({
       ...object,
       etag: `"${etagOf(object)}"`,

@@ -5,10 +5,13 @@
  * and may wait or throw, which is how tests script faults without a network.
  */
 import { RingloadError } from '../base/errors.ts';
+import { browseByList } from './browse.ts';
 import { throwIfCancelled } from './cancel.ts';
 import { checkRange } from './check-range.ts';
 import { comparePaths, isAtOrBelow } from './path.ts';
 import type {
+  BrowsePage,
+  BrowseRequest,
   ListPage,
   ListRequest,
   ObjectChecksum,
@@ -78,6 +81,10 @@ export class MemoryUnderStore implements UnderStore {
     const cursor = objects.at(-1)?.path ?? request.after;
     const page = { objects, done: index >= end };
     return cursor === undefined ? page : { ...page, cursor };
+  }
+
+  browse(request: BrowseRequest, signal: AbortSignal): Promise<BrowsePage> {
+    return browseByList((list) => this.list(list, signal), request);
   }
 
   async stat(path: string, signal: AbortSignal): Promise<UfsObject> {

@@ -6,6 +6,7 @@
  */
 
 import type { CombinableSum } from '../base/crc-combine.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
 
 /** One object of an under store under one version. */
 export interface UfsObject {
@@ -17,6 +18,8 @@ export interface UfsObject {
   readonly mtimeMs: number;
   /** The store may tell a checksum of the whole object: {@link UnderStore.checksum} is worth it. */
   readonly mayHaveChecksum?: boolean;
+  /** What it carries beside its bytes; absent where that is not known. */
+  readonly attributes?: ObjectAttributes;
 }
 
 /** A checksum of a whole object that can be put together from those of its parts. */
@@ -44,6 +47,34 @@ export interface ListPage {
   readonly cursor?: string;
 }
 
+/** One level of the objects whose paths begin with a text. */
+export interface BrowseRequest {
+  /** Below the authority, up to any character: `s3://bucket/phot`, `file:///data/`. */
+  readonly prefix: string;
+  /** What a path has up to the first one behind the prefix is its group; empty: no groups. */
+  readonly delimiter: string;
+  /** Objects and groups greater than this only (UTF-8 bytes). */
+  readonly after?: string;
+  /** Upper bound of objects and groups together, 1 to 1,000. */
+  readonly limit: number;
+  readonly withOwner?: boolean;
+}
+
+export interface BrowsedObject extends UfsObject {
+  readonly storageClass?: string;
+  readonly owner?: { readonly id: string; readonly displayName?: string | undefined };
+  readonly checksums?: { readonly algorithm: string; readonly type: string };
+}
+
+export interface BrowsePage {
+  /** In order. */
+  readonly objects: readonly BrowsedObject[];
+  /** In order, each with its delimiter. */
+  readonly groups: readonly string[];
+  /** True when nothing follows; otherwise the greatest of both is where to go on. */
+  readonly done: boolean;
+}
+
 export interface RangeRequest {
   readonly path: string;
   readonly version: string;
@@ -56,6 +87,12 @@ export interface RangeRequest {
   readonly onChecked?: () => void;
 }
 
+export interface ObjectPart {
+  readonly offset: number;
+  readonly length: number;
+  readonly partCount: number;
+}
+
 export interface UnderStore {
   /**
    * Pages begin at any key at the same cost, so that several may be asked for at once. Absent: one
@@ -64,6 +101,19 @@ export interface UnderStore {
   readonly listsByKey?: boolean;
   /** @throws ufs_* classed; a root that does not exist gives one empty page with `done`. */
   list(request: ListRequest, signal: AbortSignal): Promise<ListPage>;
+  /**
+   * Absent: `browse.ts` does it by `list`. A prefix with nothing below it gives an empty page.
+   * @throws ufs_* classed
+   */
+  browse?(request: BrowseRequest, signal: AbortSignal): Promise<BrowsePage>;
+  /**
+   * The part of a multipart object, counted from 1, and how many there are; undefined: the store
+   * does not tell. Absent: it has none that does. @throws as `stat`, and range_not_satisfiable
+   */
+  part?(
+    request: { readonly path: string; readonly version: string; readonly partNumber: number },
+    signal: AbortSignal,
+  ): Promise<ObjectPart | undefined>;
   /** @throws ufs_not_found, ufs_forbidden, ufs_unavailable, … */
   stat(path: string, signal: AbortSignal): Promise<UfsObject>;
   /**

@@ -11,11 +11,20 @@ import type { BigIntStats } from 'node:fs';
 import { constants, lstat, open, realpath, type FileHandle } from 'node:fs/promises';
 
 import { RingloadError, type ErrorCode } from '../../base/errors.ts';
+import { browseByList } from '../browse.ts';
 import { Scope, throwIfCancelled } from '../cancel.ts';
 import { checkRange } from '../check-range.ts';
 import { checkMount, UFS_DEFAULT_LIMITS, type MountConfig, type UfsLimits } from '../mounts.ts';
 import { comparePaths, isAtOrBelow, parsePath } from '../path.ts';
-import type { ListPage, ListRequest, RangeRequest, UfsObject, UnderStore } from '../under-store.ts';
+import type {
+  BrowsePage,
+  BrowseRequest,
+  ListPage,
+  ListRequest,
+  RangeRequest,
+  UfsObject,
+  UnderStore,
+} from '../under-store.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
 import { FileWalk } from './file-walk.ts';
 
@@ -43,6 +52,21 @@ export class FileUnderStore implements UnderStore {
     scope.limit(this.#dependencies.clock, this.#limits.listTimeoutMs);
     try {
       return await this.#list(request, scope);
+    } catch (thrown) {
+      throw classed(thrown, scope.action);
+    } finally {
+      scope.release();
+    }
+  }
+
+  async browse(request: BrowseRequest, signal: AbortSignal): Promise<BrowsePage> {
+    if (request.delimiter !== '/') {
+      return browseByList((list) => this.list(list, signal), request);
+    }
+    const scope = this.#scope(`browse ${request.prefix}`, signal);
+    scope.limit(this.#dependencies.clock, this.#limits.listTimeoutMs);
+    try {
+      return await this.#browseDirectory(request, scope);
     } catch (thrown) {
       throw classed(thrown, scope.action);
     } finally {
@@ -137,6 +161,39 @@ export class FileUnderStore implements UnderStore {
     return { objects, done, cursor };
   }
 
+  /** Directories are groups, empty ones as well: whether one holds files is not looked at. */
+  async #browseDirectory(request: BrowseRequest, scope: Scope): Promise<BrowsePage> {
+    const { prefix, after = '', limit } = request;
+    const root = prefix.slice(0, prefix.lastIndexOf('/'));
+    const top = await this.#resolve(root, scope);
+    const stats = top && (await scope.race(lstatOrNothing(top)));
+    if (!top || !stats?.isDirectory()) return { objects: [], groups: [], done: true };
+    const wanted = latin1(prefix.slice(root.length + 1));
+    const isBelow = after.startsWith(`${root}/`);
+    if (!isBelow && comparePaths(after, `${root}/`) > 0) {
+      return { objects: [], groups: [], done: true };
+    }
+    const marker = isBelow ? latin1(after.slice(root.length + 1)) : '';
+    // What begins with the prefix is greater than the prefix without its last byte.
+    const from = marker > wanted ? marker : wanted.slice(0, -1);
+    const walk = new FileWalk(top, from, undefined, true);
+    const names: string[] = [];
+    for (;;) {
+      const name = await scope.race(walk.next());
+      const isPast = name === undefined || (name > wanted && !name.startsWith(wanted));
+      if (isPast || names.length === limit) {
+        const files = names.filter((one) => !one.endsWith('/'));
+        const groups = names.filter((one) => one.endsWith('/'));
+        return {
+          objects: await statAll(root, top, files, scope),
+          groups: groups.map((one) => `${root}/${textOf(root, one)}`),
+          done: isPast,
+        };
+      }
+      if (name.startsWith(wanted)) names.push(name);
+    }
+  }
+
   /**
    * Absolute path with the mount's own links resolved; undefined when the mount or the path does
    * not exist. @throws ufs_forbidden when a link lies on the way below the mount.
@@ -199,6 +256,10 @@ export class FileUnderStore implements UnderStore {
 /** Not awaited: closing waits for a read that hangs, which its deadline has just given up on. */
 function release(file: FileHandle): void {
   file.close().catch(() => undefined);
+}
+
+function latin1(text: string): string {
+  return Buffer.from(text).toString('latin1');
 }
 
 function walkKey(root: string, cursor: string): string {

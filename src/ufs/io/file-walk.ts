@@ -31,18 +31,21 @@ export class FileWalk {
   readonly #chunkMaxCount: number;
   readonly #frames: Frame[] = [];
   #pending: { prefix: string; skipTo: string } | undefined;
+  readonly #isFlat: boolean;
 
   /**
    * @param top absolute directory.
    * @param after relative path (latin1) to start behind; empty for the start.
+   * @param isFlat directories are given with a slash in place of what they hold.
    */
-  constructor(top: Buffer, after: string, chunkMaxCount = CHUNK_MAX_COUNT) {
+  constructor(top: Buffer, after: string, chunkMaxCount = CHUNK_MAX_COUNT, isFlat = false) {
+    this.#isFlat = isFlat;
     this.#top = top;
     this.#chunkMaxCount = chunkMaxCount;
     this.#pending = { prefix: '', skipTo: after };
   }
 
-  /** Relative path (latin1) of the next file, undefined at the end. @throws errors of opendir */
+  /** Relative path (latin1) of the next file or, in a flat walk, directory, undefined at the end. @throws errors of opendir */
   async next(): Promise<string | undefined> {
     for (;;) {
       if (this.#pending) await this.#enter();
@@ -51,7 +54,7 @@ export class FileWalk {
       const name = frame.names[frame.next++];
       if (name === undefined) {
         await this.#refillOrLeave(frame);
-      } else if (name.endsWith('/')) {
+      } else if (name.endsWith('/') && !this.#isFlat) {
         const skipTo = frame.skipTo.startsWith(name) ? frame.skipTo.slice(name.length) : '';
         this.#pending = { prefix: frame.prefix + name, skipTo };
       } else {
@@ -64,7 +67,9 @@ export class FileWalk {
     const { prefix, skipTo } = this.#pending ?? { prefix: '', skipTo: '' };
     const chunk = await this.#read(
       prefix,
-      (name) => name > skipTo || (name.endsWith('/') && skipTo.startsWith(name)),
+      (name) =>
+        name > skipTo ||
+        (name.endsWith('/') && skipTo.startsWith(name) && !(this.#isFlat && name === skipTo)),
     );
     this.#pending = undefined;
     this.#frames.push({ prefix, skipTo, next: 0, ...chunk });

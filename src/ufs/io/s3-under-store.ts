@@ -24,16 +24,21 @@ import { checkMount, UFS_DEFAULT_LIMITS, type MountConfig, type UfsLimits } from
 import { comparePaths, parsePath } from '../path.ts';
 import { RetryBudget, RetryLoop, type Failure } from '../retry.ts';
 import type {
+  BrowsePage,
+  BrowseRequest,
   ListPage,
   ListRequest,
   RangeMover,
   ObjectChecksum,
+  ObjectPart,
   RangeRequest,
   UfsObject,
   UnderStore,
 } from '../under-store.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
+import { attributesOf } from './s3-attributes.ts';
 import { checkHead, watchBody } from './s3-body.ts';
+import { browseKeys } from './s3-browse.ts';
 import { objectChecksumOf, verifierOf, type ChecksumVerifier } from './s3-checksum.ts';
 import { createS3Client, createSockets, type S3Sockets } from './s3-client.ts';
 import { S3Direct } from './s3-direct.ts';
@@ -116,11 +121,37 @@ export class S3UnderStore implements UnderStore {
     return cursor === undefined ? result : { ...result, cursor };
   }
 
-  async stat(path: string, signal: AbortSignal): Promise<UfsObject> {
-    const target = targetOf(path);
-    const output = await this.#document(`stat ${path}`, signal, (client, bounded) =>
+  async browse(request: BrowseRequest, signal: AbortSignal): Promise<BrowsePage> {
+    return this.#document(`browse ${request.prefix}`, signal, (client, bounded) =>
+      browseKeys(client, request, bounded),
+    );
+  }
+
+  async part(
+    request: { readonly path: string; readonly version: string; readonly partNumber: number },
+    signal: AbortSignal,
+  ): Promise<ObjectPart | undefined> {
+    const { path, version, partNumber } = request;
+    const target = { ...targetOf(path), ...conditionOf(version), PartNumber: partNumber };
+    const output = await this.#document(`part of ${path}`, signal, (client, bounded) =>
       client
         .send(new HeadObjectCommand(target), { abortSignal: bounded })
+        .catch((thrown: unknown) => explainHead(client, target, thrown, bounded)),
+    );
+    const [, first, last] = /^bytes (\d+)-(\d+)\//.exec(output.ContentRange ?? '') ?? [];
+    const { PartsCount: partCount } = output;
+    if (first === undefined || last === undefined || partCount === undefined) return undefined;
+    return { offset: Number(first), length: Number(last) - Number(first) + 1, partCount };
+  }
+
+  async stat(path: string, signal: AbortSignal): Promise<UfsObject> {
+    const target = targetOf(path);
+    // Costs nothing, and is what a client may ask for.
+    const isChecked = this.#mount.responseChecksums !== 'ignore';
+    const mode = isChecked ? ({ ChecksumMode: 'ENABLED' } as const) : {};
+    const output = await this.#document(`stat ${path}`, signal, (client, bounded) =>
+      client
+        .send(new HeadObjectCommand({ ...target, ...mode }), { abortSignal: bounded })
         .catch((thrown: unknown) => explainHead(client, target, thrown, bounded)),
     );
     const { ContentLength: sizeBytes, ETag, LastModified } = output;
@@ -128,7 +159,8 @@ export class S3UnderStore implements UnderStore {
       throw new RingloadError('ufs_bad_response', `cannot stat ${path}: no valid Content-Length`);
     }
     const version = versionFrom(ETag, LastModified);
-    return { path, sizeBytes, version, mtimeMs: LastModified?.getTime() ?? 0 };
+    const mtimeMs = LastModified?.getTime() ?? 0;
+    return { path, sizeBytes, version, mtimeMs, attributes: attributesOf(output) };
   }
 
   async checksum(

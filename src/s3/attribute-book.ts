@@ -1,0 +1,97 @@
+/**
+ * What objects carry beside their bytes, remembered by version.
+ *
+ * A look at the under store tells it for nothing. Of a file that is read from the cache without
+ * such a look it is asked for once; while the under store does not answer, such files are served
+ * without: the bytes do not wait for it.
+ */
+import { sleep, type Clock } from '../base/clock.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
+import type { FoundFile } from '../read/file-reader.ts';
+import type { UfsObject } from '../ufs/under-store.ts';
+
+export interface AttributeBookOptions {
+  /** Absent: nothing is asked for. */
+  readonly stat?: (path: string, signal: AbortSignal) => Promise<UfsObject>;
+  readonly clock: Clock;
+}
+
+interface Entry {
+  readonly version: string;
+  readonly attributes: ObjectAttributes;
+}
+
+/** About a kilobyte each. */
+const ENTRY_MAX_COUNT = 20_000;
+const ASK_TIMEOUT_MS = 2_000;
+/** After a question without an answer nobody asks for so long. */
+const REST_MS = 10_000;
+
+export class AttributeBook {
+  readonly #options: AttributeBookOptions;
+  /** By path, the longest unused first. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #asked = new Map<string, Promise<void>>();
+  #restsUntilMs = -Infinity;
+
+  constructor(options: AttributeBookOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined: not known now. */
+  async of(found: FoundFile): Promise<ObjectAttributes | undefined> {
+    const { path, version } = found;
+    if (found.attributes) {
+      this.#remember(path, { version, attributes: found.attributes });
+      return found.attributes;
+    }
+    if (this.#entries.get(path)?.version !== version) await this.#askOnce(path);
+    const entry = this.#entries.get(path);
+    if (entry?.version !== version) return undefined;
+    this.#remember(path, entry);
+    return entry.attributes;
+  }
+
+  #askOnce(path: string): Promise<void> {
+    const { stat, clock } = this.#options;
+    // Only the keys of S3 carry anything.
+    if (!stat || !path.startsWith('s3://') || clock.nowMs() < this.#restsUntilMs) {
+      return Promise.resolve();
+    }
+    const before = this.#asked.get(path);
+    if (before) return before;
+    const asking = this.#ask(path, stat).finally(() => this.#asked.delete(path));
+    this.#asked.set(path, asking);
+    return asking;
+  }
+
+  async #ask(path: string, stat: NonNullable<AttributeBookOptions['stat']>): Promise<void> {
+    const { clock } = this.#options;
+    const giveUp = new AbortController();
+    const over = new AbortController();
+    const late = sleep(clock, ASK_TIMEOUT_MS, over.signal).then(
+      () => {
+        giveUp.abort(new Error('no answer in time'));
+        this.#restsUntilMs = clock.nowMs() + REST_MS;
+      },
+      () => undefined,
+    );
+    const answered = stat(path, giveUp.signal).then(
+      ({ version, attributes = [] }) => {
+        this.#remember(path, { version, attributes });
+      },
+      () => {
+        this.#restsUntilMs = clock.nowMs() + REST_MS;
+      },
+    );
+    await Promise.race([answered, late]);
+    over.abort();
+  }
+
+  #remember(path: string, entry: Entry): void {
+    this.#entries.delete(path);
+    this.#entries.set(path, entry);
+    const oldest = this.#entries.keys().next().value;
+    if (this.#entries.size > ENTRY_MAX_COUNT && oldest !== undefined) this.#entries.delete(oldest);
+  }
+}
