@@ -290,6 +290,32 @@ export const s3 = z.strictObject({
   }),
 });
 
+export const worker = z.strictObject({
+  enabled: toggle({
+    description:
+      "Listen on a second port, at `peer.host`, as Alluxio's workers do: for the packages alluxio and alluxiofs. They read through the S3 endpoint, which has to be on port 29998 and to answer requests without a signature.",
+    default: false,
+  }),
+  port: integer({
+    description: 'That port; 0 takes a free one.',
+    default: 28_080,
+    min: 0,
+    max: 65_535,
+    placeholder: 'port',
+  }),
+  missingStatus: choice({
+    description:
+      'How a file that does not exist is told at `/v1/info`: not-found (404), or internal (500), which alluxiofs up to 1.1.17 takes for it.',
+    values: ['not-found', 'internal'],
+    default: 'not-found',
+  }),
+  tellCredentials: toggle({
+    description:
+      'Tell clients the credentials of mounts, where a mount names files or variables for them, so that they can go to the under store by themselves.',
+    default: false,
+  }),
+});
+
 export const log = z.strictObject({
   level: choice({
     description: 'Least severe level that is logged.',

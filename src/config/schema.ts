@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { cache, lanes, load, ufs } from './schema-data.ts';
-import { cluster, http, liveness, log, peer, raft, s3 } from './schema-node.ts';
+import { cluster, http, liveness, log, peer, raft, s3, worker } from './schema-node.ts';
 
 export const configSchema = z.strictObject({
   peer,
@@ -20,6 +20,7 @@ export const configSchema = z.strictObject({
   load,
   http,
   s3,
+  worker,
   log,
 });
 
@@ -35,6 +36,7 @@ export const SECTION_TITLES: Readonly<Record<keyof typeof configSchema.shape, st
   load: 'Load jobs: defaults of a request, and bounds of the scheduler.',
   http: 'Bounds of the REST API.',
   s3: 'The endpoint for S3 clients.',
+  worker: "The port for Alluxio's Python clients.",
   log: 'Log lines on stderr.',
 };
 

@@ -22,7 +22,9 @@ import { mountOpenApi } from './own/openapi.ts';
 import { mountLoadResource } from './resource/load.ts';
 import type { HttpServices } from './services.ts';
 import { systemClock } from './system-clock.ts';
+import { mountWorkerDoors } from './worker/doors.ts';
 import { mountWorkerHealth } from './worker/health.ts';
+import type { WorkerServices } from './worker/services.ts';
 
 export interface HttpAppOptions {
   readonly logger: Logger;
@@ -30,6 +32,8 @@ export interface HttpAppOptions {
   readonly clock?: Clock;
   /** Default `rest`; `worker` answers every `/v1/load` in the worker dialect. */
   readonly port?: PortRole;
+  /** On the `worker` port: what is served there besides. */
+  readonly worker?: WorkerServices;
   /** What `/version` tells. */
   readonly version?: string;
   readonly onExchange?: (exchange: HttpExchange) => void;
@@ -44,7 +48,8 @@ export function createHttpApp(services: HttpServices, options: HttpAppOptions): 
     version: options.version ?? 'unknown',
     onExchange: options.onExchange ?? (() => undefined),
   };
-  const router = createRouter(deps, options.port ?? 'rest');
+  const port = options.port ?? 'rest';
+  const router = createRouter(deps, options);
   const app = new Koa<HttpState>();
   app.on('error', (error: Error & { code?: string }) => {
     // Why: a client that leaves early is no fault of ours.
@@ -52,8 +57,8 @@ export function createHttpApp(services: HttpServices, options: HttpAppOptions): 
     const level = isGone ? 'debug' : 'error';
     deps.logger[level]('answered outside of every route', { error: error.message });
   });
-  app.use(answerErrors(deps));
-  app.use(checkRequest(deps));
+  app.use(answerErrors(deps, port));
+  app.use(checkRequest(deps, port));
   app.use(router.routes());
   app.use(refuseUnrouted((path) => allowedMethods(router, path)));
   return app;
@@ -64,17 +69,24 @@ export function routesOf(services: HttpServices, options: HttpAppOptions): reado
   const clock = options.clock ?? systemClock;
   const onExchange = (): void => undefined;
   const deps = { services, logger: options.logger, clock, version: '', onExchange };
-  return createRouter(deps, options.port ?? 'rest').stack.flatMap((layer) =>
+  return createRouter(deps, options).stack.flatMap((layer) =>
     layer.methods.map((method) => `${method} ${String(layer.path)}`),
   );
 }
 
-function createRouter(deps: HttpDeps, port: PortRole): Router<HttpState> {
+function createRouter(deps: HttpDeps, options: HttpAppOptions): Router<HttpState> {
+  const { port = 'rest', worker } = options;
   const router = new Router<HttpState>({ methods: [...METHODS], sensitive: true });
   mountWorkerHealth(router, port);
   mountLoad(router, deps, port);
   mountMaster(router, deps);
   mountLoadResource(router, deps);
+  if (worker) {
+    // Paths of the own API mean something else here.
+    mountWorkerDoors(router, deps, worker);
+    mountHealth(router, deps);
+    return router;
+  }
   mountJobs(router, deps);
   mountCluster(router, deps);
   mountCache(router, deps);

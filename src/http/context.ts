@@ -12,6 +12,8 @@ export interface HttpState {
   /** Path of the request target, still percent-encoded. */
   path: string;
   query: Query;
+  /** Errors carry the `message` that Alluxio's clients look for, whatever the path. */
+  tellsMessage: boolean;
 }
 
 export type HttpContext = ParameterizedContext<HttpState>;

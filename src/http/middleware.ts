@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
 import { RingloadError } from '../base/errors.ts';
 import type { HttpDeps, HttpState } from './context.ts';
+import type { PortRole } from './load-routes.ts';
 import { parseTarget, Query } from './query.ts';
 import { replyProblem } from './reply.ts';
 
@@ -11,12 +12,13 @@ type HttpMiddleware = Middleware<HttpState>;
 const REQUEST_ID = /^[A-Za-z0-9._:+/=-]{1,64}$/;
 
 /** Outermost: nothing below may answer without an id, throw past it, or go unlogged. */
-export function answerErrors(deps: HttpDeps): HttpMiddleware {
+export function answerErrors(deps: HttpDeps, port: PortRole): HttpMiddleware {
   return async (ctx, next) => {
     const given = ctx.get('X-Request-Id');
     ctx.state.requestId = REQUEST_ID.test(given) ? given : randomUUID();
     ctx.state.path = ctx.req.url?.split('?', 1)[0] ?? '/';
     ctx.state.query = Query.EMPTY;
+    ctx.state.tellsMessage = port === 'worker';
     ctx.set('X-Request-Id', ctx.state.requestId);
     ctx.set('X-Content-Type-Options', 'nosniff');
     const startedMs = deps.clock.nowMs();
@@ -51,10 +53,13 @@ function routeOf(ctx: object): string {
 }
 
 /** Refuses what is malformed or oversized before any route sees it. */
-export function checkRequest(deps: HttpDeps): HttpMiddleware {
+export function checkRequest(deps: HttpDeps, port: PortRole): HttpMiddleware {
   return async (ctx, next) => {
     const { limits } = deps.services;
-    const target = parseTarget(ctx.req.url ?? '/', limits.queryMaxBytes);
+    const target = parseTarget(ctx.req.url ?? '/', limits.queryMaxBytes, {
+      // The clients of that port put paths into queries as they are.
+      isLenient: port === 'worker',
+    });
     ctx.state.path = target.path;
     ctx.state.query = target.query;
     // Why: Koa and the router parse the URL again, and must see what was checked, neither an origin

@@ -21,7 +21,11 @@ export interface RequestTarget {
  * @param url the request line's target; Node has refused all but printable ASCII.
  * @throws invalid_argument (400), payload_too_large (414)
  */
-export function parseTarget(url: string, queryMaxBytes: number): RequestTarget {
+export function parseTarget(
+  url: string,
+  queryMaxBytes: number,
+  { isLenient = false }: { readonly isLenient?: boolean } = {},
+): RequestTarget {
   const local = url.replace(/^https?:\/\/[^/?]*/i, '');
   const mark = local.indexOf('?');
   const rawPath = mark === -1 ? local : local.slice(0, mark);
@@ -35,7 +39,7 @@ export function parseTarget(url: string, queryMaxBytes: number): RequestTarget {
   }
   const path = rawPath === '' ? '/' : rawPath;
   decode(path, 'path of the URL');
-  return { path, query: Query.parse(rawQuery) };
+  return { path, query: Query.parse(rawQuery, isLenient) };
 }
 
 /** Decoded parameters by name, in no particular order. Names are case-sensitive. */
@@ -47,8 +51,11 @@ export class Query {
     this.#values = values;
   }
 
-  /** @throws invalid_argument on bad percent-encoding or NUL, also in parameters nobody reads. */
-  static parse(rawQuery: string): Query {
+  /**
+   * @param isLenient takes what has bad percent-encoding as it is.
+   * @throws invalid_argument on bad percent-encoding or NUL, also in parameters nobody reads.
+   */
+  static parse(rawQuery: string, isLenient = false): Query {
     const pairs = rawQuery
       .split('&')
       .filter((part) => part !== '')
@@ -59,8 +66,8 @@ export class Query {
     const typed = pairs.some(([name, value]) => name === 'path' && value.includes('://'));
     const values = new Map<string, string[]>();
     for (const [rawName, rawValue] of pairs) {
-      const name = decodeParameter(rawName, typed);
-      const value = decodeParameter(rawValue, typed);
+      const name = isLenient ? leniently(rawName, typed) : decodeParameter(rawName, typed);
+      const value = isLenient ? leniently(rawValue, typed) : decodeParameter(rawValue, typed);
       const earlier = values.get(name);
       if (earlier) earlier.push(value);
       else values.set(name, [value]);
@@ -106,6 +113,14 @@ export class Query {
       'invalid_argument',
       `parameter ${name} ${quoted(value)} must be true or false`,
     );
+  }
+}
+
+function leniently(raw: string, typed: boolean): string {
+  try {
+    return decodeParameter(raw, typed);
+  } catch {
+    return raw;
   }
 }
 

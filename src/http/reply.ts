@@ -25,7 +25,10 @@ export function replyProblem(ctx: HttpContext, thrown: unknown): Problem {
   ctx.status = problem.status;
   if (isTemporary(problem.status)) ctx.set('Retry-After', String(RETRY_AFTER_S));
   // Why: Alluxio's clients look for `message`; RFC 9457 lets a problem carry it.
-  const body = isDialectPath(ctx.state.path) ? { message: problem.detail, ...problem } : problem;
+  const body =
+    ctx.state.tellsMessage || isDialectPath(ctx.state.path)
+      ? { message: problem.detail, ...problem }
+      : problem;
   replyText(ctx, PROBLEM_TYPE, JSON.stringify(body));
   return problem;
 }

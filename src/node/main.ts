@@ -47,6 +47,7 @@ export async function runNode(
       rest: `http://${node.restAddress}`,
       data: node.dataEndpoint,
       ...(node.s3Endpoint !== undefined && { s3: node.s3Endpoint }),
+      ...(node.workerAddress !== undefined && { worker: node.workerAddress }),
       version,
     });
     const removed = node.removed.then(() => 'removed from the cluster');

@@ -22,6 +22,7 @@ import { openRepairParts } from './repair-parts.ts';
 import type { ReplicatedState } from './replicated-state.ts';
 import { openServices } from './service-parts.ts';
 import { openS3 } from './s3-parts.ts';
+import { openWorkerPort } from './worker-parts.ts';
 import { shareSlowDown } from './slow-down-news.ts';
 
 export interface Node extends AsyncDisposable {
@@ -32,6 +33,8 @@ export interface Node extends AsyncDisposable {
   readonly dataEndpoint: string;
   /** Where S3 clients are served; absent: nowhere. */
   readonly s3Endpoint?: string;
+  /** Where Alluxio's Python clients ask, if that port is open. */
+  readonly workerAddress?: string;
   /** Resolves when a part failed beyond repair: the process must end. */
   readonly failed: Promise<Error>;
   /** Resolves when the cluster has removed this peer: there is nothing left to do. */
@@ -65,7 +68,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     limits: { run: runLimits(config.load), owner: ownerLimits(config.load) },
     failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
   });
-  const files = openServices({
+  const { files, services } = openServices({
     ...options,
     local,
     cluster,
@@ -76,6 +79,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     logger,
   });
   const s3Endpoint = await openS3({ ...options, local, files, closer, logger });
+  const workerAddress = await openWorkerPort({ ...options, local, services, closer, logger });
   const { announcement, proposer, state, membership, consensus } = cluster;
   local.throttled.tell = shareSlowDown(local.slowDown, cluster.network);
   const leases = new BandwidthLeases({
@@ -100,6 +104,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     restAddress: announcement.address,
     dataEndpoint: announcement.dataEndpoint,
     ...(s3Endpoint !== undefined && { s3Endpoint }),
+    ...(workerAddress !== undefined && { workerAddress }),
     failed: Promise.race([consensus.failed, announcer.overtaken, cluster.twins.found]),
     removed: Promise.race([removalOf(local.identity.peerId, state), cluster.twins.left]),
     stop: () => closer.close(),

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { jobId as asJobId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { createHttpApp } from '../http/app.ts';
+import type { HttpServices } from '../http/services.ts';
 import type { Coordinator } from '../job/coordinator.ts';
 import type { RunTimes } from '../job/run-times.ts';
 import { failureListPath } from '../job/io/failure-file.ts';
@@ -35,47 +36,45 @@ type Context = NodeOptions & {
   readonly logger: Logger;
 };
 
-export function openServices(context: Context): FileReader {
+export function openServices(context: Context): { files: FileReader; services: HttpServices } {
   const { local, cluster, metrics, logger, repair } = context;
   const { state, consensus, network, ring, self } = cluster;
   const { http, load } = context.loaded.config;
   const readState = () => state.current;
   const rules = new RulesInForce(readState, context.loaded.config.ufs.mounts);
   const files = openFileReader(context, rules);
-  const app = createHttpApp(
-    {
-      jobs: openJobService(context),
-      cluster: new NodeClusterService({
-        ...cluster,
-        state: readState,
-        store: local.store,
-        catalog: local.catalog,
-        repairReport: repair.report,
-        clock: local.clock,
-      }),
-      files,
-      cache: openCacheService(context, rules),
-      health: new NodeHealthService({
-        self,
-        state: readState,
-        leader: cluster.leader,
-        store: local.store,
-      }),
-      metrics,
-      limits: {
-        bodyMaxBytes: http.bodyMaxBytes,
-        queryMaxBytes: http.queryMaxBytes,
-        defaultSegmentSizeBytes: load.segmentSizeBytes,
-      },
+  const services: HttpServices = {
+    jobs: openJobService(context),
+    cluster: new NodeClusterService({
+      ...cluster,
+      state: readState,
+      store: local.store,
+      catalog: local.catalog,
+      repairReport: repair.report,
+      clock: local.clock,
+    }),
+    files,
+    cache: openCacheService(context, rules),
+    health: new NodeHealthService({
+      self,
+      state: readState,
+      leader: cluster.leader,
+      store: local.store,
+    }),
+    metrics,
+    limits: {
+      bodyMaxBytes: http.bodyMaxBytes,
+      queryMaxBytes: http.queryMaxBytes,
+      defaultSegmentSizeBytes: load.segmentSizeBytes,
     },
-    {
-      logger,
-      version: context.version,
-      onExchange: (exchange) => {
-        metrics.httpRequest(exchange);
-      },
+  };
+  const app = createHttpApp(services, {
+    logger,
+    version: context.version,
+    onExchange: (exchange) => {
+      metrics.httpRequest(exchange);
     },
-  );
+  });
   const answer = app.callback();
   cluster.rest.answerWith((request, response) => void answer(request, response));
   metrics.watch({
@@ -87,7 +86,7 @@ export function openServices(context: Context): FileReader {
     ring: () => ({ epoch: state.current.epoch, share: ring.ring().shares().get(self) ?? 0 }),
     repair: () => ({ copiedSegmentCount: repair.copiedSegmentCount() }),
   });
-  return files;
+  return { files, services };
 }
 
 function openJobService(context: Context): NodeJobService {

@@ -132,7 +132,7 @@ export class Metrics {
     this.#fillFallbacks.inc({ source });
   }
 
-  connectionRefused(port: 'rest' | 'data' | 's3'): void {
+  connectionRefused(port: 'rest' | 'data' | 's3' | 'worker'): void {
     this.#connectionsRefused.inc({ port });
   }
 

@@ -41,6 +41,26 @@ export async function serveContent(ctx: HttpContext, deps: HttpDeps, path: strin
   throw new RingloadError('ufs_changed', `file ${quoted(path)} changes while it is being opened`);
 }
 
+/** All of the file, whatever range is asked for. */
+export async function serveWhole(ctx: HttpContext, deps: HttpDeps, path: string): Promise<void> {
+  await send(ctx, deps, await readDirectly(ctx, deps, { path, range: undefined }), false);
+}
+
+/**
+ * Bytes that the URL names, cut where the file ends.
+ * @throws range_not_satisfiable when the file ends before them.
+ */
+export async function serveRange(
+  ctx: HttpContext,
+  deps: HttpDeps,
+  path: string,
+  { offset, length }: { readonly offset: number; readonly length: number },
+): Promise<void> {
+  const last = Number.isFinite(length) ? { last: offset + length - 1 } : {};
+  const range: RangeSpec = { kind: 'from', first: offset, ...last };
+  await send(ctx, deps, await readDirectly(ctx, deps, { path, range }), false);
+}
+
 async function serveHead(ctx: HttpContext, deps: HttpDeps, path: string): Promise<void> {
   const record = await deps.services.files.stat(path);
   if (!meetsPreconditions(ctx, record)) return;
