@@ -99,6 +99,7 @@ function sample(key: string): string | undefined {
     's3.host': '127.0.0.3',
     's3.anonymous': 'refuse',
     's3.region': 'eu-west-1',
+    'worker.missingStatus': 'internal',
   };
   return special[key] ?? String(Number(option.shownDefault.replace(/\D/g, '')) + 1) + unitOf(key);
 }
