@@ -3,7 +3,7 @@ import { toRingloadError, type ErrorCode } from '../../../src/base/errors.ts';
 import type { JobId } from '../../../src/base/ids.ts';
 import { newestJobOf } from '../../../src/cluster/cluster-state.ts';
 import { isActiveState } from '../../../src/cluster/job-record.ts';
-import { JOB_DEFAULTS, type JobSpec } from '../../../src/job/spec.ts';
+import { JOB_DEFAULTS, JOB_PRIORITIES, type JobSpec } from '../../../src/job/spec.ts';
 import { comparePaths, isAtOrBelow } from '../../../src/ufs/path.ts';
 import { Chance } from '../raft/chance.ts';
 import type { ClientStep } from './plan.ts';
@@ -21,7 +21,13 @@ const LIST_LIMIT = 4;
 const ELSEWHERE = 's3://elsewhere';
 
 /** Files whose names end in an even digit. */
-export const EVEN_FILES = '.*[02468]';
+const EVEN_FILES = '.*[02468]';
+
+/** Half of a root's files, chosen in one way or another. */
+function filtersOf(root: number): Partial<JobSpec> {
+  if (root % 2 === 0) return { fileFilterRegex: EVEN_FILES };
+  return { include: ['*[0-9]'], exclude: ['*[13579]'], maxSizeBytes: 100 * SEGMENT_BYTES };
+}
 
 interface OpenQuestion {
   readonly what: string;
@@ -95,7 +101,8 @@ export class Clients {
       segmentSizeBytes: SEGMENT_BYTES,
       batchSize: 2,
       ...{ replicaCount, verify, segmented, reload },
-      ...(step.filter && { fileFilterRegex: EVEN_FILES }),
+      priority: JOB_PRIORITIES[step.root % JOB_PRIORITIES.length] ?? 'medium',
+      ...(step.filter && filtersOf(step.root)),
     };
   }
 

@@ -30,6 +30,8 @@ export function simConfig(options: { readonly electionTicks: number }): SimConfi
     retryDelayMaxMs: 1500,
     windowTasks: 4,
     windowBytes: 64 * 1024,
+    // Fewer than there may be jobs: some have to wait for a place.
+    maxRunningJobs: 2,
     maxActiveJobs: 8,
   };
   return {
