@@ -13,7 +13,21 @@ import { addDigests, formatDigest, segmentDigest } from './digest.ts';
 import { checkKey } from './key-hash.ts';
 import { spaceOf } from './layout.ts';
 import {
+  AGAIN_AFTER_SHARE,
+  evictionSteps,
+  NO_RETENTION,
+  RANK_COUNT,
+  RANK_LOW,
+  RANK_MEDIUM,
+  RANK_ON_TRIAL,
+  RANK_PINNED,
+  type GroupPolicy,
+  type Rank,
+  type Retention,
+} from './retention.ts';
+import {
   CHECKSUM_BLOCK_BYTES,
+  type Admission,
   type CacheUsage,
   type Extent,
   type Inventory,
@@ -36,12 +50,18 @@ interface HeldSegment {
   readonly loadedBy: JobId | undefined;
   readonly leases: Set<JobId>;
   readonly bytes: Uint8Array | undefined;
+  /** Seconds by the clock of the store, and bytes written up to it. */
+  readonly stamp: number;
+  readonly writtenBefore: number;
   readerCount: number;
   heat: number;
+  isOnTrial: boolean;
 }
 
 export interface MemorySegmentStoreOptions {
   readonly capacityBytes: number;
+  /** Monotonic; for rules about time. Absent: it stands still. */
+  readonly nowMs?: () => number;
   readonly crc32c: Crc32c;
 }
 
@@ -51,10 +71,17 @@ export class MemorySegmentStore implements SegmentStore {
   /** Oldest first. */
   readonly #segments = new Map<string, HeldSegment>();
   /** Bytes written so far into open reservations, by offset. */
-  readonly #reserved = new Map<number, { lengthBytes: number; bytes: Uint8Array | undefined }>();
+  readonly #reserved = new Map<
+    number,
+    { lengthBytes: number; bytes: Uint8Array | undefined; path: string }
+  >();
   #nextOffset = 0;
   /** Space of resident segments, of open reservations, and of what is gone but still read. */
   #takenBytes = 0;
+  #writtenBytes = 0;
+  #retention: Retention = NO_RETENTION;
+  readonly #nowMs: () => number;
+  readonly #ghosts = new Set<string>();
   #evictedCount = 0;
   #corruptCount = 0;
   #isClosed = false;
@@ -62,6 +89,7 @@ export class MemorySegmentStore implements SegmentStore {
   constructor(options: MemorySegmentStoreOptions) {
     this.#capacityBytes = options.capacityBytes;
     this.#crc32c = options.crc32c;
+    this.#nowMs = options.nowMs ?? (() => 0);
   }
 
   lookup(key: SegmentKey): Promise<ResidentSegment | undefined> {
@@ -69,7 +97,12 @@ export class MemorySegmentStore implements SegmentStore {
     return Promise.resolve(held && describe(held));
   }
 
-  async reserve(key: SegmentKey, lengthBytes: number, loadedBy?: JobId): Promise<Reservation> {
+  async reserve(
+    key: SegmentKey,
+    lengthBytes: number,
+    loadedBy?: JobId,
+    admission: Admission = 'wanted',
+  ): Promise<Reservation> {
     await Promise.resolve();
     this.#checkOpen();
     checkKey(key);
@@ -77,11 +110,12 @@ export class MemorySegmentStore implements SegmentStore {
     if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0 || space > this.#capacityBytes) {
       throw new RingloadError('invalid_argument', `reserve ${lengthBytes} bytes for a segment`);
     }
+    this.#makeQuotaRoom(key.path, space);
     this.#makeRoom(space);
     this.#takenBytes += space;
     const offset = this.#nextOffset;
     this.#nextOffset += Math.max(1, space);
-    const reserved = { lengthBytes, bytes: undefined };
+    const reserved = { lengthBytes, bytes: undefined, path: key.path };
     this.#reserved.set(offset, reserved);
     const extent: Extent = { directoryIndex: 0, regionId: 0, offset, lengthBytes };
     return {
@@ -89,7 +123,7 @@ export class MemorySegmentStore implements SegmentStore {
       commit: async (checksums) => {
         await Promise.resolve();
         this.#checkOpen();
-        this.#commit({ key: { ...key }, offset, checksums, loadedBy });
+        this.#commit({ key: { ...key }, offset, checksums, loadedBy, admission });
       },
       abort: () => {
         if (this.#reserved.delete(offset)) this.#takenBytes -= space;
@@ -122,6 +156,8 @@ export class MemorySegmentStore implements SegmentStore {
     const held = this.#segments.get(nameOf(key));
     if (!held) return undefined;
     held.heat = Math.min(HEAT_MAX, held.heat + 1);
+    const writtenSince = this.#writtenBytes - held.writtenBefore;
+    if (writtenSince >= this.#capacityBytes * AGAIN_AFTER_SHARE) held.isOnTrial = false;
     held.readerCount++;
     let isClosed = false;
     return {
@@ -219,6 +255,7 @@ export class MemorySegmentStore implements SegmentStore {
       usedBytes,
       segmentCount: this.#segments.size,
       leasedBytes,
+      pinnedBytes: this.#spaceAtRank()[RANK_PINNED] ?? 0,
       evictedSegmentCount: this.#evictedCount,
       corruptSegmentCount: this.#corruptCount,
       directories: [{ path: 'memory', state: 'ok' }],
@@ -243,8 +280,9 @@ export class MemorySegmentStore implements SegmentStore {
     offset: number;
     checksums: SegmentChecksums;
     loadedBy: JobId | undefined;
+    admission: Admission;
   }): void {
-    const { key, offset, checksums, loadedBy } = segment;
+    const { key, offset, checksums, loadedBy, admission } = segment;
     const reserved = this.#reserved.get(offset);
     invariant(reserved, 'a reservation is committed once');
     invariant(
@@ -261,32 +299,131 @@ export class MemorySegmentStore implements SegmentStore {
     ]);
     const { lengthBytes, bytes } = reserved;
     const fresh = { key, lengthBytes, checksums, loadedBy, leases, bytes };
-    this.#segments.set(name, { ...fresh, readerCount: 0, heat: 0 });
+    const isWanted = this.#ghosts.delete(name) || older !== undefined;
+    this.#writtenBytes += spaceOf(lengthBytes);
+    this.#segments.set(name, {
+      ...{ ...fresh, readerCount: 0, heat: 0, stamp: Math.floor(this.#nowMs() / 1000) },
+      ...{ isOnTrial: admission === 'trial' && !isWanted, writtenBefore: this.#writtenBytes },
+    });
+  }
+
+  setRetention(rules: Retention): Promise<void> {
+    this.#retention = rules;
+    return Promise.resolve();
+  }
+
+  expire(): Promise<number> {
+    let count = 0;
+    for (const held of [...this.#segments.values()]) {
+      const { ttlMs } = this.#policyOf(held);
+      const ageMs = 1000 * (Math.floor(this.#nowMs() / 1000) - held.stamp);
+      if (ttlMs === undefined || ageMs < ttlMs || this.#mustStay(held)) continue;
+      this.#evict(held);
+      count++;
+    }
+    return Promise.resolve(count);
+  }
+
+  #policyOf(held: HeldSegment): GroupPolicy {
+    return this.#retention.policyOf(this.#retention.groupOf(held.key.path));
+  }
+
+  #rankOf(held: HeldSegment): Rank {
+    const { rank } = this.#policyOf(held);
+    return rank === RANK_MEDIUM && held.isOnTrial ? RANK_ON_TRIAL : rank;
+  }
+
+  #mustStay(held: HeldSegment): boolean {
+    return held.leases.size > 0 || this.#rankOf(held) === RANK_PINNED;
+  }
+
+  #evict(held: HeldSegment): void {
+    if (held.isOnTrial) this.#ghosts.add(nameOf(held.key));
+    this.#remove(held);
+    this.#evictedCount++;
+  }
+
+  #spaceAtRank(): number[] {
+    const sums = Array.from({ length: RANK_COUNT }, () => 0);
+    for (const held of this.#segments.values()) {
+      const rank = this.#rankOf(held);
+      sums[rank] = (sums[rank] ?? 0) + spaceOf(held.lengthBytes);
+    }
+    return sums;
+  }
+
+  /** @throws cache_full */
+  #makeQuotaRoom(path: string, space: number): void {
+    const { quotas } = this.#retention.policyOf(this.#retention.groupOf(path));
+    for (const quota of quotas) {
+      const isInside = (other: string): boolean =>
+        this.#retention
+          .policyOf(this.#retention.groupOf(other))
+          .quotas.some((each) => each.path === quota.path);
+      const inside = [...this.#segments.values()].filter(({ key }) => isInside(key.path));
+      let used = space;
+      for (const { lengthBytes } of inside) used += spaceOf(lengthBytes);
+      for (const reserved of this.#reserved.values())
+        if (isInside(reserved.path)) used += spaceOf(reserved.lengthBytes);
+      const order = (held: HeldSegment): number => this.#rankOf(held) * 2 ** 32 + held.stamp;
+      const movable = inside.filter((held) => !this.#mustStay(held));
+      movable.sort((a, b) => order(a) - order(b));
+      const most = movable.reduce((sum, held) => sum + spaceOf(held.lengthBytes), 0);
+      if (used - most > quota.bytes) {
+        throw new RingloadError(
+          'cache_full',
+          `find room for ${space} bytes of ${path}: the quota of ${quota.path} gives this peer ` +
+            `${quota.bytes} bytes, and what they hold is leased or pinned`,
+          { details: { lengthBytes: space, quotaBytes: quota.bytes } },
+        );
+      }
+      for (const held of movable) {
+        if (used <= quota.bytes) break;
+        used -= spaceOf(held.lengthBytes);
+        this.#evict(held);
+      }
+    }
+  }
+
+  /** Ranks go one after the other; among what has no other rank, what was read goes later. */
+  #makeRoom(space: number): void {
+    const hasRoom = (): boolean => this.#takenBytes + space <= this.#capacityBytes;
+    for (const rank of evictionSteps(this.#spaceAtRank(), this.#capacityBytes)) {
+      if (hasRoom()) return;
+      if (rank === RANK_MEDIUM) this.#evictOldest(space);
+      else
+        for (const held of [...this.#segments.values()])
+          if (!hasRoom() && this.#mayGo(held, rank)) this.#evict(held);
+    }
+    if (hasRoom()) return;
+    const { leasedBytes, pinnedBytes, capacityBytes } = this.usage();
+    throw new RingloadError(
+      'cache_full',
+      `find room for ${space} bytes: of ${capacityBytes}, running loads have leased ` +
+        `${leasedBytes} and rules pin ${pinnedBytes}`,
+      { details: { lengthBytes: space, capacityBytes, leasedBytes, pinnedBytes } },
+    );
+  }
+
+  #mayGo(held: HeldSegment, rank: Rank): boolean {
+    return held.leases.size === 0 && held.readerCount === 0 && this.#rankOf(held) <= rank;
   }
 
   /** Evicts from the oldest on; what was read goes to the end of the line instead. */
-  #makeRoom(space: number): void {
+  #evictOldest(space: number): void {
     // Why this bound: each visit uses up one read, so the line is walked at most HEAT_MAX times.
     let visitCount = this.#segments.size * (HEAT_MAX + 1);
     while (this.#takenBytes + space > this.#capacityBytes && visitCount-- > 0) {
       const [oldest] = this.#segments.values();
       if (!oldest) break;
-      if (oldest.leases.size > 0 || oldest.readerCount > 0 || oldest.heat > 0) {
+      const isHot = oldest.heat > 0 && this.#rankOf(oldest) > RANK_LOW;
+      if (!this.#mayGo(oldest, RANK_MEDIUM) || isHot) {
         oldest.heat = Math.max(0, oldest.heat - 1);
         this.#segments.delete(nameOf(oldest.key));
         this.#segments.set(nameOf(oldest.key), oldest);
       } else {
-        this.#remove(oldest);
-        this.#evictedCount++;
+        this.#evict(oldest);
       }
-    }
-    if (this.#takenBytes + space > this.#capacityBytes) {
-      const { leasedBytes, capacityBytes } = this.usage();
-      throw new RingloadError(
-        'cache_full',
-        `find room for ${space} bytes: ${leasedBytes} of ${capacityBytes} are leased`,
-        { details: { lengthBytes: space, capacityBytes, leasedBytes } },
-      );
     }
   }
 

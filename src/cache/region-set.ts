@@ -1,10 +1,10 @@
 /**
  * The regions of one cache directory: which are free, which one is filled, and which is to be
- * reclaimed next. First in, first out, passing over what is in use or leased. Decisions only; the
+ * reclaimed next. First in, first out, passing over what is in use or to be kept. Decisions only; the
  * directory carries them out.
  *
  * One region is always kept free to compact into: a region is opened only when another can be
- * emptied (or is free), so leased segments can be moved before their region is reused.
+ * emptied (or is free), so what is to be kept can be moved before its region is reused.
  */
 import { invariant } from '../base/invariant.ts';
 import { LARGE_ALIGNMENT_BYTES } from './layout.ts';
@@ -14,17 +14,19 @@ import type { Region } from './region.ts';
 const GAIN_MIN_SHARE = 1 / 16;
 
 export interface VictimRequest {
-  /** Room that must be left after the victim's leased segments have been moved. */
+  /** Room that must be left after what the victim keeps has been moved. */
   readonly space: number;
   /** Room for moved segments and `space` together. */
   readonly room: number;
   /** Whether the region being filled may be chosen: not when it is to receive what is moved. */
   readonly mayTakeOpen: boolean;
-  /** Bytes of a region that leases forbid to evict. */
-  readonly leasedSpaceOf: (region: Region) => number;
+  /** Bytes of a region that must not be evicted. */
+  readonly keptSpaceOf: (region: Region) => number;
+  /** Only regions of which at most half has to be moved. */
+  readonly isSparing?: boolean;
 }
 
-/** `busy`: somebody uses a region that could go. `full`: leases forbid it. */
+/** `busy`: somebody uses a region that could go. `full`: all of it is to be kept. */
 export type VictimChoice =
   { readonly kind: 'victim'; readonly region: Region } | { readonly kind: 'busy' | 'full' };
 
@@ -102,20 +104,20 @@ export class RegionSet {
     const candidates =
       request.mayTakeOpen && this.#open ? [...this.#sealed, this.#open] : this.#sealed;
     let isBusy = this.isDraining;
-    let best: { region: Region; leased: number } | undefined;
+    let best: { region: Region; kept: number } | undefined;
     for (const region of candidates) {
-      const leased = request.leasedSpaceOf(region);
-      const isWorth = region.sizeBytes - leased >= region.sizeBytes * GAIN_MIN_SHARE;
-      if (!isWorth || leased + paddingOf(leased) + request.space > request.room) continue;
+      const kept = request.keptSpaceOf(region);
+      const isWorth = region.sizeBytes - kept >= region.sizeBytes * GAIN_MIN_SHARE;
+      if (!isWorth || kept + paddingOf(kept) + request.space > request.room) continue;
       if (region.pinCount > 0) {
         isBusy = true;
         continue;
       }
       // Why: the oldest goes first, but moving more than half of a region is a last resort.
-      if (leased <= region.sizeBytes / 2) return { kind: 'victim', region };
-      if (!best || leased < best.leased) best = { region, leased };
+      if (kept <= region.sizeBytes / 2) return { kind: 'victim', region };
+      if (!best || kept < best.kept) best = { region, kept };
     }
-    if (best) return { kind: 'victim', region: best.region };
+    if (best && request.isSparing !== true) return { kind: 'victim', region: best.region };
     return { kind: isBusy ? 'busy' : 'full' };
   }
 

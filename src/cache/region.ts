@@ -48,8 +48,8 @@ export class Region {
   noteBytes = 0;
   /** Readers, reservations, flushes and scans that need the region as it is. */
   pinCount = 0;
-  /** {@link RegionSet} keeps here what of the region is leased, and when that was counted. */
-  leasedSpace = { bytes: 0, atReleaseCount: -1 };
+  /** By rank, what of the region is to be kept by who evicts up to it, and when that was counted. */
+  readonly keptSpace: { bytes: number; atReleaseCount: number }[] = [];
   #tail = 0;
   #holes: Hole[] = [];
 
@@ -102,7 +102,7 @@ export class Region {
     this.#holes = [];
     this.recordTail = 0;
     this.noteBytes = 0;
-    this.leasedSpace = { bytes: 0, atReleaseCount: -1 };
+    this.keptSpace.length = 0;
   }
 
   #takeHole(lengthBytes: number, space: number): number | undefined {

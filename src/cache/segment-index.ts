@@ -1,7 +1,7 @@
 /**
- * The index of resident segments: dense entries of 14 words in typed arrays, found through linear
+ * The index of resident segments: dense entries of 15 words in typed arrays, found through linear
  * hashing with chains. It grows by one bucket per insertion, so no insertion ever stops the world,
- * and costs 56 bytes per entry plus 4 per bucket at 1.5 entries per bucket.
+ * and costs 60 bytes per entry plus 4 per bucket at 1.5 entries per bucket.
  *
  * It knows words, not meanings: who is leased and what is counted is the segment table's business.
  *
@@ -24,7 +24,7 @@ export interface SegmentLocation {
   readonly recordOffset: number;
 }
 
-const WORDS = 14;
+const WORDS = 15;
 const DIGEST_LOW = 4;
 const DIGEST_HIGH = 5;
 const CHAIN_NEXT = 6;
@@ -36,13 +36,15 @@ const LENGTH = 10;
 const CRC = 11;
 const RECORD_OFFSET = 12;
 const TENURE = 13;
+const STAMP = 14;
 
 const SLOT_MASK = 0xff_ffff;
 const HEAT_SHIFT = 24;
 const HEAT_MASK = 3;
 const LIVE = 1 << 26;
+const ON_TRIAL = 1 << 27;
 
-const CHUNK_BITS = 13;
+const CHUNK_BITS = 11;
 const CHUNK_ENTRIES = 1 << CHUNK_BITS;
 const BUCKET_CHUNK_BITS = 14;
 const BUCKET_CHUNK = 1 << BUCKET_CHUNK_BITS;
@@ -108,6 +110,9 @@ export class SegmentIndex {
       readonly digestLow: number;
       readonly digestHigh: number;
       readonly tenure: number;
+      /** Seconds by the clock of the store. */
+      readonly stamp: number;
+      readonly isOnTrial: boolean;
     },
   ): EntryId {
     const id = this.#allocate();
@@ -119,7 +124,8 @@ export class SegmentIndex {
     chunk[base + LENGTH] = entry.lengthBytes;
     chunk[base + CRC] = entry.crc32c;
     chunk[base + TENURE] = entry.tenure;
-    chunk[base + SLOT_FLAGS] = LIVE;
+    chunk[base + STAMP] = entry.stamp;
+    chunk[base + SLOT_FLAGS] = entry.isOnTrial ? LIVE | ON_TRIAL : LIVE;
     this.relocate(id, entry);
     const bucket = this.#bucketOf(hash[0] ?? 0);
     chunk[base + CHAIN_NEXT] = this.#head(bucket);
@@ -221,6 +227,15 @@ export class SegmentIndex {
   }
   setTenure(id: EntryId, tenure: number): void {
     this.#setWord(id, TENURE, tenure);
+  }
+  stampOf(id: EntryId): number {
+    return this.#word(id, STAMP);
+  }
+  isOnTrial(id: EntryId): boolean {
+    return (this.#word(id, SLOT_FLAGS) & ON_TRIAL) !== 0;
+  }
+  endTrial(id: EntryId): void {
+    this.#setWord(id, SLOT_FLAGS, (this.#word(id, SLOT_FLAGS) & ~ON_TRIAL) >>> 0);
   }
   heatOf(id: EntryId): number {
     return (this.#word(id, SLOT_FLAGS) >>> HEAT_SHIFT) & HEAT_MASK;

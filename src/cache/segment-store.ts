@@ -5,6 +5,7 @@
  */
 import type { RingloadError } from '../base/errors.ts';
 import type { JobId } from '../base/ids.ts';
+import type { Retention } from './retention.ts';
 
 /** Names one segment of one version of one file. */
 export interface SegmentKey {
@@ -97,12 +98,20 @@ export interface Inventory {
   readonly digest: string;
 }
 
+/**
+ * `wanted`: it belongs in the cache. `trial`: a reader came by; it is evicted ahead of the others
+ * unless it is read again after a while.
+ */
+export type Admission = 'wanted' | 'trial';
+
 export interface CacheUsage {
   readonly capacityBytes: number;
   readonly usedBytes: number;
   readonly segmentCount: number;
   /** Bytes that leases forbid to evict. */
   readonly leasedBytes: number;
+  /** Bytes that rules forbid to evict. */
+  readonly pinnedBytes: number;
   readonly evictedSegmentCount: number;
   readonly corruptSegmentCount: number;
   readonly directories: readonly { readonly path: string; readonly state: 'ok' | 'failed' }[];
@@ -113,9 +122,15 @@ export interface SegmentStore {
   lookup(key: SegmentKey): Promise<ResidentSegment | undefined>;
   /**
    * Finds room, evicting what may be evicted.
-   * @throws cache_full when leases, readers and open reservations leave no room; cache_io.
+   * @throws cache_full when leases, pins, quotas, readers and open reservations leave no room;
+   *   cache_io.
    */
-  reserve(key: SegmentKey, lengthBytes: number, loadedBy?: JobId): Promise<Reservation>;
+  reserve(
+    key: SegmentKey,
+    lengthBytes: number,
+    loadedBy?: JobId,
+    admission?: Admission,
+  ): Promise<Reservation>;
   open(key: SegmentKey): Promise<SegmentReader | undefined>;
   /**
    * Reads the segment and what describes it from the disk and checks both, whatever is known in
@@ -129,6 +144,10 @@ export interface SegmentStore {
   /** Forbids eviction on behalf of `job` until {@link releaseLease}. False when not resident. */
   lease(key: SegmentKey, job: JobId): boolean;
   releaseLease(job: JobId): void;
+  /** What to keep and for how long. Resolves when it holds for all that is resident. */
+  setRetention(rules: Retention): Promise<void>;
+  /** Lets go of what has been here for longer than its rule allows; returns how many that were. */
+  expire(): Promise<number>;
   /** What `job` holds leased here, computed from the index, not from counters kept on the side. */
   inventory(job: JobId): Promise<Inventory>;
   /** Every resident segment, in no particular order; tolerates changes meanwhile. */

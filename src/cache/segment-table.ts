@@ -16,6 +16,15 @@ import {
   type SegmentLocation,
 } from './segment-index.ts';
 import type { Inventory } from './segment-store.ts';
+import { GhostList } from './ghost-list.ts';
+import {
+  DEFAULT_POLICY,
+  RANK_COUNT,
+  RANK_MEDIUM,
+  RANK_ON_TRIAL,
+  type GroupPolicy,
+  type Rank,
+} from './retention.ts';
 import { TenureTable } from './tenure-table.ts';
 
 /** Entries examined between two pauses of a scan: well below a millisecond of work. */
@@ -27,11 +36,20 @@ export interface NewSegment extends SegmentLocation {
   readonly crc32c: number;
   readonly digest: bigint;
   readonly loadedBy: JobId | undefined;
+  /** Of paths that are treated alike. */
+  readonly group?: string;
+  /** Seconds by the clock of the store, when it came. */
+  readonly stamp?: number;
+  /** Read through: to be evicted early unless it is read again. */
+  readonly isOnTrial?: boolean;
 }
 
 export class SegmentTable {
   readonly index = new SegmentIndex();
   readonly #tenures = new TenureTable();
+  readonly #ghosts = new GhostList();
+  readonly #spaceAtRank = Array.from({ length: RANK_COUNT }, () => 0);
+  #policyOf: (group: string) => GroupPolicy = () => DEFAULT_POLICY;
   #usedBytes = 0;
   #releaseCount = 0;
   #replacementCount = 0;
@@ -47,6 +65,11 @@ export class SegmentTable {
     return this.#releaseCount;
   }
 
+  /** Bytes by rank, padding included; leases are another matter. */
+  get spaceAtRank(): readonly number[] {
+    return this.#spaceAtRank;
+  }
+
   /** Makes a segment visible, in the place of an older copy, whose leases it inherits. */
   put(segment: NewSegment): { readonly replaced: SegmentLocation | undefined } {
     const leases = new Set<JobId>(segment.loadedBy === undefined ? [] : [segment.loadedBy]);
@@ -58,11 +81,12 @@ export class SegmentTable {
       this.kill(older);
       this.#replacementCount++;
     }
-    const tenure = this.#tenures.of(segment.loadedBy, leases);
+    const tenure = this.#tenures.of(segment.loadedBy, leases, segment.group ?? '');
+    const isWanted = this.#ghosts.take(segment.hash) || older !== NO_ENTRY;
     const space = spaceOf(segment.lengthBytes);
     this.#tenures.enter(tenure, space);
     this.#usedBytes += space;
-    this.index.insert(segment.hash, {
+    const id = this.index.insert(segment.hash, {
       slot: segment.slot,
       offset: segment.offset,
       recordOffset: segment.recordOffset,
@@ -71,7 +95,10 @@ export class SegmentTable {
       digestLow: Number(segment.digest & 0xffff_ffffn),
       digestHigh: Number(segment.digest >> 32n),
       tenure,
+      stamp: segment.stamp ?? 0,
+      isOnTrial: segment.isOnTrial === true && !isWanted,
     });
+    this.#countRank(id, space);
     return { replaced };
   }
 
@@ -80,9 +107,16 @@ export class SegmentTable {
     const tenure = this.index.tenureOf(id);
     const space = spaceOf(this.index.lengthOf(id));
     if (this.#tenures.isLeased(tenure)) this.#releaseCount++;
+    this.#countRank(id, -space);
     this.#tenures.leave(tenure, space);
     this.#usedBytes -= space;
     this.index.kill(id);
+  }
+
+  /** As `kill`, of what had to make room. */
+  evict(id: EntryId): void {
+    if (this.index.isOnTrial(id)) this.#ghosts.add(this.index.hashOf(id));
+    this.kill(id);
   }
 
   /** Forgets all that lies in the region; returns how many segments that were. */
@@ -95,7 +129,7 @@ export class SegmentTable {
     let liveCount = 0;
     for (const id of ids) {
       if (this.index.isLive(id)) {
-        this.kill(id);
+        this.evict(id);
         liveCount++;
       }
       this.index.free(id);
@@ -127,7 +161,14 @@ export class SegmentTable {
       : NO_ENTRY;
   }
 
-  touch(id: EntryId): void {
+  /** @param isAgain a good while after it came: it is wanted, not only passed over. */
+  touch(id: EntryId, isAgain = false): void {
+    if (isAgain && this.index.isOnTrial(id)) {
+      const space = spaceOf(this.index.lengthOf(id));
+      this.#countRank(id, -space);
+      this.index.endTrial(id);
+      this.#countRank(id, space);
+    }
     const heat = this.index.heatOf(id);
     if (heat < HEAT_MAX) this.index.setHeat(id, heat + 1);
   }
@@ -144,6 +185,56 @@ export class SegmentTable {
 
   releaseLease(job: JobId): void {
     if (this.#tenures.release(job)) this.#releaseCount++;
+  }
+
+  /** What the groups are worth from now on. */
+  setPolicy(policyOf: (group: string) => GroupPolicy): void {
+    this.#policyOf = policyOf;
+    this.#spaceAtRank.fill(0);
+    for (let id = 1; id <= this.index.highestId; id += 1) {
+      if (this.index.isLive(id)) this.#countRank(id, spaceOf(this.index.lengthOf(id)));
+    }
+    this.#releaseCount++;
+  }
+
+  /** Its path belongs to that group now. */
+  regroup(id: EntryId, group: string): void {
+    const from = this.index.tenureOf(id);
+    const to = this.#tenures.inGroup(from, group);
+    if (to === from) return;
+    const space = spaceOf(this.index.lengthOf(id));
+    this.#countRank(id, -space);
+    this.#tenures.enter(to, space);
+    this.#tenures.leave(from, space);
+    this.index.setTenure(id, to);
+    this.#countRank(id, space);
+    this.#releaseCount++;
+  }
+
+  policyOf(id: EntryId): GroupPolicy {
+    return this.#policyOf(this.groupOf(id));
+  }
+  groupOf(id: EntryId): string {
+    return this.#tenures.groupOf(this.index.tenureOf(id));
+  }
+  spaceByGroup(): ReadonlyMap<string, number> {
+    return this.#tenures.spaceByGroup();
+  }
+
+  /** A trial counts only for what no rule sets apart. */
+  rankOf(id: EntryId): Rank {
+    const { rank } = this.policyOf(id);
+    return rank === RANK_MEDIUM && this.index.isOnTrial(id) ? RANK_ON_TRIAL : rank;
+  }
+
+  /** Not to be evicted by who evicts up to `rank`. */
+  isKept(id: EntryId, rank: Rank): boolean {
+    return this.isLeased(id) || this.rankOf(id) > rank;
+  }
+
+  #countRank(id: EntryId, space: number): void {
+    const rank = this.rankOf(id);
+    this.#spaceAtRank[rank] = (this.#spaceAtRank[rank] ?? 0) + space;
   }
 
   isLeased(id: EntryId): boolean {
@@ -170,11 +261,11 @@ export class SegmentTable {
     };
   }
 
-  /** Bytes of the region that leases forbid to evict. */
-  leasedSpaceOf(slot: number): number {
+  /** Bytes of the region that must not be evicted by who evicts up to `rank`. */
+  keptSpaceOf(slot: number, rank: Rank): number {
     let space = 0;
     this.index.forEachInRegion(slot, (id) => {
-      if (this.index.isLive(id) && this.isLeased(id)) space += spaceOf(this.index.lengthOf(id));
+      if (this.index.isLive(id) && this.isKept(id, rank)) space += spaceOf(this.index.lengthOf(id));
     });
     return space;
   }

@@ -1,6 +1,6 @@
 /**
- * Who loaded a segment and which jobs hold it leased, interned: segments that agree in both share
- * one number, so any count of leases per segment costs four bytes in the index, and ending a
+ * Who loaded a segment, which jobs hold it leased and which group of paths it belongs to, interned:
+ * segments that agree in all share one number, so any count of leases per segment costs four bytes in the index, and ending a
  * job's leases touches a few tenures instead of every segment.
  *
  * Invariant: a tenure exists exactly while segments have it; tenure 0, of nobody, always exists.
@@ -12,14 +12,15 @@ export const NO_TENURE = 0;
 
 interface Tenure {
   readonly loadedBy: JobId | undefined;
+  readonly group: string;
   leases: ReadonlySet<JobId>;
   segmentCount: number;
   spaceBytes: number;
 }
 
 export class TenureTable {
-  readonly #tenures: (Tenure | undefined)[] = [newTenure(undefined, new Set())];
-  readonly #byName = new Map<string, number>([[nameOf(undefined, new Set()), NO_TENURE]]);
+  readonly #tenures: (Tenure | undefined)[] = [newTenure(undefined, new Set(), '')];
+  readonly #byName = new Map<string, number>([[nameOf(undefined, new Set(), ''), NO_TENURE]]);
   readonly #freeNumbers: number[] = [];
   /** The last step of {@link withLease}: leasing a whole job repeats it. */
   #lastStep: { readonly from: number; readonly job: JobId; readonly to: number } | undefined;
@@ -30,12 +31,12 @@ export class TenureTable {
   }
 
   /** Makes room for a segment of the tenure of that content; give it to {@link enter}. */
-  of(loadedBy: JobId | undefined, leases: ReadonlySet<JobId>): number {
-    const name = nameOf(loadedBy, leases);
+  of(loadedBy: JobId | undefined, leases: ReadonlySet<JobId>, group = ''): number {
+    const name = nameOf(loadedBy, leases, group);
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     const number = this.#freeNumbers.pop() ?? this.#tenures.length;
-    this.#tenures[number] = newTenure(loadedBy, new Set(leases));
+    this.#tenures[number] = newTenure(loadedBy, new Set(leases), group);
     this.#byName.set(name, number);
     return number;
   }
@@ -46,7 +47,7 @@ export class TenureTable {
     if (last?.from === number && last.job === job) return last.to;
     const tenure = this.#get(number);
     if (tenure.leases.has(job)) return number;
-    const to = this.of(tenure.loadedBy, new Set([...tenure.leases, job]));
+    const to = this.of(tenure.loadedBy, new Set([...tenure.leases, job]), tenure.group);
     this.#lastStep = { from: number, job, to };
     return to;
   }
@@ -81,7 +82,7 @@ export class TenureTable {
       tenure.leases = leases;
       if (leases.size === 0) this.#leasedBytes -= tenure.spaceBytes;
       // Why: an equal tenure may exist by now; then both live on, and the older one has the name.
-      const name = nameOf(tenure.loadedBy, leases);
+      const name = nameOf(tenure.loadedBy, leases, tenure.group);
       if (!this.#byName.has(name)) this.#byName.set(name, number);
     });
     this.#lastStep = undefined;
@@ -99,6 +100,26 @@ export class TenureTable {
   }
   loadedByOf(number: number): JobId | undefined {
     return this.#get(number).loadedBy;
+  }
+
+  groupOf(number: number): string {
+    return this.#get(number).group;
+  }
+
+  /** The tenure of a segment of tenure `number` in another group. */
+  inGroup(number: number, group: string): number {
+    const tenure = this.#get(number);
+    return tenure.group === group ? number : this.of(tenure.loadedBy, tenure.leases, group);
+  }
+
+  /** Bytes by group, padding included. */
+  spaceByGroup(): ReadonlyMap<string, number> {
+    const sums = new Map<string, number>();
+    for (const tenure of this.#tenures) {
+      if (!tenure || tenure.segmentCount === 0) continue;
+      sums.set(tenure.group, (sums.get(tenure.group) ?? 0) + tenure.spaceBytes);
+    }
+    return sums;
   }
 
   /** Every job that holds a lease. */
@@ -122,15 +143,15 @@ export class TenureTable {
   }
 
   #forgetName(number: number, tenure: Tenure): void {
-    const name = nameOf(tenure.loadedBy, tenure.leases);
+    const name = nameOf(tenure.loadedBy, tenure.leases, tenure.group);
     if (this.#byName.get(name) === number) this.#byName.delete(name);
   }
 }
 
-function newTenure(loadedBy: JobId | undefined, leases: ReadonlySet<JobId>): Tenure {
-  return { loadedBy, leases, segmentCount: 0, spaceBytes: 0 };
+function newTenure(loadedBy: JobId | undefined, leases: ReadonlySet<JobId>, group: string): Tenure {
+  return { loadedBy, group, leases, segmentCount: 0, spaceBytes: 0 };
 }
 
-function nameOf(loadedBy: JobId | undefined, leases: ReadonlySet<JobId>): string {
-  return JSON.stringify([loadedBy ?? null, ...[...leases].sort()]);
+function nameOf(loadedBy: JobId | undefined, leases: ReadonlySet<JobId>, group: string): string {
+  return JSON.stringify([group, loadedBy ?? null, ...[...leases].sort()]);
 }

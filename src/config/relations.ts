@@ -52,6 +52,11 @@ function cacheSizes({ cache, load }: RingloadConfig) {
   const capacityBytes = directories.reduce((sum, directory) => sum + directory.capacityBytes, 0);
   const smallestBytes = load.segmentSizeBytes * CACHE_SEGMENT_MIN_COUNT;
   return [
+    cache.hotCopiesBytes > capacityBytes / 2 &&
+      broken(
+        'cache.hotCopiesBytes',
+        `is ${showBytes(cache.hotCopiesBytes)}, has to be at most half of cache.directories, which hold ${showBytes(capacityBytes)}`,
+      ),
     regionSizeBytes < Math.ceil(load.segmentSizeBytes / PAGE_BYTES) * PAGE_BYTES &&
       broken(
         'cache.regionSizeBytes',

@@ -50,6 +50,13 @@ export const cache = z.strictObject({
     min: 64 * KIB,
     max: GIB,
   }),
+  hotCopiesBytes: bytes({
+    description:
+      'Bytes of copies that a peer makes of segments of others that its readers ask for again and again, and lets go of when they do not any more; 0: none.',
+    default: 0,
+    min: 0,
+    max: 1024 * TIB,
+  }),
 });
 
 export const lanes = z.strictObject({

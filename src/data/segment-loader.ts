@@ -29,6 +29,8 @@ export interface LoadRequest {
   readonly waitForPeers?: boolean;
   /** The job on whose behalf it is loaded, absent for read-through. */
   readonly job?: JobId;
+  /** No job loads it, but it belongs in the cache: not on trial as what readers come by. */
+  readonly isWanted?: boolean;
   /** Fetch again although resident, unless this job put it there. */
   readonly reload?: boolean;
   /** Re-read and check what is resident before trusting it. */
@@ -222,7 +224,9 @@ export class SegmentLoader {
     signal: AbortSignal,
   ): Promise<LoadOutcome> {
     const { key, lengthBytes, job, urgency } = request;
-    const reservation = await this.#store.reserve(key, lengthBytes, job);
+    const isPassing = job === undefined && source.kind === 'ufs' && request.isWanted !== true;
+    const admission = isPassing ? 'trial' : 'wanted';
+    const reservation = await this.#store.reserve(key, lengthBytes, job, admission);
     let receivedBytes = 0;
     try {
       const begins = pausePoint('fill.get.begin');

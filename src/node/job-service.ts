@@ -47,6 +47,8 @@ export interface JobServiceOptions {
   /** An id that no job ever had. */
   readonly newJobId: () => JobId;
   readonly activeMaxCount: number;
+  /** A rule says that the path is never cached. Absent: there are no rules. */
+  readonly isSkipped?: (path: string) => boolean;
   /** No segment may be larger: it has to fit into one region of the cache. */
   readonly segmentMaxBytes: number;
   /** Path of the list of a job's failed files, if this peer has one. */
@@ -185,7 +187,12 @@ export class NodeJobService implements JobService {
   async #preflight(spec: JobSpec): Promise<JobSpec> {
     const { stores, segmentMaxBytes, clock } = this.#options;
     const store = stores.storeOf(spec.path);
-    for (const path of spec.paths ?? []) stores.storeOf(path);
+    for (const path of [spec.path, ...(spec.paths ?? [])]) {
+      stores.storeOf(path);
+      if (this.#options.isSkipped?.(path) !== true) continue;
+      const message = `load ${path}: its rule of freshness is skip, so it is never cached`;
+      throw new RingloadError('conflict', message);
+    }
     if (spec.segmentSizeBytes > segmentMaxBytes) {
       const message = `segment size ${String(spec.segmentSizeBytes)}: a cache region holds ${String(segmentMaxBytes)} bytes at most`;
       throw new RingloadError('invalid_argument', message);

@@ -84,6 +84,8 @@ export async function openLocalParts(
     directories,
     regionSizeBytes,
     openFileMaxCount: descriptors.regionFiles,
+    // Why: what rules pin is not evicted before they are known again.
+    awaitsRetention: true,
     clock: systemClock,
     logger,
   });

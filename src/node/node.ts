@@ -69,14 +69,7 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
   });
   const { files, services } = openServices({
-    ...options,
-    local,
-    cluster,
-    coordinator,
-    times,
-    readLink,
-    repair,
-    logger,
+    ...{ ...options, local, cluster, coordinator, times, readLink, repair, closer, logger },
   });
   const s3Endpoint = await openS3({ ...options, local, files, closer, logger });
   const workerAddress = await openWorkerPort({ ...options, local, services, closer, logger });

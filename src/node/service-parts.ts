@@ -1,6 +1,7 @@
 /** What clients see of this peer: files, jobs, the cluster, health and metrics, over HTTP. */
 import { randomUUID } from 'node:crypto';
-import { jobId as asJobId } from '../base/ids.ts';
+import { withTimeout } from '../base/clock.ts';
+import { jobId as asJobId, type PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { createHttpApp } from '../http/app.ts';
 import type { HttpServices } from '../http/services.ts';
@@ -8,14 +9,18 @@ import type { Coordinator } from '../job/coordinator.ts';
 import type { RunTimes } from '../job/run-times.ts';
 import { failureListPath } from '../job/io/failure-file.ts';
 import { FileReader } from '../read/file-reader.ts';
+import { HotCopies } from '../read/hot-copies.ts';
+import { keyOf, segmentLengthOf, type SegmentSlice } from '../read/segment-slice.ts';
 import { SegmentSources } from '../read/segment-sources.ts';
 import { SourceChoice } from '../read/source-choice.ts';
 import { NodeCacheService } from './cache-service.ts';
+import type { Closer } from './closer.ts';
 import { NodeClusterService } from './cluster-service.ts';
 import type { ClusterParts } from './form-cluster.ts';
 import { NodeHealthService } from './health-service.ts';
 import { NodeJobService } from './job-service.ts';
 import { DrainAwareCatalog } from './draining.ts';
+import { RetentionKeeper } from './keep-retention.ts';
 import type { LocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { RepairParts } from './repair-parts.ts';
@@ -26,6 +31,9 @@ import { RulesInForce } from './rules-in-force.ts';
 import { VerifyHere } from './verify-here.ts';
 import { VerifyService } from './verify-service.ts';
 
+/** For one segment: readers come first. */
+const HOT_COPY_TIMEOUT_MS = 60_000;
+
 type Context = NodeOptions & {
   readonly local: LocalParts;
   readonly cluster: ClusterParts & { readonly rest: RestPort };
@@ -33,6 +41,7 @@ type Context = NodeOptions & {
   readonly times: RunTimes;
   readonly repair: RepairParts;
   readonly readLink: ReadLink;
+  readonly closer: Closer;
   readonly logger: Logger;
 };
 
@@ -42,9 +51,10 @@ export function openServices(context: Context): { files: FileReader; services: H
   const { http, load } = context.loaded.config;
   const readState = () => state.current;
   const rules = new RulesInForce(readState, context.loaded.config.ufs.mounts);
+  keepRetention(context, rules);
   const files = openFileReader(context, rules);
   const services: HttpServices = {
-    jobs: openJobService(context),
+    jobs: openJobService(context, rules),
     cluster: new NodeClusterService({
       ...cluster,
       state: readState,
@@ -89,7 +99,7 @@ export function openServices(context: Context): { files: FileReader; services: H
   return { files, services };
 }
 
-function openJobService(context: Context): NodeJobService {
+function openJobService(context: Context, rules: RulesInForce): NodeJobService {
   const { local, cluster, coordinator, times, readLink, repair } = context;
   const { config } = context.loaded;
   const { self, network, ring, endpointOf } = cluster;
@@ -102,6 +112,7 @@ function openJobService(context: Context): NodeJobService {
   });
   return new NodeJobService({
     ...cluster,
+    isSkipped: (path) => rules.freshnessOf(path) === 'skip',
     verifier,
     coordinator,
     times,
@@ -112,6 +123,21 @@ function openJobService(context: Context): NodeJobService {
     activeMaxCount: config.load.maxActiveJobs,
     segmentMaxBytes: config.cache.regionSizeBytes,
     failureListOf: (jobId) => failureListPath(config.peer.dataDir, jobId),
+  });
+}
+
+function keepRetention({ local, cluster, closer, logger }: Context, rules: RulesInForce): void {
+  const { state, ring, self } = cluster;
+  const keeper = new RetentionKeeper({
+    store: local.store,
+    state,
+    book: () => rules.book,
+    share: () => ring.ring().shares().get(self) ?? 0,
+    clock: local.clock,
+    logger,
+  });
+  closer.add('retention', () => {
+    keeper.close();
   });
 }
 
@@ -130,8 +156,43 @@ function openCacheService(context: Context, rules: RulesInForce): NodeCacheServi
   });
 }
 
+function openHotCopies({
+  local,
+  cluster,
+  loaded,
+  closer,
+  logger,
+}: Pick<Context, 'local' | 'cluster' | 'loaded' | 'closer' | 'logger'>): HotCopies {
+  const { ring, endpointOf, self } = cluster;
+  const ownersOf = ({ record, index }: SegmentSlice): readonly PeerId[] => {
+    const { path, segmented, replicaCount } = record;
+    return ring.readPlacement().ownersOf({ path, index, segmented }, replicaCount);
+  };
+  const hot = new HotCopies({
+    store: local.store,
+    copy: async (slice) => {
+      const request = {
+        ...{ key: keyOf(slice), lengthBytes: segmentLengthOf(slice) },
+        fileSizeBytes: slice.record.sizeBytes,
+        peerEndpoints: ownersOf(slice).flatMap((peer) => endpointOf(peer) ?? []),
+        allowUfs: false,
+      };
+      const load = (signal: AbortSignal) => local.loader.load(request, signal);
+      await withTimeout(local.clock, HOT_COPY_TIMEOUT_MS, load);
+    },
+    isOwner: (slice) => ownersOf(slice).includes(self),
+    budgetBytes: loaded.config.cache.hotCopiesBytes,
+    clock: local.clock,
+    logger,
+  });
+  closer.add('hot copies', () => {
+    hot.close();
+  });
+  return hot;
+}
+
 function openFileReader(
-  { local, cluster, readLink, loaded, metrics, logger }: Context,
+  { local, cluster, readLink, loaded, metrics, closer, logger }: Context,
   rules: RulesInForce,
 ): FileReader {
   const { store, loader, stores } = local;
@@ -141,6 +202,7 @@ function openFileReader(
   cluster.network.onLinkChange(({ peerId, connected }) => {
     if (connected) choice.isAlive(peerId);
   });
+  const hot = openHotCopies({ local, cluster, loaded, closer, logger });
   const sources = new SegmentSources({
     store,
     loader,
@@ -150,7 +212,8 @@ function openFileReader(
     placement,
     clock: local.clock,
     logger,
-    onServed: (from) => {
+    onServed: (from, bytes, slice) => {
+      if (from !== 'ufs') hot.served(from, slice, bytes);
       metrics.cacheRequest(from === 'local' ? 'hit' : from === 'peer' ? 'peer' : 'miss');
     },
     onTrouble: (trouble) => {

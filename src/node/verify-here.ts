@@ -66,6 +66,7 @@ export class VerifyHere {
         fileSizeBytes: sizeBytes,
         peerEndpoints: sources.flatMap((peer) => endpointOf(peer) ?? []),
         allowUfs: true,
+        isWanted: true,
         meter: (from, receivedBytes) => {
           if (from === 'ufs') ufsBytes += receivedBytes;
         },

@@ -22,7 +22,7 @@ import {
 } from '../data/pieces.ts';
 import { comparePaths } from '../ufs/path.ts';
 import type { UfsObject, UnderStores } from '../ufs/under-store.ts';
-import { HeadCache, type Head } from './head-cache.ts';
+import { HeadCache } from './head-cache.ts';
 import { RangeBody, RangePieces } from './range-body.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
 import { AheadBudget } from './read-ahead.ts';
@@ -45,8 +45,6 @@ export interface FileReaderOptions {
   readonly freshnessOf?: (path: string) => Freshness;
   /** Age of what is remembered of files that were never loaded, absence included. Absent: 0. */
   readonly metadataMaxAgeMs?: number;
-  /** Told of a loaded file that is another one at the under store by now, or is gone there. */
-  readonly onOutdated?: (record: FileRecord) => void;
   /** Told of chunks that nobody needs any more. */
   readonly recycle?: (chunk: Uint8Array) => void;
 }
@@ -117,7 +115,7 @@ export class FileReader {
     // Why first: what lies outside of the mounts is refused, whatever is cached.
     this.#options.stores.storeOf(path);
     const freshness = this.#freshnessOf(path);
-    if (freshness === 'skip') return this.#fromStore((await this.#heads.get(path, 0)).object);
+    if (freshness === 'skip') return this.#fromStore(await this.#heads.get(path, 0));
     const record = await this.#cachedRecord(path);
     return freshness === 'immutable'
       ? this.#statImmutable(path, record)
@@ -135,7 +133,7 @@ export class FileReader {
     if (cached && isWhole) return cached;
     try {
       const maxAgeMs = cached ? 0 : (this.#options.metadataMaxAgeMs ?? 0);
-      return this.#fromStore((await this.#heads.get(path, maxAgeMs)).object);
+      return this.#fromStore(await this.#heads.get(path, maxAgeMs));
     } catch (thrown) {
       // What is cached of it can still be read when the store cannot.
       if (cached) return cached;
@@ -148,18 +146,9 @@ export class FileReader {
     record: FileRecord | undefined,
     maxAgeMs: number,
   ): Promise<FoundFile> {
-    const { onOutdated } = this.#options;
-    let head: Head;
-    try {
-      head = await this.#heads.get(path, maxAgeMs);
-    } catch (thrown) {
-      if (record && toRingloadError(thrown).code === 'ufs_not_found') onOutdated?.(record);
-      throw thrown;
-    }
-    const { object, isNew } = head;
+    const object = await this.#heads.get(path, maxAgeMs);
     if (record?.version === object.version && record.sizeBytes === object.sizeBytes)
       return { ...record, ...attributesIn(object), source: 'catalog' };
-    if (record && isNew) onOutdated?.(record);
     return this.#fromStore(object);
   }
 
@@ -191,7 +180,7 @@ export class FileReader {
       const error = toRingloadError(thrown);
       if (error.code !== 'ufs_changed') throw error;
       // What was loaded is gone from the caches, or what was known of the file is old by now.
-      const { object } = await this.#heads.get(path, 0);
+      const object = await this.#heads.get(path, 0);
       if (object.version === found.version) throw error;
       return this.open({ ...found, ...object }, range, via);
     }

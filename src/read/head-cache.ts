@@ -17,12 +17,6 @@ interface Entry {
   readonly object?: UfsObject;
 }
 
-export interface Head {
-  readonly object: UfsObject;
-  /** Asked for just now, not remembered. */
-  readonly isNew: boolean;
-}
-
 export class HeadCache {
   readonly #clock: Clock;
   readonly #ask: (path: string) => Promise<UfsObject>;
@@ -35,19 +29,19 @@ export class HeadCache {
   }
 
   /** @throws ufs_not_found, also from memory; ufs_* */
-  async get(path: string, maxAgeMs: number): Promise<Head> {
+  async get(path: string, maxAgeMs: number): Promise<UfsObject> {
     const nowMs = this.#clock.nowMs();
     const entry = this.#entries.get(path);
     if (entry && nowMs - entry.askedMs < maxAgeMs) {
       this.#entries.delete(path);
       this.#entries.set(path, entry);
-      if (entry.object) return { object: entry.object, isNew: false };
+      if (entry.object) return entry.object;
       throw new RingloadError('ufs_not_found', `no object ${path} a moment ago`);
     }
     try {
       const object = await this.#ask(path);
       this.#remember(path, { askedMs: nowMs, object });
-      return { object, isNew: true };
+      return object;
     } catch (thrown) {
       const error = toRingloadError(thrown);
       if (error.code === 'ufs_not_found') this.#remember(path, { askedMs: nowMs });

@@ -42,7 +42,7 @@ export interface SourceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told of each range, for metrics: where its bytes came from. */
-  readonly onServed?: (from: ServedFrom, bytes: number) => void;
+  readonly onServed?: (from: ServedFrom, bytes: number, slice: SegmentSlice) => void;
   /** Told of second requests, of sources that stood still, and of those that failed. */
   readonly onTrouble?: (trouble: 'hedge' | 'stall' | 'failure') => void;
 }
@@ -103,7 +103,7 @@ export class SegmentSources {
       source ??= await this.#openOther(course, ways, signal, failure);
       failure = undefined;
       try {
-        const report = yield* this.#give(source);
+        const report = yield* this.#give(source, slice);
         course.done += report.sentBytes;
         if (report.failure) throw report.failure;
         if (course.done < slice.length) throw endedEarly(slice);
@@ -127,11 +127,14 @@ export class SegmentSources {
     else await this.#fills.run(filler, fillOf(slice), signal);
   }
 
-  async *#give(source: OpenSource): AsyncGenerator<Piece, PieceReport, PieceReport> {
+  async *#give(
+    source: OpenSource,
+    slice: SegmentSlice,
+  ): AsyncGenerator<Piece, PieceReport, PieceReport> {
     try {
       const report = yield source.piece;
       const isWhole = report.sentBytes === source.piece.length && !report.failure;
-      if (isWhole) this.#options.onServed?.(source.from, source.piece.length);
+      if (isWhole) this.#options.onServed?.(source.from, source.piece.length, slice);
       return report;
     } finally {
       source.close();

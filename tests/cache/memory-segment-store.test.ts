@@ -2,6 +2,7 @@ import test from 'ava';
 
 import { nativeCrc32c } from '../../src/cache/io/native-crc32c.ts';
 import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
+import { retentionSuite } from './retention-suite.ts';
 import { segmentStoreSuite } from './segment-store-suite.ts';
 import { checksumsOf, keyOf } from './support/fixtures.ts';
 
@@ -18,6 +19,12 @@ segmentStoreSuite(test, 'memory store', () => {
     },
     [Symbol.asyncDispose]: () => store.close(),
   });
+});
+
+retentionSuite(test, 'memory store', (clock) => {
+  const options = { capacityBytes: 768 * 1024, crc32c: nativeCrc32c, nowMs: () => clock.nowMs() };
+  const store = new MemorySegmentStore(options);
+  return Promise.resolve({ store, [Symbol.asyncDispose]: () => store.close() });
 });
 
 test('memory store: a segment whose bytes nobody wrote counts, but cannot be read', async (t) => {

@@ -65,7 +65,7 @@ function newSet(count: number): { set: RegionSet; regions: Region[] } {
 }
 
 const choose = (set: RegionSet, leased: (region: Region) => number, space = 1000) =>
-  set.chooseVictim({ space, room: SIZE, mayTakeOpen: true, leasedSpaceOf: leased });
+  set.chooseVictim({ space, room: SIZE, mayTakeOpen: true, keptSpaceOf: leased });
 
 test('regions: the oldest goes first, one in use is passed over', (t) => {
   const { set, regions } = newSet(4);

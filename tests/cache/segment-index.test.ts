@@ -18,6 +18,8 @@ function insert(index: SegmentIndex, number: number, hash = hashOf(number)): Ent
     digestLow: number,
     digestHigh: 0xffff_ffff,
     tenure: number % 7,
+    stamp: number % 11,
+    isOnTrial: number % 2 === 0,
   });
 }
 

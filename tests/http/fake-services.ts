@@ -289,6 +289,7 @@ export function fakeServices(): FakeServices {
           usedBytes: 0,
           segmentCount: 0,
           leasedBytes: 0,
+          pinnedBytes: 0,
           evictedSegmentCount: 0,
           corruptSegmentCount: 0,
           directories: [],

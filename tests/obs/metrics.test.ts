@@ -97,6 +97,7 @@ test('metrics: states are asked for at each scrape', async (t) => {
     usedBytes: 60,
     segmentCount: 3,
     leasedBytes: 20,
+    pinnedBytes: 0,
     evictedSegmentCount: 7,
     corruptSegmentCount: 1,
     directories: [

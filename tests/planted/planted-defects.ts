@@ -3,7 +3,7 @@
  *
  * Each replaces one place of a source file that has to be there exactly once, so that the table
  * cannot outlive the code that it breaks. `breaks` names the promise: S and L as in
- * docs/RELIABILITY.md.
+ * docs/RELIABILITY.md, `rules` for what users ask of the cache.
  */
 export interface PlantedDefect {
   readonly name: string;
@@ -150,7 +150,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'cache: a leased segment is evicted',
     breaks: 'S3 S7',
     file: 'cache/io/room-maker.ts',
-    find: 'table.index.isLive(id) && table.isLeased(id)',
+    find: 'table.index.isLive(id) && table.isKept(id, rank)',
     replace: 'table.index.isLive(id) && table.isLeased(id) && false',
     tests: ['cache/io/file-segment-store.test.js', 'cache/io/segment-store-model.test.js'],
   },
@@ -297,5 +297,37 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: 'JSON.stringify([key.path, key.version, key.segmentSizeBytes, key.index])',
     replace: 'JSON.stringify([key.path, key.segmentSizeBytes, key.index])',
     tests: ['read/mutations.test.js'],
+  },
+  {
+    name: 'cache: what is pinned is evicted as anything else',
+    breaks: 'rules',
+    file: 'cache/segment-table.ts',
+    find: 'return this.isLeased(id) || this.rankOf(id) > rank;',
+    replace: 'return this.isLeased(id);',
+    tests: ['cache/io/file-segment-store.test.js'],
+  },
+  {
+    name: 'cache: nothing is ever too old for its rule',
+    breaks: 'rules',
+    file: 'cache/io/retention-in-force.ts',
+    find: 'ttlMs === undefined || ageMs < ttlMs',
+    replace: 'ttlMs === undefined || ageMs < Infinity',
+    tests: ['cache/io/file-segment-store.test.js'],
+  },
+  {
+    name: 'cache: a quota does not count what is being filled',
+    breaks: 'S7',
+    file: 'cache/io/retention-in-force.ts',
+    find: 'for (const sums of [store.table.spaceByGroup(), this.#reserved])',
+    replace: 'for (const sums of [store.table.spaceByGroup()])',
+    tests: ['cache/io/file-segment-store.test.js'],
+  },
+  {
+    name: 'free: one peer is forgotten',
+    breaks: 'rules',
+    file: 'residence/free-path.ts',
+    find: 'members.map((id) => [id, freeAt(',
+    replace: 'members.slice(1).map((id) => [id, freeAt(',
+    tests: ['residence/free.test.js'],
   },
 ];

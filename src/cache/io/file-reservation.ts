@@ -30,31 +30,39 @@ export interface ExtentPlace {
   readonly ownsPages: boolean;
 }
 
+interface ReservedSegment {
+  readonly key: SegmentKey;
+  readonly hash: KeyHash;
+  readonly lengthBytes: number;
+  readonly loadedBy: JobId | undefined;
+  readonly isOnTrial: boolean;
+  readonly stamp: () => number;
+}
+
 export class FileReservation implements Reservation {
   readonly extent: Extent;
   readonly #store: StoreParts;
   readonly #directory: CacheDirectory;
   readonly #place: Place;
-  readonly #segment: { key: SegmentKey; hash: KeyHash; loadedBy: JobId | undefined };
+  readonly #segment: Pick<ReservedSegment, 'key' | 'hash' | 'loadedBy' | 'isOnTrial' | 'stamp'>;
   readonly #onEnd: () => void;
   #state: 'open' | 'committing' | 'ended' = 'open';
   #writeCount = 0;
 
   /** Takes over the pin of the place's region. */
-  constructor(parts: {
-    store: StoreParts;
-    directory: CacheDirectory;
-    place: Place;
-    key: SegmentKey;
-    hash: KeyHash;
-    lengthBytes: number;
-    loadedBy: JobId | undefined;
-    onEnd: () => void;
-  }) {
+  constructor(
+    parts: ReservedSegment & {
+      readonly store: StoreParts;
+      readonly directory: CacheDirectory;
+      readonly place: Place;
+      readonly onEnd: () => void;
+    },
+  ) {
     this.#store = parts.store;
     this.#directory = parts.directory;
     this.#place = parts.place;
-    this.#segment = { key: parts.key, hash: parts.hash, loadedBy: parts.loadedBy };
+    const { key, hash, loadedBy, isOnTrial, stamp } = parts;
+    this.#segment = { key, hash, loadedBy, isOnTrial, stamp };
     this.#onEnd = parts.onEnd;
     this.extent = {
       directoryIndex: parts.directory.index,
@@ -109,7 +117,7 @@ export class FileReservation implements Reservation {
     );
     this.#state = 'committing';
     const { region, offset } = this.#place;
-    const { key, hash, loadedBy } = this.#segment;
+    const { key, hash, loadedBy, isOnTrial, stamp } = this.#segment;
     const { crc32c, blockCrc32c } = checksums;
     const digest = segmentDigest(key, lengthBytes, crc32c);
     const segment = { key, hash, digest, offset, lengthBytes, crc32c, loadedBy };
@@ -123,7 +131,9 @@ export class FileReservation implements Reservation {
             { salt: region.salt, crc32c: this.#store.crc32c },
           ),
         apply: (recordOffset) => {
-          this.#apply({ ...segment, slot: region.slot, recordOffset });
+          const group = this.#store.retention.groupOf(key.path);
+          const kept = { group, isOnTrial, stamp: stamp() };
+          this.#apply({ ...segment, ...kept, slot: region.slot, recordOffset });
         },
       });
     } finally {

@@ -9,8 +9,10 @@ import { RingloadError } from '../../base/errors.ts';
 import type { JobId } from '../../base/ids.ts';
 import { checkKey, isSameHash, isSameKey, type HashKey } from '../key-hash.ts';
 import { spaceOf } from '../layout.ts';
+import { AGAIN_AFTER_SHARE, RANK_PINNED, type Retention } from '../retention.ts';
 import { NO_ENTRY, type EntryId } from '../segment-index.ts';
 import type {
+  Admission,
   CacheUsage,
   Extent,
   Inventory,
@@ -28,21 +30,25 @@ import { cacheIoError } from './cache-io-error.ts';
 import { FileReservation, type ExtentPlace } from './file-reservation.ts';
 import { FileSegmentReader } from './file-segment-reader.ts';
 import { listSegments } from './list-segments.ts';
+import type { RetentionInForce } from './retention-in-force.ts';
 import { capacityOf, RoomFinder } from './room-finder.ts';
 import { recordName, type SegmentCopy, type StoreParts } from './store-parts.ts';
 
 export class FileSegmentStore implements SegmentStore {
   readonly #parts: StoreParts;
+  readonly #retention: RetentionInForce;
   readonly #pool: FilePool;
   readonly #changes: ChangeSignal;
   readonly #regionSizeBytes: number;
   readonly #hashKey: HashKey;
   readonly #rooms: RoomFinder;
   readonly #reservations = new Map<string, FileReservation>();
+  readonly #stamp: () => number;
   #isClosed = false;
 
   constructor(wiring: {
     parts: StoreParts;
+    retention: RetentionInForce;
     pool: FilePool;
     changes: ChangeSignal;
     clock: Clock;
@@ -51,10 +57,14 @@ export class FileSegmentStore implements SegmentStore {
     hashKey: HashKey;
   }) {
     this.#parts = wiring.parts;
+    this.#retention = wiring.retention;
     this.#pool = wiring.pool;
     this.#changes = wiring.changes;
     this.#regionSizeBytes = wiring.regionSizeBytes;
     this.#hashKey = wiring.hashKey;
+    const openedMs = wiring.clock.nowMs();
+    // Why from 0: what was found at the start has been here since then, as far as anybody knows.
+    this.#stamp = () => Math.floor((wiring.clock.nowMs() - openedMs) / 1000);
     this.#rooms = new RoomFinder({
       ...wiring,
       checkOpen: () => {
@@ -73,7 +83,12 @@ export class FileSegmentStore implements SegmentStore {
     return Promise.resolve(id === NO_ENTRY ? undefined : this.#describe(id, key));
   }
 
-  async reserve(key: SegmentKey, lengthBytes: number, loadedBy?: JobId): Promise<Reservation> {
+  async reserve(
+    key: SegmentKey,
+    lengthBytes: number,
+    loadedBy?: JobId,
+    admission: Admission = 'wanted',
+  ): Promise<Reservation> {
     this.#checkOpen();
     checkKey(key);
     if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0) {
@@ -85,7 +100,11 @@ export class FileSegmentStore implements SegmentStore {
         `reserve ${lengthBytes} bytes for a segment: regions have ${this.#regionSizeBytes}`,
       );
     }
-    const { directory, place } = await this.#rooms.find(lengthBytes);
+    const giveBack = this.#reserveQuota(key.path, lengthBytes);
+    const { directory, place } = await this.#rooms.find(lengthBytes).catch((error: unknown) => {
+      giveBack();
+      throw error;
+    });
     const name = `${directory.index}:${place.region.id}:${place.offset}`;
     const reservation: FileReservation = new FileReservation({
       store: this.#parts,
@@ -95,13 +114,35 @@ export class FileSegmentStore implements SegmentStore {
       hash: this.#hashKey(key),
       lengthBytes,
       loadedBy,
+      isOnTrial: admission === 'trial',
+      stamp: this.#stamp,
       onEnd: () => {
+        giveBack();
         if (this.#reservations.get(name) === reservation) this.#reservations.delete(name);
       },
     });
     // Why not empty ones: they have nothing to write, and share their offset with the next extent.
     if (lengthBytes > 0) this.#reservations.set(name, reservation);
     return reservation;
+  }
+
+  /** Counts in the quotas of the path until the returned function is called. @throws cache_full */
+  #reserveQuota(path: string, lengthBytes: number): () => void {
+    const retention = this.#retention;
+    const space = spaceOf(lengthBytes);
+    const quota = retention.reserve(this.#parts, path, space);
+    if (!quota) {
+      const group = retention.groupOf(path);
+      return () => {
+        retention.giveBack(group, space);
+      };
+    }
+    throw new RingloadError(
+      'cache_full',
+      `find room for ${lengthBytes} bytes of ${path}: the quota of ${quota.path} gives this peer ` +
+        `${quota.bytes} bytes, and what they hold is leased or pinned`,
+      { details: { lengthBytes, quotaBytes: quota.bytes } },
+    );
   }
 
   /**
@@ -146,7 +187,8 @@ export class FileSegmentStore implements SegmentStore {
     if (typeof opened === 'string') return undefined;
     const { hash, location } = opened.copy;
     const { table } = this.#parts;
-    if (table.findAt(hash, location.slot, location.recordOffset) === id) table.touch(id);
+    if (table.findAt(hash, location.slot, location.recordOffset) === id)
+      table.touch(id, isAgain(opened.copy, opened.lengthBytes));
     return opened;
   }
 
@@ -212,19 +254,26 @@ export class FileSegmentStore implements SegmentStore {
     this.#changes.notify();
   }
 
+  async setRetention(rules: Retention): Promise<void> {
+    const done = this.#retention.set(this.#parts, rules);
+    this.#changes.notify();
+    await done;
+    this.#changes.notify();
+  }
+
+  async expire(): Promise<number> {
+    const count = await this.#retention.expire(this.#parts, this.#stamp(), soon);
+    if (count > 0) this.#changes.notify();
+    return count;
+  }
+
   /** Jobs that hold leases here; after a start, also those that ended while the peer was away. */
   leaseHolders(): ReadonlySet<JobId> {
     return this.#parts.table.leaseHolders();
   }
 
   inventory(job: JobId): Promise<Inventory> {
-    return this.#parts.table.inventory(
-      job,
-      () =>
-        new Promise((resolve) => {
-          setImmediate(resolve);
-        }),
-    );
+    return this.#parts.table.inventory(job, soon);
   }
 
   segments(): AsyncIterable<ResidentSegment> {
@@ -238,6 +287,7 @@ export class FileSegmentStore implements SegmentStore {
       usedBytes: table.usedBytes,
       segmentCount: table.index.size,
       leasedBytes: table.leasedBytes,
+      pinnedBytes: table.spaceAtRank[RANK_PINNED] ?? 0,
       evictedSegmentCount: counters.evicted,
       corruptSegmentCount: counters.corrupt,
       directories: directories.map(({ files, state }) => ({
@@ -348,4 +398,20 @@ export class FileSegmentStore implements SegmentStore {
   #checkOpen(): void {
     if (this.#isClosed) throw new RingloadError('cache_io', 'use the cache: it is closed');
   }
+}
+
+function soon(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** A share of the cache was written since the segment came. */
+function isAgain({ region, directory, location }: SegmentCopy, lengthBytes: number): boolean {
+  const { open } = directory.set;
+  if (!open) return false;
+  const writtenBytes =
+    (open.sequence - region.sequence) * region.sizeBytes +
+    (open.sizeBytes - open.tailSpace - location.offset - spaceOf(lengthBytes));
+  return writtenBytes >= directory.capacityBytes * AGAIN_AFTER_SHARE;
 }

@@ -3,7 +3,7 @@
  * which they were filled: a segment that is moved meanwhile moves ahead, so it is met perhaps
  * twice but never missed. Nothing stays pinned while the caller thinks.
  */
-import { NO_ENTRY } from '../segment-index.ts';
+import { NO_ENTRY, type EntryId } from '../segment-index.ts';
 import type { Region } from '../region.ts';
 import type { ResidentSegment } from '../segment-store.ts';
 import { decodeBody, type SegmentRecord } from '../sidecar-format.ts';
@@ -13,6 +13,11 @@ import type { StoreParts } from './store-parts.ts';
 
 /** @throws cache_io */
 export async function* listSegments(store: StoreParts): AsyncGenerator<ResidentSegment> {
+  for await (const { record } of listEntries(store)) yield describe(record);
+}
+
+/** A record is valid until the next one is asked for. @throws cache_io */
+export async function* listEntries(store: StoreParts): AsyncGenerator<ListedEntry> {
   for (const directory of store.directories) {
     let sequence = 0;
     for (;;) {
@@ -22,6 +27,11 @@ export async function* listSegments(store: StoreParts): AsyncGenerator<ResidentS
       yield* listRegion(store, directory, region);
     }
   }
+}
+
+interface ListedEntry {
+  readonly id: EntryId;
+  readonly record: SegmentRecord;
 }
 
 function nextRegion(directory: CacheDirectory, afterSequence: number): Region | undefined {
@@ -41,7 +51,7 @@ async function* listRegion(
   store: StoreParts,
   directory: CacheDirectory,
   region: Region,
-): AsyncGenerator<ResidentSegment> {
+): AsyncGenerator<ListedEntry> {
   const { sequence } = region;
   const seal = { salt: region.salt, crc32c: store.crc32c };
   const scan = scanSidecar(directory.files.sidecarSource(region), seal);
@@ -50,8 +60,8 @@ async function* listRegion(
     if (!window || region.sequence !== sequence) return;
     for (const { record, recordOffset } of window.records) {
       if (record.kind !== 'segment') continue;
-      if (store.table.findAt(record.hash, region.slot, recordOffset) === NO_ENTRY) continue;
-      yield describe(record);
+      const id = store.table.findAt(record.hash, region.slot, recordOffset);
+      if (id !== NO_ENTRY) yield { id, record };
     }
   }
 }

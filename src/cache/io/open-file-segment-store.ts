@@ -30,6 +30,7 @@ import { nativeCrc32c } from './native-crc32c.ts';
 import { recoverDirectory } from './recover-directory.ts';
 import { resolveDuplicates, type Duplicate } from './recovery-duplicates.ts';
 import { RegionFiles } from './region-files.ts';
+import { RetentionInForce } from './retention-in-force.ts';
 
 export interface FileSegmentStoreOptions {
   /** Each on a disk of its own; the capacity is cut down to whole regions, at least two. */
@@ -44,6 +45,8 @@ export interface FileSegmentStoreOptions {
   readonly roomWaitMs?: number;
   /** Region files kept open. Default 256. */
   readonly openFileMaxCount?: number;
+  /** Nothing is evicted before `setRetention` was called once. Default false. */
+  readonly awaitsRetention?: boolean;
   /** Memory for records of segments that are read often. Default 16 MiB. */
   readonly recordCacheMaxBytes?: number;
   /** Replaced by tests: the files, the checksum, the hash of keys. */
@@ -86,7 +89,9 @@ export async function openFileSegmentStore(
     });
   });
   await recoverAll({ directories, regions, table, crc32c });
+  const retention = new RetentionInForce(options.awaitsRetention ?? false);
   return new FileSegmentStore({
+    retention,
     parts: {
       table,
       crc32c,
@@ -96,6 +101,7 @@ export async function openFileSegmentStore(
       readRoom: new ReadRoom(),
       chunks: new ChunkPool(),
       listeners: { onDamaged: () => undefined },
+      retention,
       regions,
       directories,
     },

@@ -5,6 +5,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { RingloadError } from '../../base/errors.ts';
 import type { Place } from '../region.ts';
+import { RANK_PINNED } from '../retention.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import type { ChangeSignal } from './change-signal.ts';
 import { RoomMaker } from './room-maker.ts';
@@ -86,12 +87,13 @@ export class RoomFinder {
   #cacheFull(lengthBytes: number): RingloadError {
     const { parts } = this.#options;
     const { leasedBytes } = parts.table;
+    const pinnedBytes = parts.table.spaceAtRank[RANK_PINNED] ?? 0;
     const capacityBytes = capacityOf(parts);
     return new RingloadError(
       'cache_full',
-      `find room for ${lengthBytes} bytes: ${leasedBytes} of ${capacityBytes} are leased, ` +
-        'the rest is in use',
-      { details: { lengthBytes, capacityBytes, leasedBytes } },
+      `find room for ${lengthBytes} bytes: of ${capacityBytes}, running loads have leased ` +
+        `${leasedBytes} and rules pin ${pinnedBytes}; the rest is in use`,
+      { details: { lengthBytes, capacityBytes, leasedBytes, pinnedBytes } },
     );
   }
 

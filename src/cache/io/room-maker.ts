@@ -1,26 +1,40 @@
 /**
- * Finds places for new segments in one directory, emptying regions when it is full: leased
- * segments and some that were read are moved first, the rest is evicted.
+ * Finds places for new segments in one directory, emptying regions when it is full: what is leased
+ * or of a higher rank than what is being evicted, and some that was read, is moved first, the rest
+ * is evicted. Ranks go one after the other, as long as they give room without too much moving.
  *
- * Invariant: a leased segment is never evicted, and a moved one is durable in its new place before
- * its old region is reset.
+ * Invariant: a leased or pinned segment is never evicted, and a moved one is durable in its new
+ * place before its old region is reset.
  */
 import type { RingloadError } from '../../base/errors.ts';
 import { spaceOf } from '../layout.ts';
 import type { Place, Region } from '../region.ts';
-import { paddingOf, type VictimChoice } from '../region-set.ts';
+import { paddingOf } from '../region-set.ts';
+import { evictionSteps, RANK_LOW, RANK_MEDIUM, type Rank } from '../retention.ts';
 import type { EntryId } from '../segment-index.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import { moveSegment } from './move-segment.ts';
 import type { StoreParts } from './store-parts.ts';
 
-/** `busy`: waiting for readers or writers may help; `full`: only ending leases does. */
+/** `busy`: waiting for readers or writers may help; `full`: only ending leases or pins does. */
 export type NoRoom = 'busy' | 'full';
 
 /** Regions emptied for one reservation before it is told that there is no room. */
 const ROUND_MAX_COUNT = 8;
 /** Moves in flight: enough for one sync to cover many. */
 const MOVE_BATCH_COUNT = 64;
+
+interface RoomRequest {
+  readonly space: number;
+  readonly room: number;
+  readonly mayTakeOpen: boolean;
+}
+
+/** A region to be emptied of what is not leased and not above the rank. */
+interface Victim {
+  readonly region: Region;
+  readonly rank: Rank;
+}
 
 export class RoomMaker {
   readonly #directory: CacheDirectory;
@@ -82,8 +96,7 @@ export class RoomMaker {
       // After a crash, an abandoned region or a slow reader: there is no spare to compact into.
       const room = set.open?.tailSpace ?? 0;
       const choice = this.#chooseVictim({ space: 0, room, mayTakeOpen: false });
-      if (choice.kind !== 'victim') return choice.kind;
-      return this.#reclaim(choice.region, room);
+      return typeof choice === 'string' ? choice : this.#reclaim(choice, room);
     }
     if (set.freeCount > 1) {
       await this.#directory.openNextRegion();
@@ -91,43 +104,59 @@ export class RoomMaker {
     }
     const room = set.regions[0]?.sizeBytes ?? 0;
     const choice = this.#chooseVictim({ space, room, mayTakeOpen: true });
-    if (choice.kind !== 'victim') return choice.kind;
+    if (typeof choice === 'string') return choice;
     await this.#directory.openNextRegion();
-    return this.#reclaim(choice.region, room - space);
+    return this.#reclaim(choice, room - space);
   }
 
-  #chooseVictim(request: { space: number; room: number; mayTakeOpen: boolean }): VictimChoice {
+  /** The lowest rank that gives a region; what is above the medium one is touched at last only. */
+  #chooseVictim(request: RoomRequest): Victim | NoRoom {
+    const { table, capacityBytes } = this.#directory;
+    let obstacle: NoRoom = 'full';
+    // Why: while segments are being told which rules they fall under, any may be pinned.
+    if (!this.#store.retention.isKnown) return 'busy';
+    for (const rank of evictionSteps(table.spaceAtRank, capacityBytes)) {
+      const choice = this.#chooseAtRank(request, rank);
+      if (typeof choice !== 'string') return choice;
+      if (choice === 'busy') obstacle = 'busy';
+    }
+    return obstacle;
+  }
+
+  #chooseAtRank(request: RoomRequest, rank: Rank): Victim | NoRoom {
     const { set, table } = this.#directory;
     const count = (region: Region): number => {
-      const bytes = table.leasedSpaceOf(region.slot);
-      region.leasedSpace = { bytes, atReleaseCount: table.releaseCount };
+      const bytes = table.keptSpaceOf(region.slot, rank);
+      region.keptSpace[rank] = { bytes, atReleaseCount: table.releaseCount };
       return bytes;
+    };
+    const known = (region: Region): number | undefined => {
+      const kept = region.keptSpace[rank];
+      return kept?.atReleaseCount === table.releaseCount ? kept.bytes : undefined;
     };
     for (;;) {
       const choice = set.chooseVictim({
         ...request,
-        leasedSpaceOf: (region) =>
-          region.leasedSpace.atReleaseCount === table.releaseCount
-            ? region.leasedSpace.bytes
-            : count(region),
+        isSparing: rank < RANK_MEDIUM,
+        keptSpaceOf: (region) => known(region) ?? count(region),
       });
-      if (choice.kind !== 'victim') return choice;
+      if (choice.kind !== 'victim') return choice.kind;
       // Why: leases may have been added since the region was counted, never taken away.
-      const known = choice.region.leasedSpace.bytes;
-      if (count(choice.region) === known) return choice;
+      const before = known(choice.region);
+      if (count(choice.region) === before) return { region: choice.region, rank };
     }
   }
 
   /** Moves what is worth it within `room` bytes, evicts the rest, and frees the region. */
-  async #reclaim(victim: Region, room: number): Promise<NoRoom | undefined> {
+  async #reclaim({ region: victim, rank }: Victim, room: number): Promise<NoRoom | undefined> {
     const { table } = this.#directory;
     const remaining = new Set(table.index.takeRegion(victim.slot));
     let isEmptied = false;
     try {
       // Why twice: a segment may get its first lease while others are being moved.
-      if (await this.#moveLeased(remaining)) {
+      if (await this.#moveKept(remaining, rank)) {
         await this.#moveHot(remaining, room);
-        isEmptied = await this.#moveLeased(remaining);
+        isEmptied = await this.#moveKept(remaining, rank);
       }
     } finally {
       if (isEmptied || this.#directory.state === 'failed') {
@@ -141,13 +170,14 @@ export class RoomMaker {
     return undefined;
   }
 
-  /** False when there is no room for one of them. On true, nothing that remains is leased. */
-  async #moveLeased(remaining: Set<EntryId>): Promise<boolean> {
+  /** False when there is no room for one of them. On true, nothing that remains is to be kept. */
+  async #moveKept(remaining: Set<EntryId>, rank: Rank): Promise<boolean> {
     const { table } = this.#directory;
     for (;;) {
-      const leased = [...remaining].filter((id) => table.index.isLive(id) && table.isLeased(id));
-      if (leased.length === 0) return true;
-      if (!(await this.#moveAll(leased, remaining))) return false;
+      if (!this.#store.retention.isKnown) return false;
+      const kept = [...remaining].filter((id) => table.index.isLive(id) && table.isKept(id, rank));
+      if (kept.length === 0) return true;
+      if (!(await this.#moveAll(kept, remaining))) return false;
     }
   }
 
@@ -159,6 +189,8 @@ export class RoomMaker {
     let budget = Math.min(half, room) - Math.max(0, used) - paddingOf(1);
     const hot = [...remaining].filter((id) => {
       if (!table.index.isLive(id) || table.index.heatOf(id) === 0) return false;
+      // Why not those: what goes first goes, however often the ranges of one pass touched it.
+      if (table.rankOf(id) <= RANK_LOW) return false;
       budget -= spaceOf(table.index.lengthOf(id));
       return budget >= 0;
     });

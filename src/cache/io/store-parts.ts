@@ -28,6 +28,14 @@ export interface StoreParts {
   readonly regions: readonly Region[];
   readonly directories: readonly CacheDirectory[];
   readonly listeners: StoreListeners;
+  readonly retention: RetentionView;
+}
+
+/** What is known of the rules that hold. */
+export interface RetentionView {
+  /** Every segment is in the group that its path belongs to; before that, nothing is evicted. */
+  readonly isKnown: boolean;
+  groupOf(path: string): string;
 }
 
 export interface StoreListeners {

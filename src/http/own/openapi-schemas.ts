@@ -245,7 +245,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     id,
     address: text,
     usage: object({
-      ...counts('capacityBytes', 'usedBytes', 'segmentCount', 'leasedBytes'),
+      ...counts('capacityBytes', 'usedBytes', 'segmentCount', 'leasedBytes', 'pinnedBytes'),
       ...counts('evictedSegmentCount', 'corruptSegmentCount'),
       directories: listOf(
         object({ path: text, state: { type: 'string', enum: ['ok', 'failed'] } }),

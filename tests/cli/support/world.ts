@@ -265,6 +265,7 @@ const NO_USAGE = {
   usedBytes: 0,
   segmentCount: 0,
   leasedBytes: 0,
+  pinnedBytes: 0,
   evictedSegmentCount: 0,
   corruptSegmentCount: 0,
   directories: [],
