@@ -38,11 +38,11 @@ test('node: dispose frees its ports, its directory and every timer', async (t) =
   const node = await startNode(options);
   await ready(node);
   const running = openResources();
-  // The data endpoint listens in a thread of its own.
+  await node[Symbol.asyncDispose]();
+  // Data and S3 endpoint listen in threads of their own.
   t.is(running.filter((kind) => kind === 'TCPServerWrap').length, 1);
   t.true(running.includes('MessagePort'));
   t.true(running.includes('Timeout'));
-  await node[Symbol.asyncDispose]();
   await takePort(node.node.restAddress);
   await takePort(new URL(node.node.dataEndpoint).host);
   // The pause between two looks is a timer too.

@@ -528,7 +528,7 @@ test('answers: closing waits for what is under way', async (t) => {
   const stage = await start(t);
   stage.answer = ranges(here(stage));
   const answer = await get(stage, 0, LENGTH);
-  const closing = stage.server.close(5000);
+  const closing = stage.server.close(60_000);
   const body = Buffer.from(await answer.arrayBuffer());
   t.true(body.equals(stage.bytes));
   await closing;
