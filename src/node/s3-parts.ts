@@ -8,7 +8,8 @@ import type { FileReader } from '../read/file-reader.ts';
 import { AttributeBook } from '../s3/attribute-book.ts';
 import { Authenticator } from '../s3/authenticator.ts';
 import type { ObjectSource } from '../s3/objects.ts';
-import { S3Service } from '../s3/service.ts';
+import { toS3Error } from '../s3/s3-error.ts';
+import { errorAnswer, S3Service } from '../s3/service.ts';
 import type { Closer } from './closer.ts';
 import type { OpenedLocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
@@ -41,7 +42,7 @@ export async function openS3(context: Context): Promise<string | undefined> {
     ...{ host, port, what: 'S3 endpoint', logger },
     answer: (request) => service.answer(request),
     failed: (error, request) => service.errorAnswer(error, request),
-    tooMany: tooMany(service),
+    tooMany: tooMany(),
     bounds: descriptors.clientGate,
     openFileMaxCount: Math.ceil(descriptors.servedFiles / 2),
     peers: { ...peerReads, socketMaxCount: Math.ceil(descriptors.readers / 2) },
@@ -59,10 +60,16 @@ export async function openS3(context: Context): Promise<string | undefined> {
   return `http://${shown}:${String(server.port)}`;
 }
 
-function tooMany(service: S3Service): ShortAnswer {
+/** Made once and without a word in the log: it goes to whoever the gate does not let in. */
+function tooMany(): ShortAnswer {
   const error = new RingloadError('overloaded', 'this peer has as many connections as it may');
-  const { status, headers, body } = service.errorAnswer(error, { method: 'GET', target: '/' });
+  const request = { method: 'GET', target: '/' };
+  const { status, headers, body } = errorAnswer(toS3Error(error), request, newRequestId());
   return { status, headers, ...(body && !('record' in body) && { body }) };
+}
+
+function newRequestId(): string {
+  return randomBytes(8).toString('hex').toUpperCase();
 }
 
 function openObjects({ stores, clock }: OpenedLocalParts, files: FileReader): ObjectSource {
@@ -93,7 +100,7 @@ function createService({ loaded, local, files, logger }: Context): S3Service {
       wallMs: () => local.clock.wallMs(),
     }),
     region: region === '' ? DEFAULT_REGION : region,
-    newRequestId: () => randomBytes(8).toString('hex').toUpperCase(),
+    newRequestId,
     logger,
   });
 }

@@ -174,7 +174,7 @@ export function xmlAnswer(status: number, xml: string): S3Answer {
 }
 
 /** A document with everything that helps to find the cause; HEAD gets its headers only. */
-function errorAnswer(
+export function errorAnswer(
   error: S3Error,
   request: Pick<S3Request, 'method' | 'target'>,
   requestId: string,
