@@ -6,7 +6,7 @@ import { testLoads } from './support/load-suite.ts';
 testLoads({
   name: 'ceph rgw',
   missing: cephRgwMissing(),
-  start: startCephRgw,
+  start: () => startCephRgw(),
   oddKeys: [...ODD_KEYS, ...S3_ONLY_ODD_KEYS],
   smallCount: 500,
   largeCount: 1,

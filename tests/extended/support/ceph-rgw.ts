@@ -39,8 +39,17 @@ function isProgram(path: string): boolean {
   }
 }
 
+/** Somebody else that the gateway knows. */
+export interface RgwUser {
+  readonly name: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
 /** Starts it without any bucket. */
-export async function startCephRgw(): Promise<RealStore> {
+export async function startCephRgw(
+  options: { readonly users?: readonly RgwUser[] } = {},
+): Promise<RealStore> {
   const accessKeyId = 'ringload-test';
   const secretAccessKey = 'ringload-test-secret';
   const folder = await tempFolder('ceph');
@@ -89,9 +98,12 @@ export async function startCephRgw(): Promise<RealStore> {
       deadlineMs: STEP_DEADLINE_MS,
       context: () => daemon.logs(),
     });
-    const user = ['--uid=test', '--display-name=test'];
-    const keys = [`--access-key=${accessKeyId}`, `--secret=${secretAccessKey}`];
-    await step('radosgw-admin', '-c', config, 'user', 'create', ...user, ...keys);
+    const main = { name: 'test', accessKeyId, secretAccessKey };
+    for (const user of [main, ...(options.users ?? [])]) {
+      const names = [`--uid=${user.name}`, `--display-name=${user.name}`];
+      const keys = [`--access-key=${user.accessKeyId}`, `--secret=${user.secretAccessKey}`];
+      await step('radosgw-admin', '-c', config, 'user', 'create', ...names, ...keys);
+    }
     const frontend = `--rgw-frontends=beast endpoint=127.0.0.1:${port}`;
     const gateway = await start('radosgw', '-f', '-n', 'client.rgw.a', frontend);
 
