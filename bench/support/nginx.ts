@@ -16,12 +16,26 @@ const PROGRAM = '/usr/sbin/nginx';
 const MEMORY_FOLDER = '/dev/shm';
 const PIECE_BYTES = 1024 * 1024;
 const FILES_AT_ONCE = 64;
+/** As nginx's documentation of its slice module has it. */
+const SLICES = `
+          slice 1m;
+          proxy_cache slices;
+          proxy_cache_key $uri$slice_range;
+          proxy_cache_valid 200 206 1h;
+          proxy_cache_lock on;
+          proxy_set_header Range $slice_range;
+          proxy_http_version 1.1;
+          proxy_set_header Connection "";
+          proxy_pass http://cached;
+        `;
 
 export interface NginxOptions {
   readonly root: string;
   /** Paths that another server answers, `/bench` say, and its address. */
   readonly forwarded?: { readonly paths: readonly string[]; readonly to: string };
   readonly tls?: Identity;
+  /** Caches what this other server has, by slices of 1 MiB, in place of serving files. */
+  readonly sliceCacheOf?: string;
   /** Default 2. */
   readonly workerCount?: number;
 }
@@ -92,7 +106,7 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
 }
 
 function configOf(
-  { root, forwarded, tls, workerCount = 2 }: NginxOptions,
+  { root, forwarded, tls, sliceCacheOf, workerCount = 2 }: NginxOptions,
   folder: string,
   port: number,
 ): string {
@@ -118,13 +132,21 @@ function configOf(
       fastcgi_temp_path ${folder}/fastcgi;
       uwsgi_temp_path ${folder}/uwsgi;
       scgi_temp_path ${folder}/scgi;
+      ${sliceCacheOf === undefined ? '' : cacheOf(sliceCacheOf, folder)}
       server {
         listen 127.0.0.1:${port}${tls ? ' ssl' : ''};
         ${tls ? `ssl_certificate ${folder}/cert.pem; ssl_certificate_key ${folder}/key.pem;` : ''}
         ${forwards.join('\n        ')}
-        location / { root ${root}; }
+        location / { ${sliceCacheOf === undefined ? `root ${root};` : SLICES} }
       }
     }
+  `;
+}
+
+function cacheOf(endpoint: string, folder: string): string {
+  return `
+      proxy_cache_path ${folder}/cache levels=1:2 keys_zone=slices:16m max_size=8g inactive=1d use_temp_path=off;
+      upstream cached { server ${new URL(endpoint).host}; keepalive 64; keepalive_requests 1000000000; }
   `;
 }
 

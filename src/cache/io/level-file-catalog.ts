@@ -18,6 +18,7 @@ import { withHolder } from '../holders.ts';
 import { compareUtf8 } from '../utf8-order.ts';
 import { cacheIoError } from './cache-io-error.ts';
 import { isCorruption, lockLevel, openLevel, type Level } from './open-level.ts';
+import { RecentRecords } from './recent-records.ts';
 import { openEntry, sealEntry } from './sealed-entry.ts';
 
 const FILE = 'f';
@@ -60,6 +61,7 @@ export class LevelFileCatalog implements FileCatalog {
   #mustMend = false;
   /** When it was last opened anew, and after what. */
   #mended = { atMs: Number.NEGATIVE_INFINITY, reason: '' };
+  readonly #recent = new RecentRecords();
   #isClosed = false;
 
   private constructor(parts: {
@@ -93,7 +95,11 @@ export class LevelFileCatalog implements FileCatalog {
   }
 
   async get(path: string): Promise<FileRecord | undefined> {
+    const known = this.#recent.get(path);
+    if (known && !this.#isClosed) return known;
+    const { moment } = this.#recent;
     const [record] = await this.getAll([path]);
+    if (record) this.#recent.remember(moment, path, record);
     return record;
   }
 
@@ -249,7 +255,10 @@ export class LevelFileCatalog implements FileCatalog {
         failpoint('catalog.batch.begin');
         try {
           const sync = planned.isDurable;
-          await this.#level.batch([...planned.operations, countOperation], { sync });
+          const paths = planned.operations.map(({ key }) => key.slice(FILE.length));
+          await this.#recent.changing(paths, () =>
+            this.#level.batch([...planned.operations, countOperation], { sync }),
+          );
         } catch (error) {
           this.#mustMend = true;
           this.#mended.reason = String(error);
@@ -296,6 +305,7 @@ export class LevelFileCatalog implements FileCatalog {
       const { reason } = this.#mended;
       this.#logger.warn('opening the file catalogue anew after an error', { reason });
       this.#mended.atMs = performance.now();
+      this.#recent.clear();
       await this.#level.close();
       const { level, count } = await openDatabase(this.#directoryPath, this.#logger);
       this.#level = level;
