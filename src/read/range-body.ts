@@ -26,7 +26,8 @@ export class RangePieces implements PieceFlow {
 
   async return(): Promise<void> {
     this.#first = undefined;
-    this.#controller.abort(new RingloadError('cancelled', 'the reader stopped'));
+    if (!this.#controller.signal.aborted)
+      this.#controller.abort(new RingloadError('cancelled', 'the reader stopped'));
     await this.#pieces.return(undefined).catch(() => undefined);
   }
 }

@@ -22,6 +22,9 @@ interface BegunSegment {
   wasMissed: boolean;
 }
 
+/** Made once: every range ends, and a stack costs more than the rest of its end. */
+const OVER = new RingloadError('cancelled', 'the range is over');
+
 /** The next segment is opened while one is read, and more of them are asked for where they miss. */
 export async function* stitch(options: StitchOptions, controller: AbortController): Pieces {
   const { record, offset, length, sources, budget } = options;
@@ -45,7 +48,7 @@ export async function* stitch(options: StitchOptions, controller: AbortControlle
     }
   } finally {
     // Why before the returns: they wait for a step under way, which may wait for the network.
-    controller.abort(new RingloadError('cancelled', 'the range is over'));
+    controller.abort(OVER);
     await current?.pieces.return(undefined);
     await following?.pieces.return(undefined);
   }
