@@ -151,3 +151,30 @@ test('worker: health is empty and accepts what starts with health', async (t) =>
   t.is(await (await fetch(`${rest.url}/health`)).text(), '');
   t.not(await (await fetch(`${rest.url}/healthz`)).text(), '');
 });
+
+test('worker, reference, master: an index file and several paths name a load as a path does', async (t) => {
+  await using server = await TestServer.start({ port: 'worker' });
+  const ask = async (target: string, init?: RequestInit): Promise<Record<string, unknown>> =>
+    (await (await fetch(server.url + target, init)).json()) as Record<string, unknown>;
+  const index = 's3://b/list';
+  t.like(await ask(`/v1/load?index=${index}&opType=submit&bandwidth=1m`), {
+    success: true,
+    path: index,
+  });
+  t.like(server.services.jobs.submitted[0], { path: index, bandwidthBps: 1024 * 1024 });
+  t.true(server.services.jobs.submitted[0]?.index !== undefined);
+  t.like(await ask(`/v1/load?indexFile=${index}/&opType=progress`), { jobState: 'RUNNING' });
+  // A load of the path is another load.
+  t.like(await ask(`/v1/load?path=${index}&opType=progress`), { jobState: 'FAILED' });
+  t.like(await ask(`/v1/load?index=${index}&opType=stop`), { success: true });
+
+  const post = (value: unknown): RequestInit => ({ method: 'POST', body: JSON.stringify(value) });
+  const several = { paths: ['s3://b/y/', 'alluxiofs://s3://b/x'], options: { replicas: '1' } };
+  t.like(await ask('/api/v1/master/submit_job/load', post(several)), { success: true });
+  t.like(server.services.jobs.submitted[1], { paths: ['s3://b/x', 's3://b/y'] });
+  const stop = { paths: ['s3://b/x', 's3://b/y'] };
+  t.like(await ask('/api/v1/master/stop_job/load', post(stop)), { success: true });
+  const both = { path: 's3://b/x', indexFile: index };
+  const refused = await fetch(`${server.url}/api/v1/master/submit_job/load`, post(both));
+  t.is(refused.status, 400);
+});
