@@ -31,6 +31,8 @@ export interface LoadRequest {
   readonly job?: JobId;
   /** No job loads it, but it belongs in the cache: not on trial as what readers come by. */
   readonly isWanted?: boolean;
+  /** A copy that restores placement: nobody waits for it. */
+  readonly isRepair?: boolean;
   /** Fetch again although resident, unless this job put it there. */
   readonly reload?: boolean;
   /** Re-read and check what is resident before trusting it. */
@@ -123,7 +125,8 @@ export class SegmentLoader {
     const key = flightKey(request.key);
     signal.throwIfAborted();
     const urgency = this.#urgencyOf(key);
-    if (request.job === undefined) urgency.raise();
+    // Repair is no reason for loads to rest, however long it waits for a peer.
+    if (request.job === undefined && request.isRepair !== true) urgency.raise();
     try {
       const outcome = await this.#flights.run(
         key,

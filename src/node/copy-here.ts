@@ -32,6 +32,7 @@ export async function copyHere(options: CopyOptions, order: CopyOrder): Promise<
       lengthBytes: Math.min(record.segmentSizeBytes, record.sizeBytes - start),
       fileSizeBytes: record.sizeBytes,
       peerEndpoints,
+      isRepair: true,
       allowUfs: false,
     };
     try {

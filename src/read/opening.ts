@@ -8,13 +8,16 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 
+/** This process stood still for so long. */
+const LATE_MS = 250;
+
 export interface Way<Opened extends Closable> {
   /** `onAsked` tells that the question went out: from then on an answer is waited for. */
   open(signal: AbortSignal, onAsked: () => void): Promise<Opened>;
   /** How long an answer may take before others are tried; absent: it has deadlines of its own. */
   readonly patienceMs?: number;
-  /** Nothing came for so long. */
-  onSilent?(): void;
+  /** Nothing came for so long. @returns true to go on waiting: it is slow, and not silent */
+  onSilent?(): boolean;
   /** May be asked beside another one that is alike. */
   readonly isAlike?: boolean;
 }
@@ -127,10 +130,16 @@ export class Opening<Opened extends Closable> {
   #watch(way: Way<Opened>, attempt: Try): void {
     const { patienceMs } = way;
     if (patienceMs === undefined || this.#isOver || !this.#tries.has(attempt)) return;
-    const timer = this.#options.clock.setTimer(patienceMs, () => {
-      attempt.isSilent = true;
-      way.onSilent?.();
-      this.#goOn();
+    const { clock } = this.#options;
+    const dueMs = clock.nowMs() + patienceMs;
+    const timer = clock.setTimer(patienceMs, () => {
+      // Whoever looks late himself may have the answer at hand.
+      const isLate = clock.nowMs() - dueMs > LATE_MS;
+      if (isLate || way.onSilent?.() === true) this.#watch(way, attempt);
+      else {
+        attempt.isSilent = true;
+        this.#goOn();
+      }
     });
     attempt.timers.push(timer);
   }

@@ -31,6 +31,8 @@ import type { SourceChoice } from './source-choice.ts';
 const FORMER_OWNER_COUNT = 2;
 /** Peers that are asked to read a segment through, one after the other, before this one does. */
 const FILLER_MAX_COUNT = 2;
+/** So often a peer that answers others is waited for once more. */
+const SLOW_MAX_COUNT = 5;
 
 export interface SourceOptions {
   readonly store: SegmentStore;
@@ -86,7 +88,7 @@ export class SegmentSources {
     this.#options = options;
     const { choice, network, clock } = options;
     this.#peers = new PeerReads({ network, choice, clock });
-    this.#fills = new SharedFills({ network, clock, patienceMs: () => choice.headPatienceMs });
+    this.#fills = new SharedFills({ network, clock, choice });
   }
 
   /** Exactly the slice, piece by piece. @throws ufs_changed, ufs_*, peer_unreachable, … */
@@ -183,7 +185,8 @@ export class SegmentSources {
     if (code !== 'not_found') onTrouble?.('failure');
     if (code === 'deadline_exceeded' && peer !== undefined) {
       course.stalled.add(peer);
-      choice.isSilent(peer);
+      const sinceMs = this.#options.clock.nowMs() - choice.bodyPatienceMs(peer);
+      if (choice.isMute(peer, sinceMs)) choice.isSilent(peer);
       onTrouble?.('stall');
     }
     logger.debug('segment source failed', { code, reason: message });
@@ -223,13 +226,20 @@ export class SegmentSources {
   }
 
   #peerWay(course: Course, peer: PeerId, isPatient = false): SourceWay {
-    const { choice, onTrouble } = this.#options;
+    const { choice, clock, onTrouble } = this.#options;
+    let slowCount = 0;
+    let waitedSinceMs = clock.nowMs();
     return {
       isAlike: !isPatient,
       ...(!isPatient && { patienceMs: choice.headPatienceMs }),
       onSilent: () => {
+        if (slowCount++ < SLOW_MAX_COUNT && !choice.isMute(peer, waitedSinceMs)) {
+          waitedSinceMs = clock.nowMs();
+          return true;
+        }
         choice.isSilent(peer);
         onTrouble?.('stall');
+        return false;
       },
       open: async (signal, onAsked) =>
         asSource(

@@ -12,6 +12,7 @@ import type { PeerId } from '../base/ids.ts';
 import type { SegmentKey } from '../cache/segment-store.ts';
 import { SingleFlight } from '../cache/single-flight.ts';
 import type { ReadNetwork } from './read-network.ts';
+import type { SourceChoice } from './source-choice.ts';
 
 /** An answer may be on its way, or the question. */
 const DOUBT_MAX_COUNT = 2;
@@ -25,8 +26,8 @@ export interface FillRequest {
 export interface SharedFillsOptions {
   readonly network: Pick<ReadNetwork, 'openSegment' | 'isLoading'>;
   readonly clock: Clock;
-  /** How long an owner may be silent before it is asked. */
-  readonly patienceMs: () => number;
+  /** Says how long an owner may be silent before it is asked, and whether it answers others. */
+  readonly choice: Pick<SourceChoice, 'headPatienceMs' | 'isMute'>;
 }
 
 export class SharedFills {
@@ -78,19 +79,23 @@ export class SharedFills {
     key: SegmentKey,
     controller: AbortController,
   ): { begin(): void; end(): void } {
-    const { clock, network, patienceMs } = this.#options;
+    const { clock, network, choice } = this.#options;
+    let sinceMs = clock.nowMs();
     let timer: Timer | undefined;
     let doubtCount = 0;
     let isOver = false;
     const wait = (): void => {
       timer?.cancel();
-      if (!isOver) timer = clock.setTimer(patienceMs(), () => void look());
+      sinceMs = clock.nowMs();
+      if (!isOver) timer = clock.setTimer(choice.headPatienceMs, () => void look());
     };
     const look = async (): Promise<void> => {
       const isAtWork = await network.isLoading(peer, key).catch(() => undefined);
-      doubtCount = isAtWork === true ? 0 : doubtCount + 1;
+      // Who answers others has not come to this question yet.
+      const isBusy = isAtWork === true || !choice.isMute(peer, sinceMs);
+      doubtCount = isBusy ? 0 : doubtCount + 1;
       // Who cannot even be asked is gone, or stands still as a whole.
-      const isGivenUp = isAtWork === undefined || doubtCount >= DOUBT_MAX_COUNT;
+      const isGivenUp = (isAtWork === undefined && !isBusy) || doubtCount >= DOUBT_MAX_COUNT;
       if (!isGivenUp) wait();
       else if (!isOver) {
         const message = `peer ${peer} does not work on segment ${String(key.index)} of ${key.path}`;

@@ -42,6 +42,8 @@ interface PeerFacts {
   bytesPerMs: number | undefined;
   /** When somebody may find out whether it speaks again; undefined: it is not quiet. */
   quietUntilMs: number | undefined;
+  /** When bytes of any answer came from it. */
+  heardMs: number;
 }
 
 export class SourceChoice {
@@ -82,6 +84,15 @@ export class SourceChoice {
     if (facts) facts.quietUntilMs = undefined;
   }
 
+  /**
+   * One answer is late. @returns whether the peer says nothing to anybody: who has many to answer
+   * is slow, and to read from elsewhere what it holds would make it worse for all.
+   */
+  isMute(peer: PeerId, sinceMs: number): boolean {
+    this.#firstByteMs.add(this.#clock.nowMs() - sinceMs);
+    return (this.#facts.get(peer)?.heardMs ?? -Infinity) < sinceMs;
+  }
+
   /** It was waited for in vain. */
   isSilent(peer: PeerId): void {
     this.#of(peer).quietUntilMs = this.#clock.nowMs() + QUIET_MS;
@@ -120,9 +131,11 @@ export class SourceChoice {
     return {
       firstByte: () => {
         this.#firstByteMs.add(this.#clock.nowMs() - sinceMs);
+        facts.heardMs = this.#clock.nowMs();
         facts.quietUntilMs = undefined;
       },
       received: (bytes, ms) => {
+        facts.heardMs = this.#clock.nowMs();
         const rate = bytes / Math.max(1, ms);
         const before = facts.bytesPerMs ?? rate;
         facts.bytesPerMs = before + RATE_WEIGHT * (rate - before);
@@ -150,7 +163,12 @@ export class SourceChoice {
   #of(peer: PeerId): PeerFacts {
     let facts = this.#facts.get(peer);
     if (!facts) {
-      facts = { askingCount: 0, bytesPerMs: undefined, quietUntilMs: undefined };
+      facts = {
+        askingCount: 0,
+        bytesPerMs: undefined,
+        quietUntilMs: undefined,
+        heardMs: -Infinity,
+      };
       this.#facts.set(peer, facts);
     }
     return facts;

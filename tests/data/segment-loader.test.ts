@@ -316,13 +316,16 @@ test('segment loader: a reader that joins what a job has begun makes it urgent, 
   const another = loader.load(requestOf({ job: jobId('k') }), fresh());
   await settle();
   t.deepEqual([urgency?.isUrgent, demands.value], [false, 0], 'another job is in no hurry');
+  const repair = loader.load(requestOf({ isRepair: true }), fresh());
+  await settle();
+  t.deepEqual([urgency?.isUrgent, demands.value], [false, 0], 'nor is repair');
   const reader = loader.load(requestOf(), fresh());
   await settle();
   t.deepEqual([urgency?.isUrgent, demands.value], [true, 1]);
   gate.open();
   t.deepEqual(
-    (await Promise.all([prefetch, another, reader])).map(({ own }) => own),
-    [true, false, false],
+    (await Promise.all([prefetch, another, repair, reader])).map(({ own }) => own),
+    [true, false, false, false],
   );
   t.deepEqual([loader.isLoading(key), demands.value], [false, 0]);
   await loader.load(requestOf({ key: keyOf('s3://b/b') }), fresh());

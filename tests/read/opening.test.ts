@@ -36,7 +36,10 @@ class Ways {
     return {
       patienceMs: 2000,
       isAlike: true,
-      onSilent: () => void this.silent.push(name),
+      onSilent: () => {
+        this.silent.push(name);
+        return false;
+      },
       open: (signal, onAsked) => {
         this.asked.push(`${name} at ${this.clock.nowMs()}`);
         onAsked();
@@ -189,4 +192,14 @@ test('opening: who gives up gives all of them up, and what opens later is closed
     [true],
   );
   t.is(await ways.open(ways.way('c', { ms: 1 })), 'cancelled at 1100');
+});
+
+test('opening: one that is slow, and not silent, is waited for', async (t) => {
+  const ways = new Ways();
+  ways.hedges = 0;
+  let askedCount = 0;
+  const slow = ways.way('a', { ms: 5000, onSilent: () => ++askedCount < 10 });
+  t.is(await ways.open(slow, ways.way('b', { ms: 20 })), 'a at 5000');
+  t.is(askedCount, 2);
+  t.deepEqual(ways.asked, ['a at 0']);
 });

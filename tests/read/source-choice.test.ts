@@ -108,3 +108,17 @@ test('source choice: patience follows from what is usual, within bounds', (t) =>
   for (let count = 0; count < 50; count++) asking.received(1_000_000, 10);
   t.is(world.choice.bodyPatienceMs(A), 2000);
 });
+
+test('source choice: who answers others is slow, and not mute', (t) => {
+  const { choice, clock } = newChoice();
+  const late = choice.begin(A);
+  const sinceMs = clock.nowMs();
+  clock.advance(2000);
+  t.true(choice.isMute(A, sinceMs));
+  choice.begin(A).firstByte();
+  t.false(choice.isMute(A, sinceMs));
+  clock.advance(10);
+  t.true(choice.isMute(A, clock.nowMs()));
+  late.received(10, 1);
+  t.false(choice.isMute(A, clock.nowMs()));
+});

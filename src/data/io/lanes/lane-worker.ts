@@ -25,7 +25,7 @@ const parts = {
   buffers: new PageBuffers(),
   files: new TargetFiles(options.directIo, options.openFileMaxCount),
   bandwidth: new BandwidthBuckets(options.bandwidth),
-  pause: new DemandPause(new DemandCount(options.demands)),
+  pause: new DemandPause(new DemandCount(options.demands), () => performance.now()),
   nowMs: () => performance.now(),
   onMiddle: (id: number) => {
     tell({ kind: 'middle', id });

@@ -24,7 +24,7 @@ class Stage implements AsyncDisposable {
   nowMs = 0;
   /** Readers that wait for other fills. */
   readonly demands = new DemandCount();
-  readonly pause = new DemandPause(this.demands);
+  readonly pause = new DemandPause(this.demands, () => this.nowMs);
   readonly middles: number[] = [];
   readonly path: string;
   readonly #folder: Awaited<ReturnType<typeof tempFolder>>;
@@ -369,6 +369,13 @@ test('exchange: what is loaded ahead goes on slowly however many readers wait', 
   stage.demands.begin();
   await onePiece(stage).goesOn;
   t.is(stage.demands.value, 1);
+  stage.nowMs = 2000;
+  const { exchange, goesOn } = onePiece(stage);
+  await goesOn;
+  t.false(stage.pause.isOn, 'nor does it rest for a fill that waits for somebody else');
+  stage.demands.begin();
+  t.true(stage.pause.isOn);
+  exchange.broke('ECONNRESET');
 });
 
 test('exchange: what a reader waits for does not rest, and neither what he begins to wait for', async (t) => {
