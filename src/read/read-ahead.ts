@@ -35,7 +35,7 @@ export class AheadBudget {
 export interface ReadAheadOptions {
   /** What the reader will come to, in order. */
   readonly slices: Iterator<SegmentSlice>;
-  readonly prepare: (slice: SegmentSlice) => Promise<void>;
+  readonly prepare: (slice: SegmentSlice, signal: AbortSignal) => Promise<void>;
   readonly budget: AheadBudget;
   readonly readerMaxBytes?: number;
 }
@@ -45,6 +45,8 @@ export class ReadAhead {
   /** Segments that were ordered and have not come, and all that the reader has not reached. */
   readonly #underWay = new Set<number>();
   readonly #foreseen = new Set<number>();
+  /** One for each order: hundreds that listen to one signal would look like a leak. */
+  readonly #orders = new Set<AbortController>();
   #next: SegmentSlice | undefined;
   #missCount = 0;
   #aheadBytes = 0;
@@ -65,6 +67,11 @@ export class ReadAhead {
     }
   }
 
+  /** Nobody reads on: what was ordered is not waited for any more. */
+  end(reason: Error): void {
+    for (const order of this.#orders) order.abort(reason);
+  }
+
   /** False when there is no room for it. */
   #order(slice: SegmentSlice): boolean {
     const { prepare, budget, readerMaxBytes = READER_MAX_BYTES } = this.#options;
@@ -74,13 +81,16 @@ export class ReadAhead {
     this.#aheadBytes += bytes;
     this.#underWay.add(index);
     this.#foreseen.add(index);
+    const order = new AbortController();
+    this.#orders.add(order);
     const done = (): void => {
+      this.#orders.delete(order);
       this.#underWay.delete(index);
       this.#aheadBytes -= bytes;
       budget.giveBack(bytes);
     };
     // A failure is met again by the reader, who has more sources.
-    prepare(slice).then(done, done);
+    prepare(slice, order.signal).then(done, done);
     return true;
   }
 

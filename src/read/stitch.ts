@@ -32,7 +32,7 @@ export async function* stitch(options: StitchOptions, controller: AbortControlle
   const slices = slicesOf(record, offset, length);
   const ahead = new ReadAhead({
     slices: slicesOf(record, offset, length),
-    prepare: (slice) => sources.prepare(slice, signal),
+    prepare: (slice, order) => sources.prepare(slice, order),
     budget,
   });
   let current = begin(options, slices, signal);
@@ -49,6 +49,7 @@ export async function* stitch(options: StitchOptions, controller: AbortControlle
   } finally {
     // Why before the returns: they wait for a step under way, which may wait for the network.
     controller.abort(OVER);
+    ahead.end(OVER);
     await current?.pieces.return(undefined);
     await following?.pieces.return(undefined);
   }
