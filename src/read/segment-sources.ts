@@ -211,6 +211,8 @@ export class SegmentSources {
       if (peer === placement.self) break;
       yield this.#fillWay(course, peer);
       if (course.hasStoreFailed) break;
+      // Why not the next at once: it would fetch what lies with a peer that is only slow.
+      if (!choice.isQuiet(peer)) yield this.#peerWay(course, peer);
     }
     yield this.#hereWay(course);
     if (!course.hasStoreFailed) yield this.#storeWay(course);
@@ -226,12 +228,25 @@ export class SegmentSources {
   }
 
   #peerWay(course: Course, peer: PeerId, isPatient = false): SourceWay {
+    return {
+      isAlike: !isPatient,
+      ...(!isPatient && this.#patienceWith(peer)),
+      open: async (signal, onAsked) =>
+        asSource(
+          'peer',
+          await this.#peers.open(peer, { ...rest(course), signal, onAsked, isPatient }),
+          peer,
+        ),
+    };
+  }
+
+  /** Who answers others has many to answer, and is waited for some times more. */
+  #patienceWith(peer: PeerId): Pick<SourceWay, 'patienceMs' | 'onSilent'> {
     const { choice, clock, onTrouble } = this.#options;
     let slowCount = 0;
     let waitedSinceMs = clock.nowMs();
     return {
-      isAlike: !isPatient,
-      ...(!isPatient && { patienceMs: choice.headPatienceMs }),
+      patienceMs: choice.headPatienceMs,
       onSilent: () => {
         if (slowCount++ < SLOW_MAX_COUNT && !choice.isMute(peer, waitedSinceMs)) {
           waitedSinceMs = clock.nowMs();
@@ -241,12 +256,6 @@ export class SegmentSources {
         onTrouble?.('stall');
         return false;
       },
-      open: async (signal, onAsked) =>
-        asSource(
-          'peer',
-          await this.#peers.open(peer, { ...rest(course), signal, onAsked, isPatient }),
-          peer,
-        ),
     };
   }
 
@@ -267,7 +276,7 @@ export class SegmentSources {
   #fillWay(course: Course, peer: PeerId): SourceWay {
     const { choice } = this.#options;
     return {
-      patienceMs: choice.headPatienceMs,
+      ...this.#patienceWith(peer),
       open: async (signal, onAsked) => {
         course.manner.onMiss?.();
         try {

@@ -213,6 +213,45 @@ test('segment sources: an owner that stands still while it fetches is given up',
   }
 });
 
+/** The peer answers others all the while. */
+function keepTalking(world: ReadWorld, name: string): void {
+  const peer = peerId(name);
+  const speak = (): void => {
+    const asking = world.choice.begin(peer);
+    asking.firstByte();
+    asking.ended();
+    world.clock.setTimer(500, speak);
+  };
+  speak();
+}
+
+test('segment sources: who has fetched a segment and has many to answer is waited for', async (t) => {
+  const { world, gate, bytes } = await cold(SEGMENT);
+  gate.open();
+  keepTalking(world, 'p2');
+  world.onPeerChunk = async (_peer, chunk) => {
+    await new Promise<void>((resolve) => world.clock.setTimer(8000, resolve));
+    return chunk;
+  };
+  t.deepEqual(await readAll(world), bytes);
+  t.is(world.under.readBytes, SEGMENT, 'once');
+});
+
+test('segment sources: a body that stands still at a peer that answers others goes on there', async (t) => {
+  const { world, gate, bytes } = await cold(SEGMENT);
+  gate.open();
+  keepTalking(world, 'p2');
+  let brokenCount = 0;
+  world.onPeerChunk = (_peer, chunk) => {
+    if (chunk.length < 5 || brokenCount++ > 0) return chunk;
+    world.breakAfterChunk = new RingloadError('deadline_exceeded', 'stalled in a body');
+    return chunk.subarray(0, 4);
+  };
+  t.deepEqual(await readAll(world), bytes);
+  t.true(brokenCount > 0);
+  t.is(world.under.readBytes, SEGMENT, 'once');
+});
+
 test('segment sources: a body that stands still is replaced at its byte', async (t) => {
   const world = await loaded();
   const asked: string[] = [];
