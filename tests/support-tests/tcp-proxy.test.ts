@@ -175,6 +175,46 @@ test('proxy: resets open connections and goes on accepting', async (t) => {
   t.is(proxy.acceptedCount, 2);
 });
 
+// Alone: it counts the sockets of this thread.
+test.serial('proxy: a reset closes connections whose end is on its way, too', async (t) => {
+  const targets: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    targets.push(socket);
+    socket.on('error', () => {}).resume();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  let untilReset = Infinity;
+  const proxy = await TcpProxy.start({
+    target: { host: '127.0.0.1', port: (server.address() as AddressInfo).port },
+    // Asked at each step of passing on the end; two ticks after one of them it is on its way.
+    faultsOf: () => {
+      if (--untilReset === 0) {
+        process.nextTick(() => process.nextTick(() => proxy.resetAll()));
+      }
+      return {};
+    },
+  });
+  t.teardown(() => proxy.close());
+  for (let step = 1; step <= 8; step++) {
+    const { socket } = await connectTo(t, proxy.port);
+    await waitFor(() => targets.length === step, { what: 'the connection to the target' });
+    untilReset = step;
+    socket.end();
+    await delay(20);
+    proxy.resetAll();
+    socket.destroy();
+  }
+  for (const target of targets) target.destroy();
+  // One that Node loses sight of keeps the whole process from ending.
+  await waitFor(() => !process.getActiveResourcesInfo().includes('TCPSocketWrap'), {
+    what: 'no socket to be left',
+    deadlineMs: 5000,
+  });
+  t.pass();
+});
+
 test('proxy: refuses new connections and leaves open ones alone', async (t) => {
   const { proxy, client } = await echoThrough(t, {}, 'both');
   client.socket.write('a');

@@ -204,7 +204,7 @@ class Link {
 
   reset(): void {
     if (!this.#open) return;
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) reset(socket);
     this.destroy();
   }
 
@@ -220,6 +220,15 @@ class Link {
     if (how === 'reset') this.reset();
     else this.destroy();
   }
+}
+
+/**
+ * Why not always: Node loses sight of a socket that is reset while its end is on its way, and the
+ * process never ends (EINVAL of uv_tcp_close_reset).
+ */
+function reset(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 interface SpoiltStreamParts {
