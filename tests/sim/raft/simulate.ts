@@ -1,4 +1,4 @@
-/** Declares the tests of one share of the seeds, so that two files can use two cores. */
+/** Declares the tests of one share of the seeds, so that each suite can take a part. */
 import type { TestFn } from 'ava';
 import { describeFailure, runRange, seedsOfPart, splitRange } from './seed-range.ts';
 

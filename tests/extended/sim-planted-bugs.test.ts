@@ -1,8 +1,8 @@
 /** Checks the checkers: every planted defect has to be found within a bounded number of seeds. */
 import test from 'ava';
-import { PLANTED_BUGS } from './planted-bugs.ts';
-import { runSeed } from './run-seed.ts';
-import { shrink } from './shrink.ts';
+import { PLANTED_BUGS } from '../sim/cluster/planted-bugs.ts';
+import { runSeed } from '../sim/cluster/run-seed.ts';
+import { shrink } from '../sim/cluster/shrink.ts';
 
 const MAX_SEEDS = 60;
 
