@@ -278,8 +278,8 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'read: a source that stands still is waited for',
     breaks: 'L5',
     file: 'read/opening.ts',
-    find: 'this.#options.clock.setTimer(patienceMs, () => {',
-    replace: 'this.#options.clock.setTimer(1000 * patienceMs, () => {',
+    find: 'clock.setTimer(patienceMs, () => {',
+    replace: 'clock.setTimer(1000 * patienceMs, () => {',
     tests: ['read/opening.test.js', 'read/segment-sources.test.js'],
   },
   {
