@@ -95,7 +95,12 @@ test.serial(
 
 for (const [how, strike] of [
   ['is killed', (peer: Peer) => peer.kill()],
-  ['stops', (peer: Peer) => Promise.resolve(peer.pause())],
+  [
+    'stops',
+    async (peer: Peer) => {
+      peer.pause();
+    },
+  ],
 ] as const) {
   test.serial(`fail-over: an owner that ${how} in mid-read costs no reader a byte`, async (t) => {
     await using stage = await Stage.open({
