@@ -16,6 +16,7 @@ import {
   AGAIN_AFTER_SHARE,
   evictionSteps,
   NO_RETENTION,
+  quotaFull,
   RANK_COUNT,
   RANK_LOW,
   RANK_MEDIUM,
@@ -110,7 +111,7 @@ export class MemorySegmentStore implements SegmentStore {
     if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0 || space > this.#capacityBytes) {
       throw new RingloadError('invalid_argument', `reserve ${lengthBytes} bytes for a segment`);
     }
-    this.#makeQuotaRoom(key.path, space);
+    this.#makeQuotaRoom(key.path, lengthBytes);
     this.#makeRoom(space);
     this.#takenBytes += space;
     const offset = this.#nextOffset;
@@ -353,7 +354,8 @@ export class MemorySegmentStore implements SegmentStore {
   }
 
   /** @throws cache_full */
-  #makeQuotaRoom(path: string, space: number): void {
+  #makeQuotaRoom(path: string, lengthBytes: number): void {
+    const space = spaceOf(lengthBytes);
     const { quotas } = this.#retention.policyOf(this.#retention.groupOf(path));
     for (const quota of quotas) {
       const isInside = (other: string): boolean =>
@@ -362,7 +364,7 @@ export class MemorySegmentStore implements SegmentStore {
           .quotas.some((each) => each.path === quota.path);
       const inside = [...this.#segments.values()].filter(({ key }) => isInside(key.path));
       let used = space;
-      for (const { lengthBytes } of inside) used += spaceOf(lengthBytes);
+      for (const held of inside) used += spaceOf(held.lengthBytes);
       for (const reserved of this.#reserved.values())
         if (isInside(reserved.path)) used += spaceOf(reserved.lengthBytes);
       const order = (held: HeldSegment): number => this.#rankOf(held) * 2 ** 32 + held.stamp;
@@ -370,12 +372,7 @@ export class MemorySegmentStore implements SegmentStore {
       movable.sort((a, b) => order(a) - order(b));
       const most = movable.reduce((sum, held) => sum + spaceOf(held.lengthBytes), 0);
       if (used - most > quota.bytes) {
-        throw new RingloadError(
-          'cache_full',
-          `find room for ${space} bytes of ${path}: the quota of ${quota.path} gives this peer ` +
-            `${quota.bytes} bytes, and what they hold is leased or pinned`,
-          { details: { lengthBytes: space, quotaBytes: quota.bytes } },
-        );
+        throw quotaFull(path, lengthBytes, quota);
       }
       for (const held of movable) {
         if (used <= quota.bytes) break;

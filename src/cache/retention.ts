@@ -4,6 +4,8 @@
  * segment, unless the groups themselves change.
  */
 
+import { RingloadError } from '../base/errors.ts';
+
 /** Evicted in this order: 0 first. What was read through and not read again comes before all. */
 export const RANK_ON_TRIAL = 0;
 export const RANK_LOW = 1;
@@ -63,4 +65,14 @@ export function evictionSteps(spaceAtRank: readonly number[], capacityBytes: num
   steps.push(RANK_MEDIUM);
   if ((spaceAtRank[RANK_HIGH] ?? 0) > 0) steps.push(RANK_HIGH);
   return steps;
+}
+
+/** What a reservation fails with that a quota leaves no room for. */
+export function quotaFull(path: string, lengthBytes: number, quota: Quota): RingloadError {
+  return new RingloadError(
+    'cache_full',
+    `find room for ${lengthBytes} bytes of ${path}: the quota of ${quota.path} gives this peer ` +
+      `${quota.bytes} bytes, and what they hold is leased or pinned`,
+    { details: { lengthBytes, quotaBytes: quota.bytes } },
+  );
 }

@@ -8,6 +8,7 @@ import type { JobId } from '../../base/ids.ts';
 import {
   CHECKSUM_BLOCK_BYTES,
   type PlacedSegment,
+  type SegmentCheck,
   type SegmentKey,
   type SegmentReader,
 } from '../segment-store.ts';
@@ -86,6 +87,20 @@ export class FileSegmentReader implements SegmentReader, PlacedSegment {
       }
       position = chunkEnd;
     }
+  }
+
+  /** Reads all of it, block by block, and closes it. @throws segment_corrupt, cache_io */
+  async check(): Promise<SegmentCheck> {
+    const { lengthBytes, crc32c } = this;
+    try {
+      let crc = 0;
+      for await (const chunk of this.read(0, lengthBytes)) crc = this.#store.crc32c(chunk, crc);
+      if (crc === crc32c) return { state: 'sound', lengthBytes, crc32c };
+    } finally {
+      this.close();
+    }
+    this.dropDamaged();
+    return { state: 'damaged' };
   }
 
   get placed(): PlacedSegment {

@@ -9,7 +9,7 @@ import { RingloadError } from '../../base/errors.ts';
 import type { JobId } from '../../base/ids.ts';
 import { checkKey, isSameHash, isSameKey, type HashKey } from '../key-hash.ts';
 import { spaceOf } from '../layout.ts';
-import { AGAIN_AFTER_SHARE, RANK_PINNED, type Retention } from '../retention.ts';
+import { AGAIN_AFTER_SHARE, quotaFull, RANK_PINNED, type Retention } from '../retention.ts';
 import { NO_ENTRY, type EntryId } from '../segment-index.ts';
 import type {
   Admission,
@@ -131,18 +131,11 @@ export class FileSegmentStore implements SegmentStore {
     const retention = this.#retention;
     const space = spaceOf(lengthBytes);
     const quota = retention.reserve(this.#parts, path, space);
-    if (!quota) {
-      const group = retention.groupOf(path);
-      return () => {
-        retention.giveBack(group, space);
-      };
-    }
-    throw new RingloadError(
-      'cache_full',
-      `find room for ${lengthBytes} bytes of ${path}: the quota of ${quota.path} gives this peer ` +
-        `${quota.bytes} bytes, and what they hold is leased or pinned`,
-      { details: { lengthBytes, quotaBytes: quota.bytes } },
-    );
+    if (quota) throw quotaFull(path, lengthBytes, quota);
+    const group = retention.groupOf(path);
+    return () => {
+      retention.giveBack(group, space);
+    };
   }
 
   /**
@@ -206,7 +199,7 @@ export class FileSegmentStore implements SegmentStore {
     this.#parts.records.delete(recordName(region, location.recordOffset));
     try {
       const opened = await this.#open(id, key, true);
-      return typeof opened === 'string' ? { state: opened } : await this.#checkBytes(opened);
+      return typeof opened === 'string' ? { state: opened } : await opened.check();
     } catch (error) {
       // The copy has been dropped; only what is not about this segment goes on.
       const code = error instanceof RingloadError ? error.code : 'internal';
@@ -340,20 +333,6 @@ export class FileSegmentStore implements SegmentStore {
     return new FileSegmentReader({
       ...{ store: this.#parts, copy, body, lengthBytes, crc32c, loadedBy, isCheck },
     });
-  }
-
-  /** Reads all of it, block by block, and closes it. @throws segment_corrupt, cache_io */
-  async #checkBytes(reader: FileSegmentReader): Promise<SegmentCheck> {
-    const { lengthBytes, crc32c } = reader;
-    try {
-      let crc = 0;
-      for await (const chunk of reader.read(0, lengthBytes)) crc = this.#parts.crc32c(chunk, crc);
-      if (crc === crc32c) return { state: 'sound', lengthBytes, crc32c };
-    } finally {
-      reader.close();
-    }
-    reader.dropDamaged();
-    return { state: 'damaged' };
   }
 
   /** Undefined when the record is damaged. @throws cache_io */

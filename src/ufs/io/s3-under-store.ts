@@ -9,13 +9,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 
-import {
-  GetObjectCommand,
-  HeadObjectCommand,
-  type GetObjectCommandOutput,
-  type HeadObjectCommandOutput,
-  type S3Client,
-} from '@aws-sdk/client-s3';
+import { GetObjectCommand, type GetObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3';
 
 import { RingloadError } from '../../base/errors.ts';
 import { Scope, throwIfCancelled } from '../cancel.ts';
@@ -43,6 +37,7 @@ import { objectChecksumOf, verifierOf, type ChecksumVerifier } from './s3-checks
 import { createS3Client, createSockets, type S3Sockets } from './s3-client.ts';
 import { S3Direct } from './s3-direct.ts';
 import { classifyS3Failure } from './s3-errors.ts';
+import { headObject } from './s3-head.ts';
 import { listKeys, type KeyPage, type KeyRange } from './s3-listing.ts';
 import { conditionOf, versionFrom } from './s3-version.ts';
 
@@ -132,11 +127,9 @@ export class S3UnderStore implements UnderStore {
     signal: AbortSignal,
   ): Promise<ObjectPart | undefined> {
     const { path, version, partNumber } = request;
-    const target = { ...targetOf(path), ...conditionOf(version), PartNumber: partNumber };
+    const target = { ...targetOf(path), ...conditionOf(version) };
     const output = await this.#document(`part of ${path}`, signal, (client, bounded) =>
-      client
-        .send(new HeadObjectCommand(target), { abortSignal: bounded })
-        .catch((thrown: unknown) => explainHead(client, target, thrown, bounded)),
+      headObject(client, target, { PartNumber: partNumber }, bounded),
     );
     const [, first, last] = /^bytes (\d+)-(\d+)\//.exec(output.ContentRange ?? '') ?? [];
     const { PartsCount: partCount } = output;
@@ -150,9 +143,7 @@ export class S3UnderStore implements UnderStore {
     const isChecked = this.#mount.responseChecksums !== 'ignore';
     const mode = isChecked ? ({ ChecksumMode: 'ENABLED' } as const) : {};
     const output = await this.#document(`stat ${path}`, signal, (client, bounded) =>
-      client
-        .send(new HeadObjectCommand({ ...target, ...mode }), { abortSignal: bounded })
-        .catch((thrown: unknown) => explainHead(client, target, thrown, bounded)),
+      headObject(client, target, mode, bounded),
     );
     const { ContentLength: sizeBytes, ETag, LastModified } = output;
     if (sizeBytes === undefined || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
@@ -170,11 +161,7 @@ export class S3UnderStore implements UnderStore {
     if (this.#mount.responseChecksums === 'ignore') return undefined;
     const target = { ...targetOf(path), ...conditionOf(version) };
     const output = await this.#document(`checksum of ${path}`, signal, (client, bounded) =>
-      client
-        .send(new HeadObjectCommand({ ...target, ChecksumMode: 'ENABLED' }), {
-          abortSignal: bounded,
-        })
-        .catch((thrown: unknown) => explainHead(client, target, thrown, bounded)),
+      headObject(client, target, { ChecksumMode: 'ENABLED' }, bounded),
     );
     return objectChecksumOf(output);
   }
@@ -377,31 +364,6 @@ function getCommand(request: RangeRequest, start: number): GetObjectCommand {
 
 function bodyOf(output: GetObjectCommandOutput): Readable {
   return output.Body as Readable;
-}
-
-/**
- * Answers to HEAD carry no error code: where the status alone is not clear, a GET tells it. If that
- * one is accepted, the refusal has been put right by its own answer (the SDK sets its clock by it).
- */
-async function explainHead(
-  client: S3Client,
-  target: { Bucket: string; Key: string },
-  thrown: unknown,
-  signal: AbortSignal,
-): Promise<HeadObjectCommandOutput> {
-  const status = statusOf(thrown);
-  if (status !== 301 && status !== 400 && status !== 403) throw thrown;
-  try {
-    const command = new GetObjectCommand({ ...target, Range: 'bytes=0-0' });
-    bodyOf(await client.send(command, { abortSignal: signal })).destroy();
-  } catch (explained) {
-    throw statusOf(explained) === status ? explained : thrown;
-  }
-  return client.send(new HeadObjectCommand(target), { abortSignal: signal });
-}
-
-function statusOf(thrown: unknown): number | undefined {
-  return (thrown as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
 }
 
 function badBody({ request }: RangeProgress, finding: string): RingloadError {
