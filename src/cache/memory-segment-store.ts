@@ -12,20 +12,9 @@ import type { Crc32c } from './crc32c.ts';
 import { addDigests, formatDigest, segmentDigest } from './digest.ts';
 import { checkKey } from './key-hash.ts';
 import { spaceOf } from './layout.ts';
-import {
-  AGAIN_AFTER_SHARE,
-  evictionSteps,
-  NO_RETENTION,
-  quotaFull,
-  RANK_COUNT,
-  RANK_LOW,
-  RANK_MEDIUM,
-  RANK_ON_TRIAL,
-  RANK_PINNED,
-  type GroupPolicy,
-  type Rank,
-  type Retention,
-} from './retention.ts';
+import { HEAT_MAX, MemoryRoom } from './memory-room.ts';
+import { MemoryShelf, nameOf, type HeldSegment } from './memory-shelf.ts';
+import { AGAIN_AFTER_SHARE, type Retention } from './retention.ts';
 import {
   CHECKSUM_BLOCK_BYTES,
   type Admission,
@@ -42,22 +31,6 @@ import {
 } from './segment-store.ts';
 
 const READ_CHUNK_BYTES = 1024 * 1024;
-const HEAT_MAX = 3;
-
-interface HeldSegment {
-  readonly key: SegmentKey;
-  readonly lengthBytes: number;
-  readonly checksums: SegmentChecksums;
-  readonly loadedBy: JobId | undefined;
-  readonly leases: Set<JobId>;
-  readonly bytes: Uint8Array | undefined;
-  /** Seconds by the clock of the store, and bytes written up to it. */
-  readonly stamp: number;
-  readonly writtenBefore: number;
-  readerCount: number;
-  heat: number;
-  isOnTrial: boolean;
-}
 
 export interface MemorySegmentStoreOptions {
   readonly capacityBytes: number;
@@ -67,34 +40,22 @@ export interface MemorySegmentStoreOptions {
 }
 
 export class MemorySegmentStore implements SegmentStore {
-  readonly #capacityBytes: number;
   readonly #crc32c: Crc32c;
-  /** Oldest first. */
-  readonly #segments = new Map<string, HeldSegment>();
-  /** Bytes written so far into open reservations, by offset. */
-  readonly #reserved = new Map<
-    number,
-    { lengthBytes: number; bytes: Uint8Array | undefined; path: string }
-  >();
+  readonly #shelf: MemoryShelf;
+  readonly #room: MemoryRoom;
   #nextOffset = 0;
-  /** Space of resident segments, of open reservations, and of what is gone but still read. */
-  #takenBytes = 0;
   #writtenBytes = 0;
-  #retention: Retention = NO_RETENTION;
-  readonly #nowMs: () => number;
-  readonly #ghosts = new Set<string>();
-  #evictedCount = 0;
   #corruptCount = 0;
   #isClosed = false;
 
   constructor(options: MemorySegmentStoreOptions) {
-    this.#capacityBytes = options.capacityBytes;
     this.#crc32c = options.crc32c;
-    this.#nowMs = options.nowMs ?? (() => 0);
+    this.#shelf = new MemoryShelf(options.capacityBytes);
+    this.#room = new MemoryRoom(this.#shelf, options.nowMs ?? (() => 0));
   }
 
   lookup(key: SegmentKey): Promise<ResidentSegment | undefined> {
-    const held = this.#segments.get(nameOf(key));
+    const held = this.#shelf.find(key);
     return Promise.resolve(held && describe(held));
   }
 
@@ -108,16 +69,20 @@ export class MemorySegmentStore implements SegmentStore {
     this.#checkOpen();
     checkKey(key);
     const space = spaceOf(lengthBytes);
-    if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0 || space > this.#capacityBytes) {
+    if (
+      !Number.isSafeInteger(lengthBytes) ||
+      lengthBytes < 0 ||
+      space > this.#shelf.capacityBytes
+    ) {
       throw new RingloadError('invalid_argument', `reserve ${lengthBytes} bytes for a segment`);
     }
-    this.#makeQuotaRoom(key.path, lengthBytes);
-    this.#makeRoom(space);
-    this.#takenBytes += space;
+    this.#room.makeQuotaRoom(key.path, lengthBytes);
+    this.#room.makeRoom(space);
+    this.#shelf.takenBytes += space;
     const offset = this.#nextOffset;
     this.#nextOffset += Math.max(1, space);
     const reserved = { lengthBytes, bytes: undefined, path: key.path };
-    this.#reserved.set(offset, reserved);
+    this.#shelf.reserved.set(offset, reserved);
     const extent: Extent = { directoryIndex: 0, regionId: 0, offset, lengthBytes };
     return {
       extent,
@@ -127,7 +92,7 @@ export class MemorySegmentStore implements SegmentStore {
         this.#commit({ key: { ...key }, offset, checksums, loadedBy, admission });
       },
       abort: () => {
-        if (this.#reserved.delete(offset)) this.#takenBytes -= space;
+        if (this.#shelf.reserved.delete(offset)) this.#shelf.takenBytes -= space;
       },
     };
   }
@@ -136,7 +101,7 @@ export class MemorySegmentStore implements SegmentStore {
   async write(extent: Extent, position: number, bytes: Uint8Array): Promise<void> {
     await Promise.resolve();
     if (bytes.length === 0) return;
-    const reserved = this.#reserved.get(extent.offset);
+    const reserved = this.#shelf.reserved.get(extent.offset);
     if (reserved?.lengthBytes !== extent.lengthBytes) {
       throw new RingloadError(
         'cache_io',
@@ -154,11 +119,11 @@ export class MemorySegmentStore implements SegmentStore {
   async open(key: SegmentKey): Promise<SegmentReader | undefined> {
     await Promise.resolve();
     this.#checkOpen();
-    const held = this.#segments.get(nameOf(key));
+    const held = this.#shelf.find(key);
     if (!held) return undefined;
     held.heat = Math.min(HEAT_MAX, held.heat + 1);
     const writtenSince = this.#writtenBytes - held.writtenBefore;
-    if (writtenSince >= this.#capacityBytes * AGAIN_AFTER_SHARE) held.isOnTrial = false;
+    if (writtenSince >= this.#shelf.capacityBytes * AGAIN_AFTER_SHARE) held.isOnTrial = false;
     held.readerCount++;
     let isClosed = false;
     return {
@@ -168,8 +133,8 @@ export class MemorySegmentStore implements SegmentStore {
         if (isClosed) return;
         isClosed = true;
         held.readerCount--;
-        if (held.readerCount === 0 && !this.#isResident(held)) {
-          this.#takenBytes -= spaceOf(held.lengthBytes);
+        if (held.readerCount === 0 && !this.#shelf.isResident(held)) {
+          this.#shelf.takenBytes -= spaceOf(held.lengthBytes);
         }
       },
     };
@@ -178,7 +143,7 @@ export class MemorySegmentStore implements SegmentStore {
   async check(key: SegmentKey): Promise<SegmentCheck> {
     await Promise.resolve();
     this.#checkOpen();
-    const held = this.#segments.get(nameOf(key));
+    const held = this.#shelf.find(key);
     if (!held) return { state: 'missing' };
     const { lengthBytes, checksums } = held;
     const { crc32c } = checksums;
@@ -191,35 +156,35 @@ export class MemorySegmentStore implements SegmentStore {
   async drop(key: SegmentKey): Promise<boolean> {
     await Promise.resolve();
     this.#checkOpen();
-    const held = this.#segments.get(nameOf(key));
-    if (held) this.#remove(held);
+    const held = this.#shelf.find(key);
+    if (held) this.#shelf.remove(held);
     return held !== undefined;
   }
 
   async free(key: SegmentKey): Promise<'freed' | 'leased' | 'missing'> {
     await Promise.resolve();
     this.#checkOpen();
-    const held = this.#segments.get(nameOf(key));
+    const held = this.#shelf.find(key);
     if (!held) return 'missing';
     if (held.leases.size > 0) return 'leased';
-    this.#remove(held);
+    this.#shelf.remove(held);
     return 'freed';
   }
 
   lease(key: SegmentKey, job: JobId): boolean {
-    const held = this.#segments.get(nameOf(key));
+    const held = this.#shelf.find(key);
     held?.leases.add(job);
     return held !== undefined;
   }
 
   releaseLease(job: JobId): void {
-    for (const held of this.#segments.values()) held.leases.delete(job);
+    for (const held of this.#shelf.segments.values()) held.leases.delete(job);
   }
 
   /** Jobs that hold leases here. */
   leaseHolders(): ReadonlySet<JobId> {
     const jobs = new Set<JobId>();
-    for (const held of this.#segments.values()) for (const job of held.leases) jobs.add(job);
+    for (const held of this.#shelf.segments.values()) for (const job of held.leases) jobs.add(job);
     return jobs;
   }
 
@@ -227,7 +192,7 @@ export class MemorySegmentStore implements SegmentStore {
     let segmentCount = 0;
     let bytes = 0;
     let digest = 0n;
-    for (const held of this.#segments.values()) {
+    for (const held of this.#shelf.segments.values()) {
       if (!held.leases.has(job)) continue;
       segmentCount++;
       bytes += held.lengthBytes;
@@ -239,25 +204,30 @@ export class MemorySegmentStore implements SegmentStore {
 
   async *segments(): AsyncGenerator<ResidentSegment> {
     await Promise.resolve();
-    for (const held of [...this.#segments.values()]) {
-      if (this.#isResident(held)) yield describe(held);
+    for (const held of [...this.#shelf.segments.values()]) {
+      if (this.#shelf.isResident(held)) yield describe(held);
     }
+  }
+
+  setRetention(rules: Retention): Promise<void> {
+    this.#room.rules = rules;
+    return Promise.resolve();
+  }
+
+  expire(): Promise<number> {
+    return Promise.resolve(this.#room.expire());
   }
 
   usage(): CacheUsage {
     let usedBytes = 0;
-    let leasedBytes = 0;
-    for (const held of this.#segments.values()) {
-      usedBytes += spaceOf(held.lengthBytes);
-      if (held.leases.size > 0) leasedBytes += spaceOf(held.lengthBytes);
-    }
+    for (const { lengthBytes } of this.#shelf.segments.values()) usedBytes += spaceOf(lengthBytes);
     return {
-      capacityBytes: this.#capacityBytes,
+      capacityBytes: this.#shelf.capacityBytes,
       usedBytes,
-      segmentCount: this.#segments.size,
-      leasedBytes,
-      pinnedBytes: this.#spaceAtRank()[RANK_PINNED] ?? 0,
-      evictedSegmentCount: this.#evictedCount,
+      segmentCount: this.#shelf.segments.size,
+      leasedBytes: this.#room.leasedBytes,
+      pinnedBytes: this.#room.pinnedBytes,
+      evictedSegmentCount: this.#room.evictedCount,
       corruptSegmentCount: this.#corruptCount,
       directories: [{ path: 'memory', state: 'ok' }],
     };
@@ -270,7 +240,7 @@ export class MemorySegmentStore implements SegmentStore {
 
   /** Spoils one byte of a resident segment, as a disk might. False when there is none. */
   corrupt(key: SegmentKey, position: number): boolean {
-    const bytes = this.#segments.get(nameOf(key))?.bytes;
+    const bytes = this.#shelf.find(key)?.bytes;
     if (!bytes || position >= bytes.length) return false;
     bytes[position] = (bytes[position] ?? 0) ^ 1;
     return true;
@@ -284,144 +254,28 @@ export class MemorySegmentStore implements SegmentStore {
     admission: Admission;
   }): void {
     const { key, offset, checksums, loadedBy, admission } = segment;
-    const reserved = this.#reserved.get(offset);
+    const reserved = this.#shelf.reserved.get(offset);
     invariant(reserved, 'a reservation is committed once');
     invariant(
       checksums.blockCrc32c.length === Math.ceil(reserved.lengthBytes / CHECKSUM_BLOCK_BYTES),
       `block checksums are given for ${reserved.lengthBytes} bytes`,
     );
-    this.#reserved.delete(offset);
+    this.#shelf.reserved.delete(offset);
     const name = nameOf(key);
-    const older = this.#segments.get(name);
-    if (older) this.#remove(older);
+    const older = this.#shelf.segments.get(name);
+    if (older) this.#shelf.remove(older);
     const leases = new Set([
       ...(older?.leases ?? []),
       ...(loadedBy === undefined ? [] : [loadedBy]),
     ]);
     const { lengthBytes, bytes } = reserved;
     const fresh = { key, lengthBytes, checksums, loadedBy, leases, bytes };
-    const isWanted = this.#ghosts.delete(name) || older !== undefined;
+    const isWanted = this.#room.takeGhost(name) || older !== undefined;
     this.#writtenBytes += spaceOf(lengthBytes);
-    this.#segments.set(name, {
-      ...{ ...fresh, readerCount: 0, heat: 0, stamp: Math.floor(this.#nowMs() / 1000) },
+    this.#shelf.segments.set(name, {
+      ...{ ...fresh, readerCount: 0, heat: 0, stamp: this.#room.stamp },
       ...{ isOnTrial: admission === 'trial' && !isWanted, writtenBefore: this.#writtenBytes },
     });
-  }
-
-  setRetention(rules: Retention): Promise<void> {
-    this.#retention = rules;
-    return Promise.resolve();
-  }
-
-  expire(): Promise<number> {
-    let count = 0;
-    for (const held of [...this.#segments.values()]) {
-      const { ttlMs } = this.#policyOf(held);
-      const ageMs = 1000 * (Math.floor(this.#nowMs() / 1000) - held.stamp);
-      if (ttlMs === undefined || ageMs < ttlMs || this.#mustStay(held)) continue;
-      this.#evict(held);
-      count++;
-    }
-    return Promise.resolve(count);
-  }
-
-  #policyOf(held: HeldSegment): GroupPolicy {
-    return this.#retention.policyOf(this.#retention.groupOf(held.key.path));
-  }
-
-  #rankOf(held: HeldSegment): Rank {
-    const { rank } = this.#policyOf(held);
-    return rank === RANK_MEDIUM && held.isOnTrial ? RANK_ON_TRIAL : rank;
-  }
-
-  #mustStay(held: HeldSegment): boolean {
-    return held.leases.size > 0 || this.#rankOf(held) === RANK_PINNED;
-  }
-
-  #evict(held: HeldSegment): void {
-    if (held.isOnTrial) this.#ghosts.add(nameOf(held.key));
-    this.#remove(held);
-    this.#evictedCount++;
-  }
-
-  #spaceAtRank(): number[] {
-    const sums = Array.from({ length: RANK_COUNT }, () => 0);
-    for (const held of this.#segments.values()) {
-      const rank = this.#rankOf(held);
-      sums[rank] = (sums[rank] ?? 0) + spaceOf(held.lengthBytes);
-    }
-    return sums;
-  }
-
-  /** @throws cache_full */
-  #makeQuotaRoom(path: string, lengthBytes: number): void {
-    const space = spaceOf(lengthBytes);
-    const { quotas } = this.#retention.policyOf(this.#retention.groupOf(path));
-    for (const quota of quotas) {
-      const isInside = (other: string): boolean =>
-        this.#retention
-          .policyOf(this.#retention.groupOf(other))
-          .quotas.some((each) => each.path === quota.path);
-      const inside = [...this.#segments.values()].filter(({ key }) => isInside(key.path));
-      let used = space;
-      for (const held of inside) used += spaceOf(held.lengthBytes);
-      for (const reserved of this.#reserved.values())
-        if (isInside(reserved.path)) used += spaceOf(reserved.lengthBytes);
-      const order = (held: HeldSegment): number => this.#rankOf(held) * 2 ** 32 + held.stamp;
-      const movable = inside.filter((held) => !this.#mustStay(held));
-      movable.sort((a, b) => order(a) - order(b));
-      const most = movable.reduce((sum, held) => sum + spaceOf(held.lengthBytes), 0);
-      if (used - most > quota.bytes) {
-        throw quotaFull(path, lengthBytes, quota);
-      }
-      for (const held of movable) {
-        if (used <= quota.bytes) break;
-        used -= spaceOf(held.lengthBytes);
-        this.#evict(held);
-      }
-    }
-  }
-
-  /** Ranks go one after the other; among what has no other rank, what was read goes later. */
-  #makeRoom(space: number): void {
-    const hasRoom = (): boolean => this.#takenBytes + space <= this.#capacityBytes;
-    for (const rank of evictionSteps(this.#spaceAtRank(), this.#capacityBytes)) {
-      if (hasRoom()) return;
-      if (rank === RANK_MEDIUM) this.#evictOldest(space);
-      else
-        for (const held of [...this.#segments.values()])
-          if (!hasRoom() && this.#mayGo(held, rank)) this.#evict(held);
-    }
-    if (hasRoom()) return;
-    const { leasedBytes, pinnedBytes, capacityBytes } = this.usage();
-    throw new RingloadError(
-      'cache_full',
-      `find room for ${space} bytes: of ${capacityBytes}, running loads have leased ` +
-        `${leasedBytes} and rules pin ${pinnedBytes}`,
-      { details: { lengthBytes: space, capacityBytes, leasedBytes, pinnedBytes } },
-    );
-  }
-
-  #mayGo(held: HeldSegment, rank: Rank): boolean {
-    return held.leases.size === 0 && held.readerCount === 0 && this.#rankOf(held) <= rank;
-  }
-
-  /** Evicts from the oldest on; what was read goes to the end of the line instead. */
-  #evictOldest(space: number): void {
-    // Why this bound: each visit uses up one read, so the line is walked at most HEAT_MAX times.
-    let visitCount = this.#segments.size * (HEAT_MAX + 1);
-    while (this.#takenBytes + space > this.#capacityBytes && visitCount-- > 0) {
-      const [oldest] = this.#segments.values();
-      if (!oldest) break;
-      const isHot = oldest.heat > 0 && this.#rankOf(oldest) > RANK_LOW;
-      if (!this.#mayGo(oldest, RANK_MEDIUM) || isHot) {
-        oldest.heat = Math.max(0, oldest.heat - 1);
-        this.#segments.delete(nameOf(oldest.key));
-        this.#segments.set(nameOf(oldest.key), oldest);
-      } else {
-        this.#evict(oldest);
-      }
-    }
   }
 
   async *#read(held: HeldSegment, offset: number, length: number): AsyncGenerator<Uint8Array> {
@@ -456,27 +310,14 @@ export class MemorySegmentStore implements SegmentStore {
   }
 
   #dropDamaged(held: HeldSegment): void {
-    if (!this.#isResident(held)) return;
-    this.#remove(held);
+    if (!this.#shelf.isResident(held)) return;
+    this.#shelf.remove(held);
     this.#corruptCount++;
-  }
-
-  #remove(held: HeldSegment): void {
-    this.#segments.delete(nameOf(held.key));
-    if (held.readerCount === 0) this.#takenBytes -= spaceOf(held.lengthBytes);
-  }
-
-  #isResident(held: HeldSegment): boolean {
-    return this.#segments.get(nameOf(held.key)) === held;
   }
 
   #checkOpen(): void {
     if (this.#isClosed) throw new RingloadError('cache_io', 'use the cache: it is closed');
   }
-}
-
-function nameOf(key: SegmentKey): string {
-  return JSON.stringify([key.path, key.version, key.segmentSizeBytes, key.index]);
 }
 
 function describe(held: HeldSegment): ResidentSegment {

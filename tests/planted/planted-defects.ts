@@ -293,7 +293,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
   {
     name: 'cache: a segment is found whatever its version',
     breaks: 'S1',
-    file: 'cache/memory-segment-store.ts',
+    file: 'cache/memory-shelf.ts',
     find: 'JSON.stringify([key.path, key.version, key.segmentSizeBytes, key.index])',
     replace: 'JSON.stringify([key.path, key.segmentSizeBytes, key.index])',
     tests: ['read/mutations.test.js'],
