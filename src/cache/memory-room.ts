@@ -4,7 +4,7 @@
  */
 import { RingloadError } from '../base/errors.ts';
 import { spaceOf } from './layout.ts';
-import { nameOf, type HeldSegment, type MemoryShelf } from './memory-shelf.ts';
+import type { HeldSegment, MemoryShelf } from './memory-shelf.ts';
 import {
   evictionSteps,
   NO_RETENTION,
@@ -18,6 +18,7 @@ import {
   type Rank,
   type Retention,
 } from './retention.ts';
+import { segmentName } from './segment-store.ts';
 
 /** Most reads that are remembered of a segment. */
 export const HEAT_MAX = 3;
@@ -86,7 +87,7 @@ export class MemoryRoom {
   }
 
   #evict(held: HeldSegment): void {
-    if (held.isOnTrial) this.#ghosts.add(nameOf(held.key));
+    if (held.isOnTrial) this.#ghosts.add(segmentName(held.key));
     this.#shelf.remove(held);
     this.evictedCount++;
   }
@@ -164,8 +165,8 @@ export class MemoryRoom {
       const isHot = oldest.heat > 0 && this.#rankOf(oldest) > RANK_LOW;
       if (!this.#mayGo(oldest, RANK_MEDIUM) || isHot) {
         oldest.heat = Math.max(0, oldest.heat - 1);
-        this.#shelf.segments.delete(nameOf(oldest.key));
-        this.#shelf.segments.set(nameOf(oldest.key), oldest);
+        this.#shelf.segments.delete(segmentName(oldest.key));
+        this.#shelf.segments.set(segmentName(oldest.key), oldest);
       } else {
         this.#evict(oldest);
       }

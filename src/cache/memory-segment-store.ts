@@ -13,10 +13,11 @@ import { addDigests, formatDigest, segmentDigest } from './digest.ts';
 import { checkKey } from './key-hash.ts';
 import { spaceOf } from './layout.ts';
 import { HEAT_MAX, MemoryRoom } from './memory-room.ts';
-import { MemoryShelf, nameOf, type HeldSegment } from './memory-shelf.ts';
+import { MemoryShelf, type HeldSegment } from './memory-shelf.ts';
 import { AGAIN_AFTER_SHARE, type Retention } from './retention.ts';
 import {
   CHECKSUM_BLOCK_BYTES,
+  segmentName,
   type Admission,
   type CacheUsage,
   type Extent,
@@ -261,7 +262,7 @@ export class MemorySegmentStore implements SegmentStore {
       `block checksums are given for ${reserved.lengthBytes} bytes`,
     );
     this.#shelf.reserved.delete(offset);
-    const name = nameOf(key);
+    const name = segmentName(key);
     const older = this.#shelf.segments.get(name);
     if (older) this.#shelf.remove(older);
     const leases = new Set([

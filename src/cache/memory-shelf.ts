@@ -1,7 +1,7 @@
 /** What lies in a memory store, and the space that it takes. */
 import type { JobId } from '../base/ids.ts';
 import { spaceOf } from './layout.ts';
-import type { SegmentChecksums, SegmentKey } from './segment-store.ts';
+import { segmentName, type SegmentChecksums, type SegmentKey } from './segment-store.ts';
 
 export interface HeldSegment {
   readonly key: SegmentKey;
@@ -39,7 +39,7 @@ export class MemoryShelf {
   }
 
   find(key: SegmentKey): HeldSegment | undefined {
-    return this.segments.get(nameOf(key));
+    return this.segments.get(segmentName(key));
   }
 
   isResident(held: HeldSegment): boolean {
@@ -47,11 +47,7 @@ export class MemoryShelf {
   }
 
   remove(held: HeldSegment): void {
-    this.segments.delete(nameOf(held.key));
+    this.segments.delete(segmentName(held.key));
     if (held.readerCount === 0) this.takenBytes -= spaceOf(held.lengthBytes);
   }
-}
-
-export function nameOf(key: SegmentKey): string {
-  return JSON.stringify([key.path, key.version, key.segmentSizeBytes, key.index]);
 }

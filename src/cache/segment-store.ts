@@ -17,6 +17,19 @@ export interface SegmentKey {
   readonly index: number;
 }
 
+/** Of a file's record, the key of its `index`-th segment. */
+export function segmentKeyOf(
+  { path, version, segmentSizeBytes }: Omit<SegmentKey, 'index'>,
+  index: number,
+): SegmentKey {
+  return { path, version, segmentSizeBytes, index };
+}
+
+/** The key as one text, for tables in memory: different keys have different names. */
+export function segmentName({ path, version, segmentSizeBytes, index }: SegmentKey): string {
+  return `${String(index)}\0${String(segmentSizeBytes)}\0${version}\0${path}`;
+}
+
 /** Bytes of a file that one checksum of {@link SegmentChecksums.blockCrc32c} covers. */
 export const CHECKSUM_BLOCK_BYTES = 64 * 1024;
 

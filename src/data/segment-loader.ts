@@ -9,7 +9,12 @@ import { RingloadError, toRingloadError } from '../base/errors.ts';
 import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { JobId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
-import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import {
+  segmentName,
+  type ResidentSegment,
+  type SegmentKey,
+  type SegmentStore,
+} from '../cache/segment-store.ts';
 import { SingleFlight } from '../cache/single-flight.ts';
 import type { DataPlane, FillSource } from './data-plane.ts';
 import type { DemandCount } from './demand-count.ts';
@@ -112,7 +117,7 @@ export class SegmentLoader {
 
   /** Whether a fill of that segment is under way, by whomever it was begun. */
   isLoading(key: SegmentKey): boolean {
-    return this.#urgencies.has(flightKey(key));
+    return this.#urgencies.has(segmentName(key));
   }
 
   /** @throws SharedFailure for the failure of a fill that another request began. */
@@ -122,7 +127,7 @@ export class SegmentLoader {
     earlier?: RingloadError,
   ): Promise<LoadOutcome> {
     const flight = { own: false };
-    const key = flightKey(request.key);
+    const key = segmentName(request.key);
     signal.throwIfAborted();
     const urgency = this.#urgencyOf(key);
     // Repair is no reason for loads to rest, however long it waits for a peer.
@@ -317,8 +322,4 @@ function isMissOfPeers(error: RingloadError): boolean {
 /** Another source would meet the same trouble. */
 function isOwnFault(error: RingloadError): boolean {
   return error.code === 'cache_full' || error.code === 'cache_io' || error.code === 'cancelled';
-}
-
-function flightKey(key: SegmentKey): string {
-  return `${String(key.index)}\0${String(key.segmentSizeBytes)}\0${key.version}\0${key.path}`;
 }

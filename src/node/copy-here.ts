@@ -4,7 +4,7 @@ import { toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { SegmentLoader } from '../data/segment-loader.ts';
-import { keyOf } from '../repair/plan-copies.ts';
+import { segmentKeyOf } from '../cache/segment-store.ts';
 import type { CopyOrder } from '../repair/repair-network.ts';
 
 export interface CopyOptions {
@@ -28,7 +28,7 @@ export async function copyHere(options: CopyOptions, order: CopyOrder): Promise<
   for (const index of indexes) {
     const start = index * record.segmentSizeBytes;
     const request = {
-      key: keyOf(record, index),
+      key: segmentKeyOf(record, index),
       lengthBytes: Math.min(record.segmentSizeBytes, record.sizeBytes - start),
       fileSizeBytes: record.sizeBytes,
       peerEndpoints,

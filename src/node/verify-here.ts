@@ -1,8 +1,7 @@
 /** What other peers' verifications ask of this one: to read its disks, and to mend what they lack. */
 import { toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
-import type { FileRecord } from '../cache/file-catalog.ts';
-import type { SegmentCheck, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import { segmentKeyOf, type SegmentCheck, type SegmentStore } from '../cache/segment-store.ts';
 import type { SegmentLoader } from '../data/segment-loader.ts';
 import type { Restored, RestoreOrder, SegmentList } from '../verify/verify-network.ts';
 
@@ -26,7 +25,7 @@ export class VerifyHere {
 
   async check(lists: readonly SegmentList[]): Promise<SegmentCheck[]> {
     const keys = lists.flatMap(({ record, indexes }) =>
-      indexes.map((index) => keyOf(record, index)),
+      indexes.map((index) => segmentKeyOf(record, index)),
     );
     const checks: SegmentCheck[] = [];
     const entries = keys.entries();
@@ -57,7 +56,7 @@ export class VerifyHere {
     const { store, loader, endpointOf } = this.#options;
     const { record, sources } = order;
     const { sizeBytes, segmentSizeBytes } = record;
-    const key = keyOf(record, index);
+    const key = segmentKeyOf(record, index);
     let ufsBytes = 0;
     await loader.load(
       {
@@ -79,8 +78,4 @@ export class VerifyHere {
     const { lengthBytes, crc32c } = check;
     return { from: ufsBytes > 0 ? 'ufs' : 'peer', lengthBytes, crc32c };
   }
-}
-
-function keyOf({ path, version, segmentSizeBytes }: FileRecord, index: number): SegmentKey {
-  return { path, version, segmentSizeBytes, index };
 }

@@ -9,7 +9,7 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { SegmentStore } from '../cache/segment-store.ts';
+import { segmentName, type SegmentStore } from '../cache/segment-store.ts';
 import { keyOf, segmentLengthOf, type SegmentSlice } from './segment-slice.ts';
 
 export interface HotCopiesOptions {
@@ -69,7 +69,7 @@ export class HotCopies {
   /** Bytes of the segment were read: from this cache, or from another peer's. */
   served(from: 'local' | 'peer', slice: SegmentSlice, bytes: number): void {
     if (this.#options.budgetBytes <= 0 || this.#isClosed) return;
-    const name = nameOf(slice);
+    const name = segmentName(keyOf(slice));
     const copy = this.#copies.get(name);
     if (copy) copy.readMs = this.#options.clock.nowMs();
     if (from === 'peer' && !copy && this.#isHot(name, slice, bytes)) void this.#copy(name, slice);
@@ -150,8 +150,4 @@ export class HotCopies {
     this.#copies.delete(name);
     this.#bytes -= copy.bytes;
   }
-}
-
-function nameOf({ record, index }: SegmentSlice): string {
-  return `${String(index)} ${String(record.segmentSizeBytes)} ${record.version} ${record.path}`;
 }

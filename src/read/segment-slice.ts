@@ -1,6 +1,6 @@
 /** One segment of a file, or a part of it: what a range is stitched from. */
 import type { FileRecord } from '../cache/file-catalog.ts';
-import type { SegmentKey } from '../cache/segment-store.ts';
+import { segmentKeyOf, type SegmentKey } from '../cache/segment-store.ts';
 
 export interface SegmentSlice {
   readonly record: FileRecord;
@@ -11,8 +11,7 @@ export interface SegmentSlice {
 }
 
 export function keyOf({ record, index }: SegmentSlice): SegmentKey {
-  const { path, version, segmentSizeBytes } = record;
-  return { path, version, segmentSizeBytes, index };
+  return segmentKeyOf(record, index);
 }
 
 /** Length of the whole segment that the slice lies in. */

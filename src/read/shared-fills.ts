@@ -9,7 +9,7 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { RingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
-import type { SegmentKey } from '../cache/segment-store.ts';
+import { segmentName, type SegmentKey } from '../cache/segment-store.ts';
 import { SingleFlight } from '../cache/single-flight.ts';
 import type { ReadNetwork } from './read-network.ts';
 import type { SourceChoice } from './source-choice.ts';
@@ -40,8 +40,7 @@ export class SharedFills {
 
   /** Resolves when `peer` holds the segment. @throws deadline_exceeded, peer_unreachable, ufs_*, … */
   run(peer: PeerId, request: FillRequest, signal: AbortSignal): Promise<void> {
-    const { path, version, segmentSizeBytes, index } = request.key;
-    const name = [peer, index, segmentSizeBytes, version, path].join('\0');
+    const name = `${peer}\0${segmentName(request.key)}`;
     return this.#flights.run(name, (shared) => this.#fill(peer, request, shared), signal);
   }
 

@@ -9,7 +9,7 @@ import { sleep, type Clock } from '../base/clock.ts';
 import { toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
-import type { SegmentKey } from '../cache/segment-store.ts';
+import { segmentName, type SegmentKey } from '../cache/segment-store.ts';
 import type { RepairPlacement } from './repair-network.ts';
 
 export interface DamageWatchOptions {
@@ -42,7 +42,7 @@ export class DamageWatch {
 
   dropped(key: SegmentKey): void {
     if (this.#lost.size >= KEYS_MAX_COUNT || this.#stop.signal.aborted) return;
-    this.#lost.set(nameOf(key), { key, attemptCount: 0 });
+    this.#lost.set(segmentName(key), { key, attemptCount: 0 });
     if (!this.#running) void this.#run();
   }
 
@@ -100,8 +100,4 @@ export class DamageWatch {
       });
     }
   }
-}
-
-function nameOf({ path, version, segmentSizeBytes, index }: SegmentKey): string {
-  return [index, segmentSizeBytes, version, path].join(' ');
 }

@@ -1,7 +1,7 @@
 /** Which owners lack which segments of a file, and who can give them. */
 import type { PeerId } from '../base/ids.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
-import type { SegmentKey } from '../cache/segment-store.ts';
+import { segmentKeyOf } from '../cache/segment-store.ts';
 import type { CopyOrder, RepairNetwork, RepairPlacement } from './repair-network.ts';
 
 /** Segments in one order: an order ends before another can be heard. */
@@ -131,17 +131,13 @@ async function askAll(
   await Promise.all(
     [...asked].map(async ([peer, indexes]) => {
       if (!placement.isReachable(peer)) return;
-      const keys = indexes.map((index) => keyOf(record, index));
+      const keys = indexes.map((index) => segmentKeyOf(record, index));
       // Why not all or nothing: one peer that is slow to answer must not hold up the others.
       const held = await network.holds(peer, keys).catch(() => undefined);
       if (held) answers.set(peer, new Set(indexes.filter((_index, position) => held[position])));
     }),
   );
   return answers;
-}
-
-export function keyOf({ path, version, segmentSizeBytes }: FileRecord, index: number): SegmentKey {
-  return { path, version, segmentSizeBytes, index };
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

@@ -5,7 +5,7 @@
  * such a look it is asked for once; while the under store does not answer, such files are served
  * without: the bytes do not wait for it.
  */
-import { sleep, type Clock } from '../base/clock.ts';
+import { withTimeout, type Clock } from '../base/clock.ts';
 import type { ObjectAttributes } from '../base/object-attributes.ts';
 import type { FoundFile } from '../read/file-reader.ts';
 import type { UfsObject } from '../ufs/under-store.ts';
@@ -67,25 +67,13 @@ export class AttributeBook {
 
   async #ask(path: string, stat: NonNullable<AttributeBookOptions['stat']>): Promise<void> {
     const { clock } = this.#options;
-    const giveUp = new AbortController();
-    const over = new AbortController();
-    const late = sleep(clock, ASK_TIMEOUT_MS, over.signal).then(
-      () => {
-        giveUp.abort(new Error('no answer in time'));
-        this.#restsUntilMs = clock.nowMs() + REST_MS;
-      },
-      () => undefined,
-    );
-    const answered = stat(path, giveUp.signal).then(
-      ({ version, attributes = [] }) => {
-        this.#remember(path, { version, attributes });
-      },
-      () => {
-        this.#restsUntilMs = clock.nowMs() + REST_MS;
-      },
-    );
-    await Promise.race([answered, late]);
-    over.abort();
+    try {
+      const asking = (signal: AbortSignal): Promise<UfsObject> => stat(path, signal);
+      const { version, attributes = [] } = await withTimeout(clock, ASK_TIMEOUT_MS, asking);
+      this.#remember(path, { version, attributes });
+    } catch {
+      this.#restsUntilMs = clock.nowMs() + REST_MS;
+    }
   }
 
   #remember(path: string, entry: Entry): void {

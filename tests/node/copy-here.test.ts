@@ -7,7 +7,7 @@ import { MemorySegmentStore } from '../../src/cache/memory-segment-store.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
 import { newMutes } from '../data/support.ts';
 import { copyHere } from '../../src/node/copy-here.ts';
-import { keyOf } from '../../src/repair/plan-copies.ts';
+import { segmentKeyOf } from '../../src/cache/segment-store.ts';
 import { recordOf } from '../repair/support/world.ts';
 import { idOf, RecordingLogger } from './support/fakes.ts';
 
@@ -55,7 +55,7 @@ for (let count = 1; count <= 8; count += 1) {
     const indexes = Array.from({ length: count }, (_unused, index) => index);
     t.is(await copyHere(options, { record, indexes, sources }), count);
     t.is(filled.length, count);
-    for (const index of indexes) t.truthy(await store.lookup(keyOf(record, index)));
+    for (const index of indexes) t.truthy(await store.lookup(segmentKeyOf(record, index)));
   });
 }
 

@@ -294,8 +294,9 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'cache: a segment is found whatever its version',
     breaks: 'S1',
     file: 'cache/memory-shelf.ts',
-    find: 'JSON.stringify([key.path, key.version, key.segmentSizeBytes, key.index])',
-    replace: 'JSON.stringify([key.path, key.segmentSizeBytes, key.index])',
+    find: 'return this.segments.get(segmentName(key));',
+    replace:
+      'return [...this.segments.values()].find((held) => held.key.index === key.index && held.key.path === key.path);',
     tests: ['read/mutations.test.js'],
   },
   {
