@@ -13,8 +13,11 @@ import { cancellation, throwIfCancelled } from './cancel.ts';
 /** A classed error and what to do about it inside the store. */
 export interface Failure {
   readonly error: RingloadError;
-  /** `soon`: a fresh connection may do; `later`: we are asked to slow down. */
-  readonly again: 'soon' | 'later' | 'never';
+  /**
+   * `soon`: a fresh connection may do; `later`: we are asked to slow down; `corrected`: what was
+   * wrong with our signature has been put right.
+   */
+  readonly again: 'soon' | 'later' | 'corrected' | 'never';
 }
 
 /** Tokens shared by all calls to one store: a retry takes one, a success brings a tenth back. */
@@ -51,6 +54,7 @@ const THROTTLED_FACTOR = 4;
 export class RetryLoop {
   readonly #policy: RetryPolicy;
   #count = 0;
+  #wasCorrected = false;
 
   constructor(policy: RetryPolicy) {
     this.#policy = policy;
@@ -61,10 +65,10 @@ export class RetryLoop {
    * @throws the failure's error when it must not or may no longer be retried; cancelled.
    */
   async waitOrThrow(failure: Failure, signal: AbortSignal): Promise<void> {
-    const { clock, random, budget, retryMaxCount, retryDelayMs, retryDelayMaxMs } = this.#policy;
+    const { clock, random, retryMaxCount, retryDelayMs, retryDelayMaxMs } = this.#policy;
     throwIfCancelled(signal);
     if (failure.again === 'later') this.#policy.onThrottled?.();
-    if (failure.again === 'never' || this.#count >= retryMaxCount || !budget.take()) {
+    if (failure.again === 'never' || this.#count >= retryMaxCount || !this.#mayRetry(failure)) {
       throw failure.error;
     }
     const factor = failure.again === 'later' ? THROTTLED_FACTOR : 1;
@@ -74,5 +78,12 @@ export class RetryLoop {
     } catch {
       throw cancellation(signal);
     }
+  }
+
+  /** The store is well where the fault was ours: that costs the budget nothing, once in a call. */
+  #mayRetry({ again }: Failure): boolean {
+    if (again !== 'corrected' || this.#wasCorrected) return this.#policy.budget.take();
+    this.#wasCorrected = true;
+    return true;
   }
 }

@@ -81,6 +81,16 @@ test('retry: a storm of failures costs the budget and then a tenth of the succes
   t.false(budget.take());
 });
 
+test('retry: a corrected signature costs the budget nothing, once in a call', async (t) => {
+  const clock = new ManualClock();
+  const budget = new RetryBudget();
+  while (budget.take());
+  const loop = loopOf(clock, budget);
+  const corrected: Failure = { error, again: 'corrected' };
+  await delayOf(loop, clock, corrected);
+  t.is(await t.throwsAsync(loop.waitOrThrow(corrected, never)), error);
+});
+
 test('retry: an abort ends the waiting with cancelled', async (t) => {
   const controller = new AbortController();
   const waiting = loopOf(new ManualClock()).waitOrThrow(soon, controller.signal);

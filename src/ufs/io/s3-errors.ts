@@ -55,8 +55,8 @@ const BY_S3_CODE: Readonly<Record<string, Verdict>> = {
   InvalidSecurity: CREDENTIALS,
   NotSignedUp: CREDENTIALS,
   // The SDK has corrected its clock from the answer: the next signature is right.
-  RequestTimeTooSkewed: { ...CREDENTIALS, again: 'soon', hint: 'the clocks differ' },
-  RequestExpired: { ...CREDENTIALS, again: 'soon', hint: 'the clocks differ' },
+  RequestTimeTooSkewed: { ...CREDENTIALS, again: 'corrected', hint: 'the clocks differ' },
+  RequestExpired: { ...CREDENTIALS, again: 'corrected', hint: 'the clocks differ' },
   AuthorizationHeaderMalformed: WRONG_REGION,
   PermanentRedirect: WRONG_REGION,
   SlowDown: THROTTLED,

@@ -319,7 +319,7 @@ export class S3UnderStore implements UnderStore {
   #failureOf(thrown: unknown, action: string, client: S3Client): Failure {
     const failure = classifyS3Failure(thrown, action);
     if (failure.error.code !== 'ufs_credentials' || failure.again !== 'never') return failure;
-    return this.#renewAfter(client) ? { ...failure, again: 'soon' } : failure;
+    return this.#renewAfter(client) ? { ...failure, again: 'corrected' } : failure;
   }
 
   /** Reads refused credentials anew, since they may have been rotated: true when that may help. */

@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 
 import type { SampleRequest } from '../../../src/sample/s3-request.ts';
 import type { UfsLimits } from '../../../src/ufs/mounts.ts';
+import { RetryBudget } from '../../../src/ufs/retry.ts';
 import { CredentialEndpoint } from '../../support/credential-endpoints.ts';
 import type { FaultRule } from '../../support/faulty-origin.ts';
 import { failureOf, PATIENT_LIMITS, S3Fixture } from '../../support/s3-fixture.ts';
@@ -153,24 +154,29 @@ function signedAtMs({ headers }: SampleRequest): number {
   return Date.UTC(year, month - 1, day, hour, minute, second);
 }
 
+/** The store lives by another clock: it refuses signatures by ours, and tells its own time. */
+function liveBy(origin: S3Fixture['origin'], skewMs: number): void {
+  const storeMs = (): number => Date.now() + skewMs;
+  const date = new Date(storeMs()).toUTCString();
+  origin.script(
+    {
+      when: (request) => Math.abs(signedAtMs(request) - storeMs()) > TOLERATED_MS,
+      action: { kind: 'status', status: 403, code: 'RequestTimeTooSkewed', headers: { date } },
+    },
+    { action: { kind: 'headers', set: { date } } },
+  );
+}
+
 for (const skewMs of [SKEW_MS, -SKEW_MS]) {
   test.serial(
     `s3 credentials: a clock that is ${skewMs / 60_000} minutes off is put right by the store's answer`,
     async (t) => {
       await using fixture = await S3Fixture.open({ [KEY]: SIZE });
       const { origin } = fixture;
-      const storeMs = (): number => Date.now() + skewMs;
-      const date = new Date(storeMs()).toUTCString();
-      origin.script(
-        {
-          when: (request) => Math.abs(signedAtMs(request) - storeMs()) > TOLERATED_MS,
-          action: { kind: 'status', status: 403, code: 'RequestTimeTooSkewed', headers: { date } },
-        },
-        { action: { kind: 'headers', set: { date } } },
-      );
+      liveBy(origin, skewMs);
       const object = await fixture.stat(KEY);
       t.true((await fixture.read(object)).equals(origin.expectedBytes(KEY)));
-      const signed = origin.requests.map((request) => signedAtMs(request) - storeMs());
+      const signed = origin.requests.map((request) => signedAtMs(request) - Date.now() - skewMs);
       t.true(Math.abs(signed[0] ?? 0) > TOLERATED_MS, 'the first signature was refused');
       t.true(Math.abs(signed.at(-1) ?? Infinity) < TOLERATED_MS);
     },
@@ -178,32 +184,36 @@ for (const skewMs of [SKEW_MS, -SKEW_MS]) {
 }
 
 for (const way of ['stream', 'lanes'] as const) {
+  const over = way === 'lanes' ? ' over lanes' : '';
+
   test.serial(
-    `s3 credentials: a clock that jumps between two reads${way === 'lanes' ? ' over lanes' : ''} is put right`,
+    `s3 credentials: a clock that jumps between two reads${over} is put right`,
     async (t) => {
       await using fixture = await S3Fixture.open({ [KEY]: SIZE }, {}, { way });
       const { origin } = fixture;
       const object = await fixture.stat(KEY);
       for (const skewMs of [SKEW_MS, -SKEW_MS]) {
-        const storeMs = (): number => Date.now() + skewMs;
-        const date = new Date(storeMs()).toUTCString();
         const countBefore = origin.countOf('get');
-        origin.script(
-          {
-            when: (request) => Math.abs(signedAtMs(request) - storeMs()) > TOLERATED_MS,
-            action: {
-              kind: 'status',
-              status: 403,
-              code: 'RequestTimeTooSkewed',
-              headers: { date },
-            },
-          },
-          { action: { kind: 'headers', set: { date } } },
-        );
+        liveBy(origin, skewMs);
         t.true((await fixture.read(object)).equals(origin.expectedBytes(KEY)));
         t.is(origin.countOf('get') - countBefore, 2, 'one was refused, the next was not');
       }
       t.is(fixture.lanes?.fallbackCount ?? 0, 0);
+    },
+  );
+
+  test.serial(
+    `s3 credentials: what a jumping clock costs${over} is not taken from the retries of failures`,
+    async (t) => {
+      await using fixture = await S3Fixture.open({ [KEY]: SIZE }, {}, { way });
+      const { origin } = fixture;
+      const object = await fixture.stat(KEY);
+      const jumpCount = RetryBudget.CAPACITY + 8;
+      for (let jump = 0; jump < jumpCount; jump++) {
+        liveBy(origin, jump % 2 === 0 ? SKEW_MS : -SKEW_MS);
+        t.true((await fixture.read(object)).equals(origin.expectedBytes(KEY)), `jump ${jump}`);
+      }
+      t.is(origin.countOf('get'), 2 * jumpCount);
     },
   );
 }
