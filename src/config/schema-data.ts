@@ -62,7 +62,7 @@ export const cache = z.strictObject({
 export const lanes = z.strictObject({
   threadCount: integer({
     description:
-      'Threads that receive from S3 and from other peers and write into the cache; 0: the main thread does, through the SDK.',
+      'Threads that receive from S3 and from other peers and write into the cache, for loads and for what readers wait for each; 0: the main thread does, through the SDK.',
     default: 1,
     min: 0,
     max: 64,
@@ -204,7 +204,8 @@ export const ufs = z.strictObject({
     max: 10 * MINUTE_MS,
   }),
   connectionMaxCount: integer({
-    description: 'Sockets to one endpoint; further requests queue.',
+    description:
+      'Sockets to one endpoint, for loads and for what readers wait for each; further requests queue.',
     default: 128,
     min: 1,
     max: 10_000,

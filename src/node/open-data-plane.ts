@@ -29,6 +29,9 @@ export interface DataPlaneParts {
   readonly closer: Closer;
 }
 
+/** Of the connections that lanes may have: what readers wait for is seldom much at once. */
+const READERS_SOCKET_SHARE = 1 / 4;
+
 /** Lanes with streams behind them, or streams alone; within the limits either way. */
 export function openDataPlane(options: NodeOptions, parts: DataPlaneParts): DataPlane {
   const { store, stores, client, peers, descriptors, bandwidth, slowDown, closer } = parts;
@@ -38,8 +41,12 @@ export function openDataPlane(options: NodeOptions, parts: DataPlaneParts): Data
   if (lanes.threadCount === 0) return new LimitedDataPlane(streams, bandwidth, slowDown);
   const { threadCount, directIo } = lanes;
   const laneMaxCount = Math.ceil(ufs.connectionMaxCount / threadCount);
-  const socketMaxCount = Math.ceil(descriptors.lanes / threadCount);
-  const openFileMaxCount = Math.ceil(descriptors.regionFiles / threadCount);
+  const readerSockets = Math.ceil(descriptors.lanes * READERS_SOCKET_SHARE);
+  const socketMaxCount = {
+    readers: Math.ceil(readerSockets / threadCount),
+    loads: Math.ceil((descriptors.lanes - readerSockets) / threadCount),
+  };
+  const openFileMaxCount = Math.ceil(descriptors.regionFiles / (2 * threadCount));
   const plane = new LaneDataPlane({
     threads: new LaneThreads({
       ...{ threadCount, directIo, laneMaxCount, socketMaxCount, openFileMaxCount },

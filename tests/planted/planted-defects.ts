@@ -235,6 +235,14 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     tests: ['data/io/lanes/exchange.test.js'],
   },
   {
+    name: 'lanes: what a reader begins to wait for keeps its place behind loads',
+    breaks: 'L5',
+    file: 'data/io/lanes/lane-worker.ts',
+    find: '(set) => set.recall(id)',
+    replace: '() => false',
+    tests: ['data/io/lanes/lane-threads.test.js'],
+  },
+  {
     name: 'under store: a mount lets in what only begins like it',
     breaks: 'S9',
     file: 'ufs/mounts.ts',

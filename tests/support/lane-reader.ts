@@ -30,7 +30,7 @@ function threadsOf(laneMaxCount: number): LaneThreads {
       threadCount: 1,
       directIo: 'auto',
       laneMaxCount,
-      socketMaxCount: 64,
+      socketMaxCount: { readers: 64, loads: 64 },
       openFileMaxCount: 64,
       bandwidth: new BandwidthBuckets().memory,
       demands: new DemandCount().memory,

@@ -19,7 +19,7 @@ export interface LaneOrder {
   readonly start: number;
   /** A second checksum wanted of the body, beside CRC32C. */
   readonly sum?: CombinableSum;
-  /** For a job that loads ahead: goes after what readers wait for. */
+  /** For a job that loads ahead: its body rests while readers wait. */
   readonly isPrefetch: boolean;
   /** Tell when a part of the body has come, for failpoints. */
   readonly tellsMiddle?: boolean;
@@ -81,11 +81,15 @@ export type LaneReport =
     })
   | (Received & { readonly kind: 'cancelled' });
 
-/** A part of the body has come; the report is still to come. */
-export interface LaneMiddle {
-  readonly kind: 'middle';
-  readonly id: number;
-}
+export type FromLanes =
+  | LaneReport
+  /** A part of the body has come; the report is still to come. */
+  | { readonly kind: 'middle'; readonly id: number }
+  /** In place of a report: a reader waits for it, and it had not begun. */
+  | { readonly kind: 'recalled'; readonly id: number };
+
+/** Who a thread works for: what loads ahead never has the one that readers wait for. */
+export type LaneCrew = 'readers' | 'loads';
 
 export interface LaneThreadOptions {
   /** Of {@link DemandCount}. */
@@ -93,10 +97,10 @@ export interface LaneThreadOptions {
   /** Of {@link BandwidthBuckets}. */
   readonly bandwidth: SharedArrayBuffer;
   readonly directIo: 'auto' | 'off';
-  /** Most connections to one endpoint. */
+  /** Most connections to one endpoint, of each crew. */
   readonly laneMaxCount: number;
-  /** Most connections to all of them. */
-  readonly socketMaxCount: number;
   /** Files that stay open when nobody writes to them. */
   readonly openFileMaxCount: number;
+  /** Most connections to all endpoints together. */
+  readonly socketMaxCount: number;
 }

@@ -10,8 +10,6 @@ import type { LaneLimit } from './lane-limit.ts';
 import type { LaneOrder, LaneReport } from './lane-orders.ts';
 import type { LaneHolder, LaneRoom } from './lane-room.ts';
 
-/** Lanes beyond the limit for what a reader waits for, when loads have all the others. */
-const DEMAND_EXTRA_COUNT = 4;
 /** Object stores close idle connections after 10 to 60 s. */
 const IDLE_MAX_MS = 8000;
 /** An order for which no socket can be had is tried again for so long. */
@@ -32,9 +30,7 @@ export class LaneSet implements LaneHolder {
   readonly #endpoint: DirectEndpoint;
   readonly #limit: LaneLimit;
   readonly #parts: ExchangeParts & { readonly room: LaneRoom };
-  /** What readers wait for; then what loads ahead of them. */
-  readonly #demands: Waiting[] = [];
-  readonly #prefetches: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
   readonly #busy = new Set<Lane>();
   /** The one that was used last is last. */
   #idle: IdleLane[] = [];
@@ -50,34 +46,30 @@ export class LaneSet implements LaneHolder {
   }
 
   get isUnused(): boolean {
-    return this.#busy.size === 0 && this.#idle.length === 0 && !this.#areWaiting;
+    return this.#busy.size === 0 && this.#idle.length === 0 && this.#waiting.length === 0;
   }
 
   run(order: LaneOrder, report: (report: LaneReport) => void): void {
-    this.#queueOf(order).push({ order, report, sinceMs: this.#parts.nowMs() });
+    this.#waiting.push({ order, report, sinceMs: this.#parts.nowMs() });
     this.startWaiting();
   }
 
   /** Whether that order was here. */
   cancel(id: number): boolean {
-    for (const queue of [this.#demands, this.#prefetches]) {
-      const at = queue.findIndex(({ order }) => order.id === id);
-      const [waiting] = at < 0 ? [] : queue.splice(at, 1);
-      if (!waiting) continue;
-      waiting.report({ kind: 'cancelled', id, receivedBytes: 0 });
-      return true;
-    }
-    return [...this.#busy].some((lane) => lane.cancel(id));
+    const waiting = this.#take(id);
+    if (!waiting) return [...this.#busy].some((lane) => lane.cancel(id));
+    waiting.report({ kind: 'cancelled', id, receivedBytes: 0 });
+    return true;
   }
 
-  /** A reader waits for that order now. @returns whether it was here */
+  /** Forgets an order that waits for a lane. @returns whether there was one */
+  recall(id: number): boolean {
+    return this.#take(id) !== undefined;
+  }
+
+  /** A reader waits for that order now, which has a lane. @returns whether it was here */
   hurry(id: number): boolean {
-    const at = this.#prefetches.findIndex(({ order }) => order.id === id);
-    const [waiting] = at < 0 ? [] : this.#prefetches.splice(at, 1);
-    if (!waiting) return [...this.#busy].some((lane) => lane.hurry(id));
-    this.#demands.push({ ...waiting, order: { ...waiting.order, isPrefetch: false } });
-    this.startWaiting();
-    return true;
+    return [...this.#busy].some((lane) => lane.hurry(id));
   }
 
   /** Called a few times a second. */
@@ -86,17 +78,14 @@ export class LaneSet implements LaneHolder {
     const old = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs >= IDLE_MAX_MS);
     this.#idle = this.#idle.filter(({ sinceMs }) => nowMs - sinceMs < IDLE_MAX_MS);
     for (const { lane } of old) lane.close('ECONNRESET');
-    this.#limit.round(nowMs, this.#areWaiting);
+    this.#limit.round(nowMs, this.#waiting.length > 0);
     this.startWaiting();
   }
 
   startWaiting(): void {
-    for (;;) {
-      const queue = this.#demands.length > 0 ? this.#demands : this.#prefetches;
-      const extraCount = queue === this.#demands ? DEMAND_EXTRA_COUNT : 0;
-      if (queue.length === 0 || this.#busy.size >= this.#limit.value + extraCount) return;
+    while (this.#waiting.length > 0 && this.#busy.size < this.#limit.value) {
       const lane = this.#idle.pop()?.lane ?? this.#open();
-      const next = lane && queue.shift();
+      const next = lane && this.#waiting.shift();
       if (!next) return;
       this.#start(next, lane);
     }
@@ -108,12 +97,9 @@ export class LaneSet implements LaneHolder {
     return idle !== undefined;
   }
 
-  get #areWaiting(): boolean {
-    return this.#demands.length > 0 || this.#prefetches.length > 0;
-  }
-
-  #queueOf({ isPrefetch }: LaneOrder): Waiting[] {
-    return isPrefetch ? this.#prefetches : this.#demands;
+  #take(id: number): Waiting | undefined {
+    const at = this.#waiting.findIndex(({ order }) => order.id === id);
+    return at < 0 ? undefined : this.#waiting.splice(at, 1)[0];
   }
 
   /** Undefined while there may be no more of them. */
@@ -142,7 +128,7 @@ export class LaneSet implements LaneHolder {
       if (isWithoutSocket(outcome) && nowMs - waiting.sinceMs < PATIENCE_MS) {
         // The next look starts it: at once it would meet the same.
         this.#limit.throttled(nowMs);
-        this.#queueOf(order).unshift(waiting);
+        this.#waiting.unshift(waiting);
         return;
       }
       this.#limit.received(outcome.receivedBytes);
@@ -154,7 +140,7 @@ export class LaneSet implements LaneHolder {
   #retry(waiting: Waiting): void {
     const lane = this.#open();
     if (lane) this.#start(waiting, lane);
-    else this.#queueOf(waiting.order).unshift(waiting);
+    else this.#waiting.unshift(waiting);
   }
 
   #freed(lane: Lane): void {

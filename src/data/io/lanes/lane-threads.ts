@@ -1,6 +1,10 @@
 /**
  * Lane threads as the main thread sees them: an order goes in, its one report comes out. Threads
  * start with their first order, so that an idle peer has none.
+ *
+ * What readers wait for has threads of its own, a crew that goes before the one that loads ahead
+ * wherever the system shares out the processor. An order that a reader begins to wait for changes
+ * its crew, unless it is under way already.
  */
 import { Worker } from 'node:worker_threads';
 import { areFailpointsArmed } from '../../../base/failpoint.ts';
@@ -8,7 +12,8 @@ import type { Logger } from '../../../base/logger.ts';
 import { partReceived } from '../../fill-steps.ts';
 import type { Urgency } from '../../urgency.ts';
 import type {
-  LaneMiddle,
+  FromLanes,
+  LaneCrew,
   LaneOrder,
   LaneReport,
   LaneRequest,
@@ -16,22 +21,26 @@ import type {
   UnnumberedOrder,
 } from './lane-orders.ts';
 
-type Pending = Map<number, (report: LaneReport) => void>;
+type Outcome = Exclude<FromLanes, { kind: 'middle' }>;
+type Pending = Map<number, (outcome: Outcome) => void>;
 
 class LaneThread {
   readonly #worker: Worker;
   readonly #pending: Pending = new Map();
   #requests: LaneRequest[] = [];
 
-  constructor(options: LaneThreadOptions, onLost: (error: Error) => void) {
+  constructor(
+    options: LaneThreadOptions & { readonly crew: LaneCrew },
+    onLost: (error: Error) => void,
+  ) {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const file = new URL(`./lane-worker.${extension}`, import.meta.url);
-    this.#worker = new Worker(file, { workerData: options, name: 'lanes' });
+    this.#worker = new Worker(file, { workerData: options, name: `lanes of ${options.crew}` });
     this.#worker.unref();
-    this.#worker.on('message', (reports: readonly (LaneReport | LaneMiddle)[]) => {
-      for (const report of reports) {
-        if (report.kind === 'middle') partReceived();
-        else this.#settle(report);
+    this.#worker.on('message', (news: readonly FromLanes[]) => {
+      for (const each of news) {
+        if (each.kind === 'middle') partReceived();
+        else this.#settle(each);
       }
     });
     this.#worker.once('error', onLost);
@@ -47,7 +56,7 @@ class LaneThread {
     return this.#pending.size;
   }
 
-  run(order: LaneOrder, signal: AbortSignal, urgency?: Urgency): Promise<LaneReport> {
+  run(order: LaneOrder, signal: AbortSignal, urgency?: Urgency): Promise<Outcome> {
     return new Promise((resolve) => {
       const cancel = (): void => {
         this.#post({ kind: 'cancel', id: order.id });
@@ -56,10 +65,10 @@ class LaneThread {
         this.#post({ kind: 'hurry', id: order.id });
       });
       signal.addEventListener('abort', cancel, { once: true });
-      this.#pending.set(order.id, (report) => {
+      this.#pending.set(order.id, (outcome) => {
         calm?.();
         signal.removeEventListener('abort', cancel);
-        resolve(report);
+        resolve(outcome);
       });
       this.#worker.ref();
       this.#post({ kind: 'order', order });
@@ -80,56 +89,69 @@ class LaneThread {
     this.#requests.push(request);
   }
 
-  #settle(report: LaneReport): void {
-    const settle = this.#pending.get(report.id);
-    this.#pending.delete(report.id);
+  #settle(outcome: Outcome): void {
+    const settle = this.#pending.get(outcome.id);
+    this.#pending.delete(outcome.id);
     if (this.#pending.size === 0) this.#worker.unref();
-    settle?.(report);
+    settle?.(outcome);
   }
 }
 
+export interface LaneThreadsOptions extends Omit<LaneThreadOptions, 'socketMaxCount'> {
+  /** Of each crew. */
+  readonly threadCount: number;
+  /** Most connections of one thread of that crew. */
+  readonly socketMaxCount: Readonly<Record<LaneCrew, number>>;
+  readonly logger: Logger;
+}
+
 export class LaneThreads {
-  readonly #options: LaneThreadOptions & { readonly threadCount: number; readonly logger: Logger };
-  readonly #threads: (LaneThread | undefined)[] = [];
+  readonly #options: LaneThreadsOptions;
+  readonly #crews: Record<LaneCrew, (LaneThread | undefined)[]> = { readers: [], loads: [] };
   #nextId = 1;
 
-  constructor(
-    options: LaneThreadOptions & { readonly threadCount: number; readonly logger: Logger },
-  ) {
+  constructor(options: LaneThreadsOptions) {
     this.#options = options;
   }
 
   /** Never rejects: what goes wrong is in the report. */
-  run(order: UnnumberedOrder, signal: AbortSignal, urgency?: Urgency): Promise<LaneReport> {
-    const id = this.#nextId++;
-    // Why not sent and taken back: a lane at hand would have asked by the time it hears of it.
-    if (signal.aborted) return Promise.resolve({ kind: 'cancelled', id, receivedBytes: 0 });
-    const told = areFailpointsArmed() ? { tellsMiddle: true } : {};
-    const isPrefetch = urgency?.isUrgent === false;
-    return this.#leastBusy().run({ ...order, ...told, isPrefetch, id }, signal, urgency);
+  async run(order: UnnumberedOrder, signal: AbortSignal, urgency?: Urgency): Promise<LaneReport> {
+    for (;;) {
+      const id = this.#nextId++;
+      // Why not sent and taken back: a lane at hand would have asked by the time it hears of it.
+      if (signal.aborted) return { kind: 'cancelled', id, receivedBytes: 0 };
+      const told = areFailpointsArmed() ? { tellsMiddle: true } : {};
+      const isPrefetch = urgency?.isUrgent === false;
+      const thread = this.#leastBusy(isPrefetch ? 'loads' : 'readers');
+      const outcome = await thread.run({ ...order, ...told, isPrefetch, id }, signal, urgency);
+      if (outcome.kind !== 'recalled') return outcome;
+    }
   }
 
   /** Ends the threads; what was ordered ends as cancelled. */
   async close(): Promise<void> {
-    await Promise.all(this.#threads.flatMap((thread) => (thread ? [thread.close()] : [])));
+    const threads = Object.values(this.#crews).flat();
+    await Promise.all(threads.flatMap((thread) => (thread ? [thread.close()] : [])));
   }
 
-  #leastBusy(): LaneThread {
+  #leastBusy(crew: LaneCrew): LaneThread {
+    const threads = this.#crews[crew];
     let least: LaneThread | undefined;
     for (let index = 0; index < this.#options.threadCount; index++) {
-      const thread = (this.#threads[index] ??= this.#start(index));
+      const thread = (threads[index] ??= this.#start(crew, index));
       if (!least || thread.pendingCount < least.pendingCount) least = thread;
       if (least.pendingCount === 0) break;
     }
-    return least ?? this.#start(0);
+    return least ?? this.#start(crew, 0);
   }
 
-  #start(index: number): LaneThread {
+  #start(crew: LaneCrew, index: number): LaneThread {
     const { logger, threadCount: _, ...options } = this.#options;
-    return new LaneThread(options, (error) => {
+    const socketMaxCount = options.socketMaxCount[crew];
+    return new LaneThread({ ...options, socketMaxCount, crew }, (error) => {
       // The next order starts another one.
       logger.error('a lane thread broke', { reason: error.message });
-      this.#threads[index] = undefined;
+      this.#crews[crew][index] = undefined;
     });
   }
 }

@@ -5,11 +5,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { DirectEndpoint } from '../../../ufs/under-store.ts';
 import { BandwidthBuckets } from '../../bandwidth-buckets.ts';
-import { stepBack } from '../step-back.ts';
+import { NICENESS, stepBack } from '../step-back.ts';
 import { DemandCount } from '../../demand-count.ts';
 import { DemandPause } from './demand-pause.ts';
 import { LaneLimit } from './lane-limit.ts';
-import type { LaneMiddle, LaneReport, LaneRequest, LaneThreadOptions } from './lane-orders.ts';
+import type { FromLanes, LaneCrew, LaneRequest, LaneThreadOptions } from './lane-orders.ts';
 import { LaneRoom } from './lane-room.ts';
 import { LaneSet } from './lane-set.ts';
 import { PageBuffers } from './page-buffers.ts';
@@ -17,8 +17,8 @@ import { TargetFiles } from './target-files.ts';
 
 const CHECK_MS = 250;
 
-stepBack();
-const options = workerData as LaneThreadOptions;
+const options = workerData as LaneThreadOptions & { readonly crew: LaneCrew };
+stepBack(NICENESS[options.crew]);
 const sets = new Map<string, LaneSet>();
 const room = new LaneRoom(options.socketMaxCount, () => sets.values());
 const parts = {
@@ -31,14 +31,16 @@ const parts = {
     tell({ kind: 'middle', id });
   },
 };
-let reports: (LaneReport | LaneMiddle)[] = [];
+let reports: FromLanes[] = [];
 
 parentPort?.on('message', (requests: readonly LaneRequest[]) => {
   for (const request of requests) {
     if (request.kind === 'cancel') {
       [...sets.values()].some((set) => set.cancel(request.id));
     } else if (request.kind === 'hurry') {
-      [...sets.values()].some((set) => set.hurry(request.id));
+      const { id } = request;
+      if ([...sets.values()].some((set) => set.recall(id))) tell({ kind: 'recalled', id });
+      else [...sets.values()].some((set) => set.hurry(id));
     } else {
       setOf(request.order.request.endpoint).run(request.order, tell);
     }
@@ -53,7 +55,7 @@ setInterval(() => {
   }
 }, CHECK_MS).unref();
 
-function tell(report: LaneReport | LaneMiddle): void {
+function tell(report: FromLanes): void {
   if (reports.length === 0) {
     setImmediate(() => {
       parentPort?.postMessage(reports);

@@ -10,7 +10,7 @@ import { toRingloadError, toWireError } from '../../../base/errors.ts';
 import { SilentClients } from '../../../base/silent-clients.ts';
 import { ReadRoom } from '../../../cache/read-room.ts';
 import type { ThreadNews } from '../serving-thread.ts';
-import { stepBack } from '../step-back.ts';
+import { NICENESS, stepBack } from '../step-back.ts';
 import type { AnswerOptions, FromAnswering, ToAnswering } from './answer-messages.ts';
 import type { HeldRead } from './held-read.ts';
 import { HttpExchange } from './http-exchange.ts';
@@ -25,7 +25,7 @@ const LOOK_MS = 250;
 /** Longest time between two looks for requests that take too long. */
 const LOOK_MAX_MS = 1000;
 
-stepBack();
+stepBack(NICENESS.readers);
 const options = workerData as AnswerOptions;
 const nowMs = (): number => performance.now();
 const gate = new DescriptorGate(options.bounds);

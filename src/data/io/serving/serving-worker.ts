@@ -8,13 +8,13 @@ import { DescriptorGate } from '../../../base/descriptors.ts';
 import { RingloadError } from '../../../base/errors.ts';
 import { ReadRoom } from '../../../cache/read-room.ts';
 import type { ThreadNews } from '../serving-thread.ts';
-import { stepBack } from '../step-back.ts';
+import { NICENESS, stepBack } from '../step-back.ts';
 import { SendBuffers } from './send-buffers.ts';
 import { ServingConnection } from './serving-connection.ts';
 import type { FromServing, ServingOptions, ToServing } from './serving-messages.ts';
 import { SourceFiles } from './source-files.ts';
 
-stepBack();
+stepBack(NICENESS.readers);
 const options = workerData as ServingOptions;
 const nowMs = (): number => performance.now();
 const gate = new DescriptorGate(options.bounds);

@@ -51,7 +51,7 @@ async function stageOf(
     threadCount: 1,
     directIo: 'off',
     laneMaxCount,
-    socketMaxCount: 64,
+    socketMaxCount: { readers: 64, loads: 64 },
     openFileMaxCount: 64,
     bandwidth: new BandwidthBuckets().memory,
     demands: new DemandCount().memory,
