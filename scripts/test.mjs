@@ -1,5 +1,6 @@
 /**
- * `npm test`: the checks, the build of the tests, then the unit and the fault suites. Needs Node and npm only.
+ * `npm test`: the checks and the build of the tests, the unit suite, then the fault suite. Needs
+ * Node and npm only.
  *
  * A check that fails counts as one failed test and does not keep the suites from running. The test
  * build compiles all that `tsconfig.json` names, under the same rules: it is the type check here.
@@ -13,10 +14,15 @@ const BUILD = {
   command: ['node', 'scripts/build.mjs', 'test'],
 };
 
-const tally = emptyTally();
-const lanes = [runSteps([LINT]), runSteps([BUILD, ...QUICK_CHECKS])];
-for (const lane of await Promise.all(lanes)) addTally(tally, lane);
-for (const config of ['ava.config.js', 'ava.fault.config.js']) {
-  addTally(tally, await runSuite(config));
+/** Lint takes one core for about as long as all of this needs on the other. */
+async function buildAndUnitSuite() {
+  const tally = await runSteps([BUILD, ...QUICK_CHECKS]);
+  addTally(tally, await runSuite('ava.config.js'));
+  return tally;
 }
+
+const tally = emptyTally();
+for (const lane of await Promise.all([runSteps([LINT]), buildAndUnitSuite()]))
+  addTally(tally, lane);
+addTally(tally, await runSuite('ava.fault.config.js'));
 close(tally);
