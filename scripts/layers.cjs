@@ -78,6 +78,7 @@ const GROUPS = {
     core: true,
     imports: [
       'base',
+      'cluster',
       'cache/file-catalog.ts',
       'cache/segment-store.ts',
       'cache/utf8-order.ts',

@@ -13,6 +13,11 @@ export interface FileRecord {
   readonly replicaCount: number;
   /** The job that wrote the record; absent for read-through. */
   readonly loadedBy?: JobId;
+  /**
+   * Number of the newest free that was known when the record was ordered: only later ones let go
+   * of it. Absent: 0.
+   */
+  readonly afterFree?: number;
 }
 
 /** A job's records on this peer, as `Inventory` is of its segments. */

@@ -1,5 +1,5 @@
 /**
- * The state that the cluster agrees on: members, ring epoch, jobs, path rules.
+ * The state that the cluster agrees on: members, ring epoch, jobs, path rules, frees.
  *
  * Values are immutable; `apply` functions return new ones, so a reader may keep what it holds. The
  * serialised form is canonical: equal states give equal bytes on every peer.
@@ -7,6 +7,7 @@
 import { RingloadError } from '../base/errors.ts';
 import { epoch, type ClusterId, type Epoch, type JobId, type PeerId } from '../base/ids.ts';
 import type { PathRule } from '../base/path-rule.ts';
+import type { FreeRecord } from './free-record.ts';
 import { identityOf, isMeant, type JobRef } from './job-identity.ts';
 import { isActiveState, type JobRecord, type RecordedSpec } from './job-record.ts';
 import type { Member } from './member.ts';
@@ -23,6 +24,10 @@ export interface ClusterState {
   readonly jobs: ReadonlyMap<JobId, JobRecord>;
   /** By path, in the order in which they were set last. */
   readonly rules: ReadonlyMap<string, PathRule>;
+  /** Number of the newest free; 0 before the first. */
+  readonly lastFree: number;
+  /** By number: those that some member has not applied yet, and the last of the others. */
+  readonly frees: readonly FreeRecord[];
 }
 
 export const EMPTY_STATE: ClusterState = {
@@ -32,6 +37,8 @@ export const EMPTY_STATE: ClusterState = {
   members: new Map(),
   jobs: new Map(),
   rules: new Map(),
+  lastFree: 0,
+  frees: [],
 };
 
 /** The job that is loading the same, else the newest one of it by creation. */
@@ -72,6 +79,8 @@ export function serializeState(state: ClusterState): string {
     members: [...state.members.values()],
     jobs: [...state.jobs.values()],
     rules: [...state.rules.values()],
+    lastFree: state.lastFree,
+    frees: state.frees,
   });
 }
 
@@ -86,6 +95,9 @@ export function parseState(serialized: string): ClusterState {
     jobs: JobRecord[];
     /** Absent in what versions wrote that knew no rules. */
     rules?: PathRule[];
+    /** Absent in what versions wrote that did not agree on frees. */
+    lastFree?: number;
+    frees?: FreeRecord[];
   };
   if (raw.format !== STATE_FORMAT) {
     throw new RingloadError(
@@ -100,5 +112,7 @@ export function parseState(serialized: string): ClusterState {
     members: new Map(raw.members.map((member) => [member.id, member])),
     jobs: new Map(raw.jobs.map((job) => [job.id, job])),
     rules: new Map((raw.rules ?? []).map((rule) => [rule.path, rule])),
+    lastFree: raw.lastFree ?? 0,
+    frees: raw.frees ?? [],
   };
 }

@@ -67,7 +67,10 @@ export type Command =
     }
   /** Forgets these jobs, where they have ended. */
   | { readonly kind: 'job.prune'; readonly jobIds: readonly JobId[] }
-  | { readonly kind: 'rule.set'; readonly path: string; readonly changes: RuleChanges };
+  | { readonly kind: 'rule.set'; readonly path: string; readonly changes: RuleChanges }
+  | { readonly kind: 'cache.free'; readonly path: string; readonly evenPinned: boolean }
+  /** The peer has let go of what the frees up to that number cover. */
+  | { readonly kind: 'cache.freed'; readonly peer: PeerId; readonly number: number };
 
 export type CommandOf<Kind extends Command['kind']> = Extract<Command, { kind: Kind }>;
 

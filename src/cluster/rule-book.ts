@@ -60,7 +60,7 @@ export class RuleBook {
 }
 
 /** `path` and its directories, up to the bucket. */
-function* pathsUpwards(path: string): Generator<string> {
+export function* pathsUpwards(path: string): Generator<string> {
   const root = path.indexOf('://') + 3;
   for (let at = path; at.length > root; at = at.slice(0, at.lastIndexOf('/'))) {
     yield at;

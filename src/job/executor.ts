@@ -54,6 +54,8 @@ export interface ExecutorOptions extends PerformerOptions {
   readonly generation: number;
   /** Told of every batch that comes from a deposed leader or for an ended run. */
   readonly onRefused?: () => void;
+  /** Resolves once nothing at the path waits for a free that the order comes after. */
+  readonly whenFreed?: (path: string, afterFree: number, signal: AbortSignal) => Promise<void>;
   /** Highest Raft term that this peer knows. */
   readonly currentTerm: () => Term;
   /** What replicated state tells of the job; undefined when this peer has not heard of it. */
@@ -239,8 +241,11 @@ export class Executor {
     const { order, batch, task } = queued;
     let result: TaskResult;
     try {
-      const perform = (signal: AbortSignal): Promise<TaskResult> =>
-        this.#performer.perform(order.pass, batch, task, signal);
+      const perform = async (signal: AbortSignal): Promise<TaskResult> => {
+        const path = batch.files[task.file]?.path ?? '';
+        await this.#options.whenFreed?.(path, batch.afterFree ?? 0, signal);
+        return this.#performer.perform(order.pass, batch, task, signal);
+      };
       result = await order.signals.run(perform, task.id);
     } catch (thrown) {
       const error = toRingloadError(thrown);

@@ -57,6 +57,8 @@ export interface TaskBatch extends PassRef {
   readonly files: readonly TaskFile[];
   readonly tasks: readonly Task[];
   readonly options: TaskOptions;
+  /** Number of the newest free that the leader knows. Absent: 0. */
+  readonly afterFree?: number;
 }
 
 /** The part of the spec that owners need. */

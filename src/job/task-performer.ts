@@ -191,5 +191,9 @@ function recordOf(batch: TaskBatch, task: Task): FileRecord {
     );
   }
   const { segmentSizeBytes, segmented, replicaCount } = batch.options;
-  return { ...file, segmentSizeBytes, segmented, replicaCount, loadedBy: batch.jobId };
+  const { afterFree = 0, jobId } = batch;
+  return {
+    ...{ ...file, segmentSizeBytes, segmented, replicaCount, loadedBy: jobId },
+    ...(afterFree > 0 && { afterFree }),
+  };
 }

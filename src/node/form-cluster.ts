@@ -14,6 +14,7 @@ import { createConsensus } from '../raft/create-consensus.ts';
 import type { LogStorage } from '../raft/log-storage.ts';
 import type { ConsensusStart } from '../raft/options.ts';
 import type { Closer } from './closer.ts';
+import { FreesInForce } from './frees-in-force.ts';
 import type { Identity, Membership } from './identity.ts';
 import type { LocalParts } from './local-parts.ts';
 import {
@@ -40,6 +41,7 @@ export interface ClusterParts {
   readonly consensus: Consensus;
   readonly proposer: Proposer;
   readonly ring: RingView;
+  readonly frees: FreesInForce;
   /** The leader that this peer knows of. */
   readonly leader: () => PeerId | undefined;
   readonly endpointOf: (peer: PeerId) => string | undefined;
@@ -135,6 +137,7 @@ export async function formCluster(options: FormOptions): Promise<ClusterParts> {
     state,
     consensus,
     proposer,
+    frees: new FreesInForce(self, state),
     ring: new RingView(self, () => state.current, linkView(network, config.liveness, clock)),
     leader,
     endpointOf: (peer) => state.current.members.get(peer)?.dataEndpoint ?? undefined,

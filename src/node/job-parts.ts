@@ -50,7 +50,7 @@ export function openJobParts(context: Context): {
     await proposer.commitAsLeader(times.timed(command));
     if (command.kind === 'job.finish') countFiles(metrics, command.checkpoint.counters);
   };
-  const link = new OwnerLink(self, network);
+  const link = new OwnerLink(self, network, () => cluster.frees.lastFree);
   const executor = openExecutor(context, link);
   const coordinator = new Coordinator({
     stores: local.stores,
@@ -111,7 +111,7 @@ function openExecutor(
   { local, cluster, limits, metrics, closer, logger }: Context,
   link: OwnerLink,
 ): Executor {
-  const { state, consensus, endpointOf } = cluster;
+  const { state, consensus, endpointOf, frees } = cluster;
   const executor = new Executor({
     store: local.store,
     catalog: local.catalog,
@@ -121,6 +121,7 @@ function openExecutor(
     logger,
     limits: limits.owner,
     generation: local.identity.generation,
+    whenFreed: (path, afterFree, signal) => frees.whenMayStore({ path, afterFree }, signal),
     currentTerm: () => consensus.status().term,
     endpointOf,
     sumOf,

@@ -30,12 +30,15 @@ const INVENTORY_DEADLINE_MS = 600_000;
 export class OwnerLink implements OwnerTransport, LeaderTransport {
   readonly #self: PeerId;
   readonly #network: PeerNetwork;
+  readonly #lastFree: () => number;
   #executor: Executor | undefined;
   #coordinator: Coordinator | undefined;
 
-  constructor(self: PeerId, network: PeerNetwork) {
+  /** @param lastFree number of the newest free that this peer knows. */
+  constructor(self: PeerId, network: PeerNetwork, lastFree: () => number) {
     this.#self = self;
     this.#network = network;
+    this.#lastFree = lastFree;
   }
 
   /** From now on orders and results are taken. */
@@ -66,7 +69,8 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
     });
   }
 
-  sendBatch(to: PeerId, batch: TaskBatch): Promise<BatchAck> {
+  sendBatch(to: PeerId, ordered: TaskBatch): Promise<BatchAck> {
+    const batch: TaskBatch = { ...ordered, afterFree: this.#lastFree() };
     if (to === this.#self) return this.#take(() => this.#local(this.#executor).accept(to, batch));
     return this.#network.request(to, BATCH, batch, DEADLINE_MS) as Promise<BatchAck>;
   }

@@ -1,4 +1,5 @@
 /** Repair on this peer: the repairer, and what other peers' repairers ask of it. */
+import { RingloadError } from '../base/errors.ts';
 import type { JobId, PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { FileRecord } from '../cache/file-catalog.ts';
@@ -41,8 +42,9 @@ export interface RepairParts {
 
 export function openRepairParts(context: Context): RepairParts {
   const { local, cluster, closer, logger } = context;
-  const { self, state, ring, network, consensus } = cluster;
+  const { self, state, ring, network, consensus, frees } = cluster;
   const jobOrder = jobOrderOf(() => state.current);
+  const isFreed = (record: FileRecord): boolean => frees.isFreed(record);
   let copiedSegmentCount = 0;
   const copying = {
     loader: local.loader,
@@ -50,6 +52,7 @@ export function openRepairParts(context: Context): RepairParts {
     deadlineMs: COPY_DEADLINE_MS,
     clock: local.clock,
     logger,
+    mayStore: (record: FileRecord) => frees.mayStore(record) && !isFreed(record),
     onCopied: () => {
       copiedSegmentCount += 1;
     },
@@ -64,6 +67,7 @@ export function openRepairParts(context: Context): RepairParts {
       return job !== undefined && isActiveState(job.state);
     },
     jobOrder,
+    isFreed,
     clock: local.clock,
     logger,
     settleDelayMs: SETTLE_DELAY_MS,
@@ -88,8 +92,10 @@ export function openRepairParts(context: Context): RepairParts {
   });
   network.onRequest(REPAIR_STATUS, () => Promise.resolve(report()));
   network.onRequest(HAND_OVER, async (_from, payload) => {
-    const records = payload as readonly FileRecord[];
-    const { taken, kept } = await takeOver(local.catalog, records, jobOrder);
+    const offered = payload as readonly FileRecord[];
+    if (!offered.every((record) => frees.mayStore(record)))
+      throw new RingloadError('overloaded', 'this peer has to let go of freed files first');
+    const { taken, kept } = await takeOver(local.catalog, offered, jobOrder, isFreed);
     if (taken.length > 0) repairer.request(taken.map(({ path }) => path));
     return kept;
   });
@@ -119,13 +125,16 @@ function watchDamage({ local, cluster, closer, logger }: Context, repairer: Repa
 }
 
 /**
- * What a walk is made for: a ring, the end of a job, and a start of a member, which may have come
- * back without what it had (a new disk, a power cut).
+ * What a walk is made for: a ring, the end of a job, a start of a member, which may have come back
+ * without what it had (a new disk, a power cut), and a free that some member heard of so late that
+ * it may have let go of what others count on.
  */
-function causesOf({ epoch, jobs, members }: ClusterState): string {
+function causesOf({ epoch, jobs, members, frees }: ClusterState): string {
   const active = [...jobs.values()].filter((job) => isActiveState(job.state));
   const starts = [...members.values()].map(({ id, generation }) => `${id}/${String(generation)}`);
-  return [String(epoch), ...active.map(({ id }) => id), ...starts].join(' ');
+  const late = frees.filter(({ isOvertaken, waitsFor }) => isOvertaken && waitsFor.length === 0);
+  const newest = `free ${String(late.at(-1)?.number ?? 0)}`;
+  return [String(epoch), ...active.map(({ id }) => id), ...starts, newest].join(' ');
 }
 
 /** Jobs stand in replicated state in the order in which they were submitted. */

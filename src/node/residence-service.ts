@@ -6,26 +6,26 @@ import type { Clock } from '../base/clock.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
-import type { ClusterState } from '../cluster/cluster-state.ts';
-import { isActiveState } from '../cluster/job-record.ts';
+import type { Logger } from '../base/logger.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import { mergeRecords, type JobOrder } from '../repair/record-order.ts';
 import { checkPath } from '../residence/check-path.ts';
-import { freeHere, type FreeingParts } from '../residence/free-here.ts';
+import { FreeDuty } from '../residence/free-duty.ts';
 import { freePath, type FreeRequest } from '../residence/free-path.ts';
 import type { CheckEvent, FreedAmounts, FreeEvent, FreeStatus } from '../residence/report.ts';
-import type { FreeOrder, ResidenceNetwork } from '../residence/residence-network.ts';
-import { isAtOrBelow } from '../ufs/path.ts';
+import type { ResidenceNetwork } from '../residence/residence-network.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { FreeBook } from './free-book.ts';
 import type { ReadLink } from './read-link.ts';
 import type { RingView } from './ring-view.ts';
-import type { RulesInForce } from './rules-in-force.ts';
+import type { Proposer } from './proposer.ts';
+import type { ReplicatedState } from './replicated-state.ts';
 
-const FREE = 'cache.free';
+const FREED = 'cache.freed';
 const FREE_STATUS = 'cache.freeStatus';
 /** All sidecars of a large cache are read for it. */
-const FREE_DEADLINE_MS = 600_000;
+const FREED_DEADLINE_MS = 600_000;
+const COMMIT_DEADLINE_MS = 15_000;
 const STATUS_DEADLINE_MS = 3000;
 
 export interface ResidenceOptions {
@@ -36,23 +36,37 @@ export interface ResidenceOptions {
   readonly store: SegmentStore;
   readonly stores: UnderStores;
   readonly ring: RingView;
-  readonly rules: RulesInForce;
-  readonly state: () => ClusterState;
+  readonly state: ReplicatedState;
+  readonly proposer: Proposer;
+  /** Start generation of this process. */
+  readonly generation: number;
   readonly jobOrder: JobOrder;
   readonly segmentSizeBytes: number;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 export class ResidenceService {
   readonly #options: ResidenceOptions;
   readonly #frees: FreeBook;
+  readonly #duty: FreeDuty;
 
   constructor(options: ResidenceOptions) {
-    const { network, clock } = options;
+    const { network, clock, state, store, catalog } = options;
     this.#options = options;
     this.#frees = new FreeBook(clock);
-    network.onRequest(FREE, (_from, payload) =>
-      freeHere(this.#freeingParts(), payload as FreeOrder, new AbortController().signal),
+    this.#duty = new FreeDuty({
+      ...options,
+      state: () => state.current,
+      parts: { store, catalog },
+      tell: (number) => this.#tell(number),
+    });
+    state.onChange(() => {
+      this.#duty.look();
+    });
+    this.#duty.look();
+    network.onRequest(FREED, (_from, payload) =>
+      this.#duty.freed((payload as { number: number }).number, new AbortController().signal),
     );
     network.onRequest(FREE_STATUS, (_from, payload) =>
       Promise.resolve(this.#frees.statusOf((payload as { path: string }).path) ?? null),
@@ -63,7 +77,12 @@ export class ResidenceService {
   free(request: FreeRequest, signal: AbortSignal): AsyncGenerator<FreeEvent> {
     const { stores, ring } = this.#options;
     stores.storeOf(request.path);
-    return freePath(request, this.#asNetwork(), ring.readPlacement(), signal);
+    const parts = {
+      network: this.#asNetwork(),
+      placement: ring.readPlacement(),
+      agree: ({ path, evenPinned }: FreeRequest) => this.#agree(path, evenPinned),
+    };
+    return freePath(request, parts, signal);
   }
 
   /** Frees it without anybody waiting. One that runs already is answered as it is. */
@@ -90,7 +109,7 @@ export class ResidenceService {
       .at(0);
   }
 
-  /** False: none runs that was submitted here. What peers were told already, they do. */
+  /** False: none runs that was submitted here. What the cluster has agreed on already is done. */
   stopFree(path: string): boolean {
     return this.#frees.stop(path);
   }
@@ -122,6 +141,7 @@ export class ResidenceService {
 
   close(): void {
     this.#frees.close();
+    this.#duty.close();
   }
 
   #asNetwork(): ResidenceNetwork {
@@ -130,24 +150,21 @@ export class ResidenceService {
       scan: (peer, request) =>
         peer === self ? catalog.scan(request) : readLink.listAt(peer, request),
       holds: (peer: PeerId, keys: readonly SegmentKey[]) => readLink.holds(peer, keys),
-      free: (peer, order, signal) =>
+      freed: (peer, number, signal) =>
         peer === self
-          ? freeHere(this.#freeingParts(), order, signal)
-          : (network.request(peer, FREE, order, FREE_DEADLINE_MS) as Promise<FreedAmounts>),
+          ? this.#duty.freed(number, signal)
+          : (network.request(peer, FREED, { number }, FREED_DEADLINE_MS) as Promise<FreedAmounts>),
     };
   }
 
-  #freeingParts(): FreeingParts {
-    const { store, catalog, rules, state } = this.#options;
-    return {
-      store,
-      catalog,
-      isInUse: (path) => {
-        for (const job of state().jobs.values())
-          if (isActiveState(job.state) && isAtOrBelow(job.spec.path, path)) return true;
-        return false;
-      },
-      isPinned: (path) => rules.book.effective(path).pinned === true,
-    };
+  async #agree(path: string, evenPinned: boolean): Promise<number> {
+    const command = { kind: 'cache.free', path, evenPinned } as const;
+    const answer = await this.#options.proposer.commit(command, COMMIT_DEADLINE_MS);
+    return (answer as { number: number }).number;
+  }
+
+  async #tell(number: number): Promise<void> {
+    const { proposer, self } = this.#options;
+    await proposer.commit({ kind: 'cache.freed', peer: self, number }, COMMIT_DEADLINE_MS);
   }
 }

@@ -108,6 +108,7 @@ function openJobService(context: Context, rules: RulesInForce): NodeJobService {
     ...{ self, network, readLink, catalog, ring, stores },
     here: new VerifyHere({ store, loader, endpointOf }),
     jobOrder: repair.jobOrder,
+    isFreed: (record) => cluster.frees.isFreed(record),
     clock: local.clock,
   });
   return new NodeJobService({
@@ -142,13 +143,17 @@ function keepRetention({ local, cluster, closer, logger }: Context, rules: Rules
 }
 
 function openCacheService(context: Context, rules: RulesInForce): NodeCacheService {
-  const { local, cluster, readLink, repair, loaded } = context;
+  const { local, cluster, readLink, repair, loaded, closer, logger } = context;
   const state = () => cluster.state.current;
   const residence = new ResidenceService({
-    ...{ readLink, rules, state, jobOrder: repair.jobOrder },
+    ...{ readLink, state: cluster.state, proposer: cluster.proposer, logger },
+    ...{ generation: local.identity.generation, jobOrder: repair.jobOrder },
     ...{ self: cluster.self, network: cluster.network, ring: cluster.ring },
     ...{ catalog: local.catalog, store: local.store, stores: local.stores, clock: local.clock },
     segmentSizeBytes: loaded.config.load.segmentSizeBytes,
+  });
+  closer.add('frees', () => {
+    residence.close();
   });
   return new NodeCacheService({
     ...{ proposer: cluster.proposer, residence, rules, state },
@@ -196,7 +201,7 @@ function openFileReader(
   rules: RulesInForce,
 ): FileReader {
   const { store, loader, stores } = local;
-  const { ring } = cluster;
+  const { ring, frees } = cluster;
   const placement = () => ring.readPlacement();
   const choice = new SourceChoice({ clock: local.clock, random: local.random() });
   cluster.network.onLinkChange(({ peerId, connected }) => {
@@ -234,6 +239,7 @@ function openFileReader(
     segmentSizeBytes: load.segmentSizeBytes,
     statTimeoutMs: ufs.listTimeoutMs,
     freshnessOf: (path) => rules.freshnessOf(path),
+    isFreed: (record) => frees.isFreed(record),
     metadataMaxAgeMs: ufs.metadataMaxAgeMs,
     recycle: (chunk) => {
       store.recycle(chunk);

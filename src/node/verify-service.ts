@@ -45,6 +45,7 @@ export interface VerifyServiceOptions {
   readonly ring: RingView;
   readonly stores: UnderStores;
   readonly jobOrder: JobOrder;
+  readonly isFreed: (record: FileRecord) => boolean;
   readonly clock: Clock;
 }
 
@@ -53,12 +54,12 @@ export class VerifyService implements VerifyNetwork {
   #runningCount = 0;
 
   constructor(options: VerifyServiceOptions) {
-    const { network, here, catalog, jobOrder } = options;
+    const { network, here, catalog, jobOrder, isFreed } = options;
     this.#options = options;
     network.onRequest(CHECK, (_from, payload) => here.check(payload as SegmentList[]));
     network.onRequest(RESTORE, (_from, payload) => here.restore(payload as RestoreOrder));
     network.onRequest(RECORD, async (_from, payload) => {
-      const { kept } = await takeOver(catalog, [payload as FileRecord], jobOrder);
+      const { kept } = await takeOver(catalog, [payload as FileRecord], jobOrder, isFreed);
       return kept.length === 0;
     });
   }
@@ -116,11 +117,11 @@ export class VerifyService implements VerifyNetwork {
   }
 
   async restoreRecord(peer: PeerId, record: FileRecord): Promise<boolean> {
-    const { self, catalog, jobOrder, network } = this.#options;
+    const { self, catalog, jobOrder, isFreed, network } = this.#options;
     if (peer !== self) {
       return (await network.request(peer, RECORD, record, RECORD_DEADLINE_MS)) as boolean;
     }
-    const { kept } = await takeOver(catalog, [record], jobOrder);
+    const { kept } = await takeOver(catalog, [record], jobOrder, isFreed);
     return kept.length === 0;
   }
 

@@ -37,6 +37,8 @@ export interface FileReaderOptions {
   readonly sources: SegmentSources;
   readonly network: ReadNetwork;
   readonly placement: () => ReadPlacement;
+  /** A free came after the record was written: it counts no more. Absent: none did. */
+  readonly isFreed?: (record: FileRecord) => boolean;
   /** For files that were never loaded. */
   readonly segmentSizeBytes: number;
   readonly statTimeoutMs: number;
@@ -218,7 +220,8 @@ export class FileReader {
         .map((peer) => (peer === self ? catalog.scan(request) : network.listAt(peer, request))),
     );
     const byPath = new Map<string, FileRecord>();
-    for (const record of pages.flat()) byPath.set(record.path, record);
+    for (const record of pages.flat())
+      if (this.#unlessFreed(record)) byPath.set(record.path, record);
     const merged = [...byPath.values()].sort((a, b) => comparePaths(a.path, b.path));
     const files = merged.slice(0, limit);
     const last = files.at(-1);
@@ -270,17 +273,22 @@ export class FileReader {
 
   async #cachedRecord(path: string): Promise<FileRecord | undefined> {
     const { catalog, network } = this.#options;
-    const here = await catalog.get(path);
+    const here = this.#unlessFreed(await catalog.get(path));
     const placement = this.#options.placement();
     // Why not always: who is no home any more does not hear of later loads.
     if (here && isHome(placement, here)) return here;
     const homes = placement.ownersOf({ path, index: 0, segmented: true }, HOME_MAX_COUNT);
     for (const peer of homes) {
       if (peer === placement.self || !placement.isReachable(peer)) continue;
-      const record = await network.recordAt(peer, path).catch(() => undefined);
+      const found = await network.recordAt(peer, path).catch(() => undefined);
+      const record = this.#unlessFreed(found);
       if (record) return record;
     }
     return here;
+  }
+
+  #unlessFreed(record: FileRecord | undefined): FileRecord | undefined {
+    return record && this.#options.isFreed?.(record) === true ? undefined : record;
   }
 
   async #open(

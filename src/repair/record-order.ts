@@ -24,7 +24,9 @@ export function mergeRecords(
   orderOf: JobOrder,
 ): FileRecord {
   if (isSameContent(known, offered)) {
-    return offered.replicaCount > known.replicaCount ? offered : known;
+    const wider = offered.replicaCount > known.replicaCount ? offered : known;
+    const afterFree = Math.max(known.afterFree ?? 0, offered.afterFree ?? 0);
+    return (wider.afterFree ?? 0) < afterFree ? { ...wider, afterFree } : wider;
   }
   return compareAge(known, offered, orderOf) < 0 ? offered : known;
 }

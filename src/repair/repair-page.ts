@@ -26,6 +26,8 @@ export interface PageOptions {
   /** Whether the job that loaded a file still runs. */
   readonly isJobActive: (job: JobId) => boolean;
   readonly jobOrder: JobOrder;
+  /** A free came after the record: nothing is made of it any more. */
+  readonly isFreed: (record: FileRecord) => boolean;
   readonly logger: Logger;
 }
 
@@ -79,9 +81,10 @@ class PageRepair {
   }
 
   async run(records: readonly FileRecord[]): Promise<PageOutcome> {
-    const { isJobActive } = this.#options;
+    const { isJobActive, isFreed } = this.#options;
     const files = records
       .filter(({ loadedBy }) => loadedBy === undefined || !isJobActive(loadedBy))
+      .filter((record) => !isFreed(record))
       .map((record) => this.#place(record));
     await this.#offerRecords(files);
     await this.#repairSegments(files.filter(({ role }) => role === 'first'));
@@ -121,7 +124,7 @@ class PageRepair {
   }
 
   async #offer(peer: PeerId, records: readonly FileRecord[]): Promise<void> {
-    const { network, catalog, jobOrder } = this.#options;
+    const { network, catalog, jobOrder, isFreed } = this.#options;
     try {
       if (!this.#ring.isReachable(peer)) {
         for (const { path } of records) this.#unfinished.add(path);
@@ -132,7 +135,7 @@ class PageRepair {
         this.#outdated.add(path);
         this.#unfinished.add(path);
       }
-      await takeOver(catalog, newer, jobOrder);
+      await takeOver(catalog, newer, jobOrder, isFreed);
     } catch (thrown) {
       for (const record of records) this.#postpone(record, thrown);
     }

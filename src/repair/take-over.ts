@@ -9,21 +9,33 @@ export interface TakeOver {
   readonly kept: readonly FileRecord[];
 }
 
-/** Stores what is newer than the catalogue's own, durably. */
+/**
+ * Stores what is newer than the catalogue's own, durably.
+ * @param isFreed a free came after the record: it is neither taken nor stands against another.
+ */
 export async function takeOver(
   catalog: FileCatalog,
   records: readonly FileRecord[],
   orderOf: JobOrder,
+  isFreed: (record: FileRecord) => boolean = () => false,
 ): Promise<TakeOver> {
   const taken: FileRecord[] = [];
   const kept: FileRecord[] = [];
   for (const offered of records) {
-    const known = await catalog.get(offered.path);
+    if (isFreed(offered)) continue;
+    const found = await catalog.get(offered.path);
+    const known = found && isFreed(found) ? undefined : found;
     const merged = known ? mergeRecords(known, offered, orderOf) : offered;
     if (merged !== known) taken.push(merged);
-    const isStale = !isSameContent(merged, offered) || merged.replicaCount !== offered.replicaCount;
+    const isStale =
+      !isSameContent(merged, offered) ||
+      merged.replicaCount !== offered.replicaCount ||
+      merged.afterFree !== offered.afterFree;
     if (isStale) kept.push(merged);
   }
   if (taken.length > 0) await catalog.putAll(taken);
+  // The free may have come meanwhile, and have looked for records before these were there.
+  const late = taken.filter(isFreed).map(({ path }) => path);
+  if (late.length > 0) await catalog.deleteAll(late);
   return { taken, kept };
 }

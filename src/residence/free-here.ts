@@ -1,62 +1,54 @@
 /**
- * One peer's part in freeing a path: its records first, so that nobody restores what is let go of,
- * then every segment of the path, whichever load or read brought it, in whichever version.
+ * One peer's part in frees: the records that they cover go first, so that nobody restores what is
+ * let go of, then every segment, whichever load or read brought it, in whichever version. Several
+ * frees are one walk over the caches.
  *
- * Invariant: what a running job holds leased, or may count on, stays; what rules pin stays, unless
- * it is asked for by name.
+ * Invariant: what jobs were loading when the cluster agreed on the free, what is leased, and what
+ * rules pinned, stays.
  */
 import type { FileCatalog } from '../cache/file-catalog.ts';
 import type { SegmentKey, SegmentStore } from '../cache/segment-store.ts';
+import type { FreeRecord } from '../cluster/free-record.ts';
+import { coversRecord, keepReason } from '../cluster/free-roll.ts';
 import { isAtOrBelow } from '../ufs/path.ts';
-import type { Amount, FreedAmounts } from './report.ts';
-import type { FreeOrder } from './residence-network.ts';
+import type { FreedAmounts } from './report.ts';
 
 export interface FreeingParts {
-  readonly store: Pick<SegmentStore, 'segments' | 'free' | 'lookup'>;
+  readonly store: Pick<SegmentStore, 'segments' | 'free'>;
   readonly catalog: Pick<FileCatalog, 'scan' | 'deleteAll'>;
-  /** A running job loads the file. */
-  readonly isInUse: (path: string) => boolean;
-  readonly isPinned: (path: string) => boolean;
 }
 
 const PAGE_MAX_COUNT = 500;
 /** Segments let go of at a time: enough for one sync to cover many. */
 const BATCH_MAX_COUNT = 256;
 
+/** @param frees by number. Resolves with what each of them came to, in the same order. */
 export async function freeHere(
   parts: FreeingParts,
-  order: FreeOrder,
+  frees: readonly FreeRecord[],
   signal: AbortSignal,
-): Promise<FreedAmounts> {
-  const records = await freeRecords(parts, order, signal);
-  const sums = new Sums();
-  if (order.what === 'segments') await freeSegments(parts, order, sums, signal);
-  return { records, ...sums.result() };
-}
-
-function keepReason(
-  parts: FreeingParts,
-  order: FreeOrder,
-  path: string,
-): 'leased' | 'pinned' | undefined {
-  if (parts.isInUse(path)) return 'leased';
-  return !order.evenPinned && parts.isPinned(path) ? 'pinned' : undefined;
+): Promise<readonly FreedAmounts[]> {
+  const parted: FreeSum[] = [];
+  for (const free of frees) {
+    parted.push(new FreeSum(free, await freeRecords(parts, free, signal)));
+  }
+  await freeSegments(parts, parted, signal);
+  return parted.map((sum) => sum.result());
 }
 
 async function freeRecords(
-  parts: FreeingParts,
-  order: FreeOrder,
+  { catalog }: FreeingParts,
+  free: FreeRecord,
   signal: AbortSignal,
 ): Promise<number> {
   let count = 0;
   for (let after: string | undefined; ;) {
     signal.throwIfAborted();
-    const request = { root: order.path, limit: PAGE_MAX_COUNT };
-    const page = await parts.catalog.scan(after === undefined ? request : { ...request, after });
+    const request = { root: free.path, limit: PAGE_MAX_COUNT };
+    const page = await catalog.scan(after === undefined ? request : { ...request, after });
     after = page.at(-1)?.path;
-    const paths = page.map(({ path }) => path);
-    const freed = paths.filter((path) => keepReason(parts, order, path) === undefined);
-    await parts.catalog.deleteAll(freed);
+    const freed = page.filter((record) => coversRecord(free, record));
+    await catalog.deleteAll(freed.map(({ path }) => path));
     count += freed.length;
     if (after === undefined || page.length < PAGE_MAX_COUNT) return count;
   }
@@ -64,15 +56,15 @@ async function freeRecords(
 
 async function freeSegments(
   parts: FreeingParts,
-  order: FreeOrder,
-  sums: Sums,
+  sums: readonly FreeSum[],
   signal: AbortSignal,
 ): Promise<void> {
   let batch: Promise<void>[] = [];
   for await (const { key, lengthBytes } of parts.store.segments()) {
-    if (!isAtOrBelow(order.path, key.path)) continue;
+    const meant = sums.filter(({ free }) => isAtOrBelow(free.path, key.path));
+    if (meant.length === 0) continue;
     signal.throwIfAborted();
-    batch.push(freeOne(parts, order, { key, lengthBytes }, sums));
+    batch.push(freeOne(parts, { key, lengthBytes }, meant));
     if (batch.length < BATCH_MAX_COUNT) continue;
     await Promise.all(batch);
     batch = [];
@@ -81,31 +73,39 @@ async function freeSegments(
 }
 
 async function freeOne(
-  parts: FreeingParts,
-  order: FreeOrder,
+  { store }: FreeingParts,
   { key, lengthBytes }: { readonly key: SegmentKey; readonly lengthBytes: number },
-  sums: Sums,
+  meant: readonly FreeSum[],
 ): Promise<void> {
-  const kept = keepReason(parts, order, key.path);
-  const outcome = kept ?? (await parts.store.free(key));
-  // A segment that is moved while all are listed may be met twice: it is freed once all the same.
-  if (outcome !== 'missing') sums.add(outcome, lengthBytes);
+  for (const sum of meant) {
+    const outcome = keepReason(sum.free, key.path) ?? (await store.free(key));
+    // A segment that is moved while all are listed may be met twice: it is freed once all the same.
+    if (outcome !== 'missing') sum.add(outcome, lengthBytes);
+    if (outcome === 'freed') return;
+  }
 }
 
-class Sums {
-  readonly #sums = {
+class FreeSum {
+  readonly free: FreeRecord;
+  readonly #records: number;
+  readonly #amounts = {
     freed: { segments: 0, bytes: 0 },
     leased: { segments: 0, bytes: 0 },
     pinned: { segments: 0, bytes: 0 },
   };
 
-  add(outcome: 'freed' | 'leased' | 'pinned', lengthBytes: number): void {
-    const sum = this.#sums[outcome];
-    sum.segments += 1;
-    sum.bytes += lengthBytes;
+  constructor(free: FreeRecord, records: number) {
+    this.free = free;
+    this.#records = records;
   }
 
-  result(): Readonly<Record<'freed' | 'leased' | 'pinned', Amount>> {
-    return this.#sums;
+  add(outcome: keyof Omit<FreedAmounts, 'records'>, lengthBytes: number): void {
+    const amount = this.#amounts[outcome];
+    amount.segments += 1;
+    amount.bytes += lengthBytes;
+  }
+
+  result(): FreedAmounts {
+    return { records: this.#records, ...this.#amounts };
   }
 }

@@ -1,17 +1,24 @@
 /**
- * Frees a path in the whole cluster; the under store is not touched. All peers forget the records
- * before any lets go of bytes, since a peer that still knows a file would have its copies restored.
- * Who cannot be asked is named: what it holds comes back with it.
+ * Frees a path in the whole cluster; the under store is not touched. The free is agreed on first:
+ * from then on it is certain, whoever asked for it, and each peer lets go as soon as it hears of it.
+ * Who cannot be asked is named: it does so when it is back.
  */
 import { toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import { MergedCatalogue } from '../verify/merged-catalogue.ts';
 import type { Amount, FreedAmounts, FreedAtPeer, FreeEvent, FreeReport } from './report.ts';
-import type { FreeOrder, ResidenceNetwork, ResidencePlacement } from './residence-network.ts';
+import type { ResidenceNetwork, ResidencePlacement } from './residence-network.ts';
 
 export interface FreeRequest {
   readonly path: string;
   readonly evenPinned: boolean;
+}
+
+export interface FreeParts {
+  readonly network: ResidenceNetwork;
+  readonly placement: ResidencePlacement;
+  /** Has the cluster agree; resolves with the number of the free. @throws no_leader, conflict */
+  readonly agree: (request: FreeRequest) => Promise<number>;
 }
 
 /** Files between two words about progress. */
@@ -21,8 +28,7 @@ const NONE: FreedAmounts = { records: 0, freed: NOTHING, leased: NOTHING, pinned
 
 export async function* freePath(
   request: FreeRequest,
-  network: ResidenceNetwork,
-  placement: ResidencePlacement,
+  { network, placement, agree }: FreeParts,
   signal: AbortSignal,
 ): AsyncGenerator<FreeEvent> {
   const { members } = placement;
@@ -33,51 +39,38 @@ export async function* freePath(
     if (files % PROGRESS_FILE_COUNT === 0)
       yield { progress: { files, peersDone: 0, peersAsked: members.length } };
   }
-  const atPeers = new Map<PeerId, FreedAtPeer>(members.map((id) => [id, { id, ...NONE }]));
-  for (const what of ['records', 'segments'] as const) {
-    const pending = new Map(
-      members.map((id) => [id, freeAt(id, { ...request, what }, network, placement, signal)]),
-    );
-    while (pending.size > 0) {
-      const { id, ...answer } = await Promise.race(pending.values());
-      pending.delete(id);
-      atPeers.set(id, merged(atPeers.get(id) ?? { id, ...NONE }, answer));
-      signal.throwIfAborted();
-      const peersDone = what === 'records' ? 0 : members.length - pending.size;
-      yield { progress: { files, peersDone, peersAsked: members.length } };
-    }
+  signal.throwIfAborted();
+  const number = await agree(request);
+  const pending = new Map(
+    members.map((id) => [id, freedAt(id, number, network, placement, signal)]),
+  );
+  const peers: FreedAtPeer[] = [];
+  while (pending.size > 0) {
+    const answer = await Promise.race(pending.values());
+    pending.delete(answer.id);
+    peers.push(answer);
+    signal.throwIfAborted();
+    yield { progress: { files, peersDone: peers.length, peersAsked: members.length } };
   }
-  yield { report: reportOf(request.path, files, [...atPeers.values()]) };
+  peers.sort((a, b) => members.indexOf(a.id) - members.indexOf(b.id));
+  yield { report: reportOf(request.path, files, peers) };
 }
 
 /** Never rejects. */
-async function freeAt(
+async function freedAt(
   id: PeerId,
-  order: FreeOrder,
+  number: number,
   network: ResidenceNetwork,
   placement: ResidencePlacement,
   signal: AbortSignal,
 ): Promise<FreedAtPeer> {
   if (!placement.isReachable(id)) return { id, ...NONE, error: 'not linked' };
   try {
-    return { id, ...(await network.free(id, order, signal)) };
+    return { id, ...(await network.freed(id, number, signal)) };
   } catch (thrown) {
     const { code, message } = toRingloadError(thrown);
     return { id, ...NONE, error: `${code}: ${message}` };
   }
-}
-
-/** The second answer repeats what is kept, and may find more records to forget. */
-function merged(before: FreedAtPeer, answer: Omit<FreedAtPeer, 'id'>): FreedAtPeer {
-  const { error: _, ...known } = before;
-  return {
-    ...known,
-    records: before.records + answer.records,
-    freed: plus(before.freed, answer.freed),
-    leased: answer.leased,
-    pinned: answer.pinned,
-    ...(answer.error !== undefined && { error: answer.error }),
-  };
 }
 
 function reportOf(path: string, files: number, peers: readonly FreedAtPeer[]): FreeReport {

@@ -20,7 +20,7 @@ export interface FreedAmounts {
 
 export interface FreedAtPeer extends FreedAmounts {
   readonly id: PeerId;
-  /** It could not be asked, or not to the end: what it holds may still be there. */
+  /** It could not be asked, or not to the end: it lets go of what it holds when it is back. */
   readonly error?: string;
 }
 

@@ -27,7 +27,7 @@ function drawCommand(w: World, pick: (bound: number) => number): Command {
   const atMs = (w.atMs += pick(3));
   const weight = [1, 1, 2, 0.001, 1000][pick(5)] ?? 1;
   const member = announcement(name, { weight, generation: pick(3) });
-  switch (pick(15)) {
+  switch (pick(18)) {
     case 0:
       return { kind: 'cluster.create', clusterId: clusterId('c'), founder: member, atMs };
     case 1:
@@ -51,6 +51,11 @@ function drawCommand(w: World, pick: (bound: number) => number): Command {
       return { kind: 'job.prune', jobIds: [jobId(id)] };
     case 11:
       return { kind: 'rule.set', path: `s3://b/${pick(3)}`, changes: drawChanges(pick) };
+    case 12:
+      return { kind: 'cache.free', path: `s3://b/${pick(3)}`, evenPinned: pick(2) === 0 };
+    case 13:
+    case 14:
+      return { kind: 'cache.freed', peer: peerId(name), number: pick(9) };
     default:
       return w.submit(id, `s3://b/${pick(3)}${'/x'.repeat(pick(3))}`, {
         ...{ replicas: 1 + pick(3), max: 4, segment: 1 + pick(2) },

@@ -42,7 +42,10 @@ function world(lacking: readonly number[] = []) {
   const onCopied = (): void => {
     told.copiedCount += 1;
   };
-  const options = { loader, endpointOf, deadlineMs: 300_000, clock, logger, onCopied };
+  const options = {
+    ...{ loader, endpointOf, deadlineMs: 300_000, clock, logger, onCopied },
+    mayStore: () => true,
+  };
   return { store, filled, logger, options, told };
 }
 

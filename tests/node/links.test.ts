@@ -31,7 +31,7 @@ const PASS = { jobId: jobId('j'), run: 1, term: term(2), pass: 1 };
 const INVENTORY = { segmentCount: 3, bytes: 30, digest: '00000000000000ff' };
 
 function ownerLink(peer: TestPeer, trace: string[]) {
-  const link = new OwnerLink(peer.id, peer.network);
+  const link = new OwnerLink(peer.id, peer.network, () => 0);
   const executor: Pick<Executor, 'accept' | 'inventory' | 'recall' | 'cancel'> = {
     accept: (from, batch) => {
       trace.push(`${peer.id} accepts ${batch.jobId} of ${from}`);

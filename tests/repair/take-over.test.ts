@@ -40,3 +40,34 @@ test('take over: more copies are taken, fewer are told to be more', async (t) =>
   t.deepEqual(await takeOver(catalog, [three], orderOf), { taken: [three], kept: [] });
   t.deepEqual(await takeOver(catalog, [early], orderOf), { taken: [], kept: [three] });
 });
+
+test('take over: what was freed is neither taken nor stands against what came since', async (t) => {
+  const catalog = new MemoryFileCatalog();
+  const isFreed = ({ afterFree = 0 }: { readonly afterFree?: number }): boolean => afterFree < 2;
+  const since = { ...early, afterFree: 2 };
+  t.deepEqual(await takeOver(catalog, [late], orderOf, isFreed), { taken: [], kept: [] });
+  t.is(await catalog.get('/f'), undefined);
+  await catalog.putAll([late]);
+  t.deepEqual(await takeOver(catalog, [since], orderOf, isFreed), { taken: [since], kept: [] });
+  t.deepEqual(await catalog.get('/f'), since);
+});
+
+test('take over: what was freed while it was being written is gone', async (t) => {
+  const catalog = new MemoryFileCatalog();
+  let isWritten = false;
+  const { putAll } = catalog;
+  catalog.putAll = async (records) => {
+    await putAll.call(catalog, records);
+    isWritten = true;
+  };
+  await takeOver(catalog, [late], orderOf, () => isWritten);
+  t.is(await catalog.get('/f'), undefined);
+});
+
+test('take over: of the same content the word of the later load counts', async (t) => {
+  const catalog = new MemoryFileCatalog();
+  await catalog.putAll([early]);
+  const since = { ...early, afterFree: 3 };
+  t.deepEqual(await takeOver(catalog, [since], orderOf), { taken: [since], kept: [] });
+  t.deepEqual(await takeOver(catalog, [early], orderOf), { taken: [], kept: [since] });
+});

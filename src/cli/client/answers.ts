@@ -260,6 +260,7 @@ const recordFields = {
   segmented: boolean,
   replicaCount: number,
   loadedBy: optional(jobIdText),
+  afterFree: optional(number),
 } as const;
 
 const fileRecord = shape<FileRecord>(recordFields);

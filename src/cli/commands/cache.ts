@@ -90,7 +90,7 @@ function freeLines(report: FreeReport, names: ReadonlyMap<PeerId, string>): stri
         formatCount(peer.records),
         formatCount(peer.freed.segments),
         formatSize(peer.freed.bytes),
-        peer.error === undefined ? '' : `not asked to the end: ${printable(peer.error)}`,
+        peer.error === undefined ? '' : `lets go when it is back: ${printable(peer.error)}`,
       ]),
     ).map((line) => line.trimEnd()),
   ];

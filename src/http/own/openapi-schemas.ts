@@ -54,6 +54,7 @@ const fileRecord = {
   segmented: flag,
   replicaCount: count,
   loadedBy: id,
+  afterFree: { ...count, description: 'number of the newest free when it was loaded' },
 };
 
 const incident = object({ task: text, reason: text, message: text });
@@ -256,10 +257,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   TransferRequest: object({ to: id }),
   Transferred: object({ to: id }),
   Removed: object({ removed: id }),
-  FileRecord: object(fileRecord, 'loadedBy'),
+  FileRecord: object(fileRecord, 'loadedBy', 'afterFree'),
   FileStat: object(
     { ...fileRecord, source: { type: 'string', enum: ['catalog', 'ufs'] } },
     'loadedBy',
+    'afterFree',
   ),
   FileList: object(
     { files: listOf(ref('FileRecord')), next: text, unanswered: listOf(id) },

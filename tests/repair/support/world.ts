@@ -95,6 +95,7 @@ export class RepairWorld {
       placement: () => this.placementOf(id),
       isJobActive: (job) => this.activeJobs.has(job),
       jobOrder: this.#jobOrder,
+      isFreed: () => false,
       clock: this.clock,
       logger: silentLogger,
       settleDelayMs: 10,
