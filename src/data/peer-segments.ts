@@ -14,6 +14,8 @@ export interface BodyWatch {
   readonly onAsked?: () => void;
   /** How long the body may stand still while it is waited for. */
   readonly bodyPatienceMs?: number;
+  /** Nobody waits for it: it goes behind what readers of the other peer want. */
+  readonly isAhead?: boolean;
 }
 
 export interface PeerSegments {

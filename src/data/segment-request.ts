@@ -5,6 +5,9 @@ import type { SegmentKey } from '../cache/segment-store.ts';
 export const SEGMENT_PATH = '/segment';
 /** Response header: CRC32C of the whole segment, decimal. */
 export const CRC_HEADER = 'x-ringload-crc32c';
+/** Request header: what the bytes are for. Absent: a reader waits for them. */
+export const PURPOSE_HEADER = 'x-ringload-purpose';
+export const COPY_PURPOSE = 'copy';
 
 export interface SegmentRequest {
   readonly key: SegmentKey;

@@ -235,6 +235,14 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     tests: ['data/io/lanes/exchange.test.js'],
   },
   {
+    name: 'data endpoint: copies are sent before what readers wait for',
+    breaks: 'L5',
+    file: 'data/io/serving/serving-connection.ts',
+    find: 'this.#isCopy ? this.#parts.turns.copies : this.#parts.turns.readers',
+    replace: 'this.#isCopy ? this.#parts.turns.readers : this.#parts.turns.copies',
+    tests: ['data/io/serving/serving-turns.test.js'],
+  },
+  {
     name: 'lanes: what a reader begins to wait for keeps its place behind loads',
     breaks: 'L5',
     file: 'data/io/lanes/lane-worker.ts',

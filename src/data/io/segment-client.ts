@@ -2,7 +2,13 @@
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { fromWireError, RingloadError, type WireError } from '../../base/errors.ts';
 import type { BodyWatch, PeerSegment, PeerSegments } from '../peer-segments.ts';
-import { CRC_HEADER, formatSegmentRequest, type SegmentRequest } from '../segment-request.ts';
+import {
+  COPY_PURPOSE,
+  CRC_HEADER,
+  formatSegmentRequest,
+  PURPOSE_HEADER,
+  type SegmentRequest,
+} from '../segment-request.ts';
 import { ConnectionShare, type Lease } from './connection-share.ts';
 
 export interface SegmentClientOptions {
@@ -72,7 +78,8 @@ export class SegmentClient implements PeerSegments {
     try {
       this.#makeRoom();
       watch.onAsked?.();
-      const response = await this.#head(`${endpoint}${formatSegmentRequest(request)}`, signal);
+      const url = `${endpoint}${formatSegmentRequest(request)}`;
+      const response = await this.#head(url, watch.isAhead === true, signal);
       if (response.statusCode !== 200) throw await readError(response, endpoint);
       response.once('close', () => {
         lease.end();
@@ -93,10 +100,13 @@ export class SegmentClient implements PeerSegments {
     if (usedCount + free.length >= this.#options.socketMaxCount) free[0]?.destroy();
   }
 
-  #head(url: string, signal: AbortSignal): Promise<IncomingMessage> {
+  #head(url: string, isAhead: boolean, signal: AbortSignal): Promise<IncomingMessage> {
     const { headTimeoutMs } = this.#options;
     const token = this.#options.token();
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const headers = {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(isAhead && { [PURPOSE_HEADER]: COPY_PURPOSE }),
+    };
     return new Promise((resolve, reject) => {
       const request = get(url, { agent: this.#agent, headers, signal }, (response) => {
         clearTimeout(timer);
@@ -169,7 +179,11 @@ export class SegmentClient implements PeerSegments {
     const { endpoint, request } = wanted;
     const length = first.lengthBytes - received;
     const rest = { ...request, offset: request.offset + received, length };
-    const opened = await this.#ask({ ...wanted, request: rest, watch: {} });
+    const opened = await this.#ask({
+      ...wanted,
+      request: rest,
+      watch: { isAhead: wanted.watch.isAhead === true },
+    });
     if (opened.lengthBytes === length && opened.crc32c === first.crc32c) return opened;
     opened.response.destroy();
     throw new RingloadError('peer_unreachable', `${endpoint} has another copy than before`);

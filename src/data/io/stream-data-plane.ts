@@ -6,13 +6,7 @@
  */
 import { RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { UnderStores } from '../../ufs/under-store.ts';
-import type {
-  DataPlane,
-  ExtentWriter,
-  FillCommand,
-  FillResult,
-  FillSource,
-} from '../data-plane.ts';
+import type { DataPlane, ExtentWriter, FillCommand, FillResult } from '../data-plane.ts';
 import { partReceived } from '../fill-steps.ts';
 import type { PeerSegments } from '../peer-segments.ts';
 import { Checksummer } from './checksummer.ts';
@@ -54,7 +48,7 @@ export class StreamDataPlane implements DataPlane {
       sum: command.sum === undefined ? undefined : new ExtraSum(command.sum),
     };
     try {
-      const source = await this.#open(command.source, progress, signal);
+      const source = await this.#open(command, progress, signal);
       await this.#receive(command, source.body, checksummer, progress, signal);
       const checksums = checksummer.result();
       if (source.crc32c !== undefined && source.crc32c !== checksums.crc32c) {
@@ -80,7 +74,11 @@ export class StreamDataPlane implements DataPlane {
     return Promise.resolve();
   }
 
-  async #open(source: FillSource, progress: Progress, signal: AbortSignal): Promise<OpenSource> {
+  async #open(
+    { source, urgency }: FillCommand,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<OpenSource> {
     if (source.kind === 'ufs') {
       const onChecked = (): void => {
         progress.isChecked = true;
@@ -89,7 +87,8 @@ export class StreamDataPlane implements DataPlane {
       return { body: this.#stores.storeOf(range.path).readRange(range, signal) };
     }
     const { endpoint, key, lengthBytes } = source;
-    const segment = await this.#peers.open(endpoint, { key, offset: 0 }, signal);
+    const isAhead = urgency?.isUrgent === false;
+    const segment = await this.#peers.open(endpoint, { key, offset: 0 }, signal, { isAhead });
     if (segment.lengthBytes !== lengthBytes) {
       throw new RingloadError(
         'segment_corrupt',

@@ -226,7 +226,7 @@ async function stall({ port }: Stage): Promise<Socket> {
 }
 
 test('data endpoint: a reader that takes nothing is cut off, one that takes a little is not', async (t) => {
-  const stage = await start(t, 400);
+  const stage = await start(t, 1200);
   const sockets = await Promise.all(Array.from({ length: 3 }, () => stall(stage)));
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();

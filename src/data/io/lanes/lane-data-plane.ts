@@ -42,7 +42,7 @@ export class LaneDataPlane implements DataPlane {
       isChecked = true;
     };
     try {
-      if (!(await this.#move(command.source, mover, onChecked, signal))) {
+      if (!(await this.#move(command, mover, onChecked, signal))) {
         const filled = await this.#options.streams.fill(command, signal);
         return { ...filled, receivedBytes: filled.receivedBytes + mover.receivedBytes };
       }
@@ -79,7 +79,7 @@ export class LaneDataPlane implements DataPlane {
 
   /** False: this source has to be read as a stream. */
   async #move(
-    source: FillSource,
+    { source, urgency }: FillCommand,
     mover: ExtentMover,
     onChecked: () => void,
     signal: AbortSignal,
@@ -87,7 +87,8 @@ export class LaneDataPlane implements DataPlane {
     const { stores, peers, onFallback } = this.#options;
     let isMoved: boolean;
     if (source.kind === 'peer') {
-      isMoved = await copyFromPeer(source, mover, peers, signal);
+      const copy = { ...source, isAhead: urgency?.isUrgent === false };
+      isMoved = await copyFromPeer(copy, mover, peers, signal);
     } else {
       const store = stores.storeOf(source.range.path);
       if (!store.moveRange) return false;

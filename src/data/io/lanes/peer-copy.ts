@@ -6,8 +6,16 @@ import type {
   MoveOutcome,
   RangeMover,
 } from '../../../ufs/under-store.ts';
-import { CRC_HEADER, formatSegmentRequest } from '../../segment-request.ts';
+import {
+  COPY_PURPOSE,
+  CRC_HEADER,
+  formatSegmentRequest,
+  PURPOSE_HEADER,
+} from '../../segment-request.ts';
 import type { FillSource } from '../../data-plane.ts';
+
+/** What is copied, and whether nobody waits for it. */
+export type PeerCopy = Extract<FillSource, { kind: 'peer' }> & { readonly isAhead: boolean };
 
 export interface PeerCopyOptions {
   /** Bearer token of the cluster; undefined: peers do not authenticate each other. */
@@ -27,13 +35,18 @@ const LANE_MAX_COUNT = 16;
  * @throws peer_unreachable, deadline_exceeded, segment_corrupt, or what the peer answered.
  */
 export async function copyFromPeer(
-  { endpoint, key }: Extract<FillSource, { kind: 'peer' }>,
+  { endpoint, key, isAhead }: PeerCopy,
   mover: RangeMover,
   options: PeerCopyOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
   const path = formatSegmentRequest({ key, offset: 0 });
-  const request = requestTo(endpoint, path, options.token());
+  const token = options.token();
+  const fields = [
+    ...(token === undefined ? [] : [`authorization: Bearer ${token}`]),
+    ...(isAhead ? [`${PURPOSE_HEADER}: ${COPY_PURPOSE}`] : []),
+  ];
+  const request = requestTo(endpoint, path, fields);
   if (!request) return false;
   const outcome = await mover.move(request, 0, watchOf(options), signal);
   if (outcome.kind === 'unfit') return false;
@@ -56,15 +69,14 @@ function watchOf({ headTimeoutMs, stallTimeoutMs }: PeerCopyOptions): AnswerWatc
 function requestTo(
   endpoint: string,
   path: string,
-  token: string | undefined,
+  fields: readonly string[],
 ): DirectRequest | undefined {
   const url = new URL(endpoint);
   const address = url.hostname.replace(/^\[|\]$/g, '');
   if (url.protocol !== 'http:' || !/^[\d.]+$|:/.test(address)) return undefined;
-  const authorization = token === undefined ? '' : `authorization: Bearer ${token}\r\n`;
   return {
     endpoint: { address, port: Number(url.port || 80), laneMaxCount: LANE_MAX_COUNT },
-    head: `GET ${path} HTTP/1.1\r\nhost: ${url.host}\r\n${authorization}\r\n`,
+    head: [`GET ${path} HTTP/1.1`, `host: ${url.host}`, ...fields, '\r\n'].join('\r\n'),
   };
 }
 

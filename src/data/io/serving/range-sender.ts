@@ -10,6 +10,7 @@ import type { ReadRoom } from '../../../cache/read-room.ts';
 import type { Outlet } from './held-read.ts';
 import { HEAD_ROOM_BYTES, SEND_MAX_BYTES, type SendBuffers } from './send-buffers.ts';
 import type { ServedRange } from './serving-messages.ts';
+import type { Turns } from './serving-turns.ts';
 import type { SourceFiles } from './source-files.ts';
 
 export interface SenderParts {
@@ -17,6 +18,22 @@ export interface SenderParts {
   readonly buffers: SendBuffers;
   readonly room: ReadRoom;
 }
+
+export interface SentRange {
+  readonly range: ServedRange;
+  /** Sent in front of the first byte, in one piece with it. */
+  readonly head: string;
+  /** Absent: it is as urgent as all others. */
+  readonly turns?: Turns;
+}
+
+/** Begins at once, and lets other connections have their turn between two pieces. */
+const ALIKE: Turns = {
+  take: (step) => {
+    setImmediate(step);
+  },
+  read: (read) => read(),
+};
 
 export type SendEnd =
   | { readonly kind: 'sent' }
@@ -28,6 +45,7 @@ export class RangeSender {
   readonly #range: ServedRange;
   readonly #head: string;
   readonly #parts: SenderParts;
+  readonly #turns: Turns;
   readonly #onEnd: (end: SendEnd) => void;
   #position: number;
   #hasBegun = false;
@@ -37,17 +55,17 @@ export class RangeSender {
 
   /**
    * `onEnd` is called once, unless the sender is stopped before.
-   * @param wanted.head sent in front of the first byte, in one piece with it.
    */
   constructor(
     outlet: Outlet,
-    wanted: { readonly range: ServedRange; readonly head: string },
+    wanted: SentRange,
     parts: SenderParts,
     onEnd: (end: SendEnd) => void,
   ) {
     this.#outlet = outlet;
     this.#range = wanted.range;
     this.#head = wanted.head;
+    this.#turns = wanted.turns ?? ALIKE;
     this.#parts = parts;
     this.#onEnd = onEnd;
     this.#position = wanted.range.from;
@@ -64,8 +82,9 @@ export class RangeSender {
   }
 
   start(): void {
-    if (this.#range.length > 0) this.#step();
-    else this.#sendHeadOnly();
+    if (this.#range.length === 0) this.#sendHeadOnly();
+    else if (this.#turns === ALIKE) this.#step();
+    else this.#turns.take(this.#step);
   }
 
   /** Nobody waits for it any more. */
@@ -76,7 +95,7 @@ export class RangeSender {
     if (this.#sending) this.#parts.room.giveBack(this.#sending.length);
   }
 
-  /** Arrow: given to `setImmediate`, so that other connections get their turn. */
+  /** Arrow: given away, so that other connections get their turn. */
   readonly #step = (): void => {
     if (this.#isStopped) return;
     const { from, length, segmentBytes, path, offset } = this.#range;
@@ -105,7 +124,9 @@ export class RangeSender {
       this.#finish({ kind: 'unread', systemCode: code, message });
     };
     try {
-      const reading = files.read(path, blocks, offset + start);
+      const read = (): boolean | Promise<boolean> =>
+        this.#isStopped ? false : files.read(path, blocks, offset + start);
+      const reading = this.#turns.read(read);
       if (typeof reading === 'boolean') goOn(reading);
       else reading.then(goOn, fail);
     } catch (thrown) {
@@ -138,7 +159,7 @@ export class RangeSender {
       if (error || this.#isStopped) return;
       this.#sending = undefined;
       this.#giveBack(buffer);
-      if (this.#position < this.#range.from + this.#range.length) setImmediate(this.#step);
+      if (this.#position < this.#range.from + this.#range.length) this.#turns.take(this.#step);
       else this.#finish({ kind: 'sent' });
     });
   }

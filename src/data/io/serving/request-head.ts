@@ -2,6 +2,7 @@
  * A strict reader of HTTP/1.1 request heads (RFC 9112) for the data endpoint: GET without a body,
  * as other peers send it. Everything else is refused and costs the connection. Pure.
  */
+import { COPY_PURPOSE, PURPOSE_HEADER } from '../../segment-request.ts';
 import { headLength, parseField } from '../http-head.ts';
 
 export const REQUEST_HEAD_MAX_BYTES = 16 * 1024;
@@ -13,6 +14,8 @@ export type ParsedRequest =
       readonly authorization: string;
       /** Whether the connection may take another request. */
       readonly keepAlive: boolean;
+      /** Nobody reads it now: it is loaded ahead, or moved. */
+      readonly isCopy: boolean;
     }
   | { readonly kind: 'method' }
   | { readonly kind: 'unfit'; readonly why: string };
@@ -53,6 +56,7 @@ export function parseRequest(text: string): ParsedRequest {
   if (method === undefined) return unfit('its request line is not one of HTTP/1.1');
   let authorization: string | undefined;
   let keepAlive = true;
+  let isCopy = false;
   for (const line of lines) {
     const field = parseField(line);
     if (!field) return unfit('a header line is malformed');
@@ -65,6 +69,9 @@ export function parseRequest(text: string): ParsedRequest {
       case 'connection':
         if (/(?:^|,)\s*close\s*(?:,|$)/i.test(value)) keepAlive = false;
         break;
+      case PURPOSE_HEADER:
+        isCopy = value === COPY_PURPOSE;
+        break;
       case 'transfer-encoding':
         return unfit('it has a body');
       case 'content-length':
@@ -74,7 +81,7 @@ export function parseRequest(text: string): ParsedRequest {
     }
   }
   if (method !== 'GET') return { kind: 'method' };
-  return { kind: 'request', target, authorization: authorization ?? '', keepAlive };
+  return { kind: 'request', target, authorization: authorization ?? '', keepAlive, isCopy };
 }
 
 function unfit(why: string): ParsedRequest {

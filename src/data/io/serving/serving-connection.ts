@@ -9,6 +9,7 @@ import { CRC_HEADER } from '../../segment-request.ts';
 import { RangeSender, type SenderParts } from './range-sender.ts';
 import { REQUEST_HEAD_MAX_BYTES, RequestHeads, type ParsedRequest } from './request-head.ts';
 import type { FromServing, ServedRange, ToServing } from './serving-messages.ts';
+import type { ServingTurns } from './serving-turns.ts';
 
 /** Told to clients, who give a connection up a little earlier. */
 const KEEP_ALIVE_S = 30;
@@ -19,6 +20,7 @@ const HEAD_MAX_MS = 10_000;
 const REFUSED_MAX_MS = 1000;
 
 export interface ConnectionParts extends SenderParts {
+  readonly turns: Pick<ServingTurns, 'readers' | 'copies'>;
   readonly writeStallMs: number;
   readonly nowMs: () => number;
   readonly newId: () => number;
@@ -37,6 +39,7 @@ export class ServingConnection {
   #id: number | undefined;
   #sender: RangeSender | undefined;
   #keepAlive = true;
+  #isCopy = false;
   #headSinceMs: number | undefined;
   #isEnding = false;
 
@@ -103,8 +106,9 @@ export class ServingConnection {
     } else if (request.kind === 'method') {
       this.#refuse(new RingloadError('method_not_allowed', 'the data endpoint takes GET only'));
     } else {
-      const { target, authorization, keepAlive } = request;
+      const { target, authorization, keepAlive, isCopy } = request;
       this.#keepAlive = keepAlive;
+      this.#isCopy = isCopy;
       // A fill may take as long as it has to: the main thread has its deadlines.
       this.#socket.setTimeout(0);
       this.#parts.onAsking(this.#id, this);
@@ -117,7 +121,8 @@ export class ServingConnection {
     const head =
       `HTTP/1.1 200 OK\r\ncontent-length: ${range.length}\r\n` +
       `${CRC_HEADER}: ${range.crc32c}\r\n${this.#connectionLines()}\r\n`;
-    this.#sender = new RangeSender(this.#socket, { range, head }, this.#parts, (end) => {
+    const turns = this.#isCopy ? this.#parts.turns.copies : this.#parts.turns.readers;
+    this.#sender = new RangeSender(this.#socket, { range, head, turns }, this.#parts, (end) => {
       if (end.kind === 'sent') {
         this.#over();
         this.#afterAnswer();

@@ -12,6 +12,7 @@ import { NICENESS, stepBack } from '../step-back.ts';
 import { SendBuffers } from './send-buffers.ts';
 import { ServingConnection } from './serving-connection.ts';
 import type { FromServing, ServingOptions, ToServing } from './serving-messages.ts';
+import { ServingTurns } from './serving-turns.ts';
 import { SourceFiles } from './source-files.ts';
 
 stepBack(NICENESS.readers);
@@ -27,6 +28,7 @@ const parts = {
   files: new SourceFiles(options.openFileMaxCount, nowMs),
   buffers: new SendBuffers(),
   room: new ReadRoom(),
+  turns: new ServingTurns(setImmediate),
   writeStallMs: options.writeStallMs,
   nowMs,
   newId: () => ++lastId,
