@@ -111,7 +111,9 @@ const GROUPS = {
     imports: [
       'base',
       'cache/file-catalog.ts',
+      'cache/segment-store.ts',
       'data/pieces.ts',
+      'types:data',
       'http/range.ts',
       'types:read',
       'ufs/browse.ts',

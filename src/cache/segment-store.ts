@@ -3,6 +3,7 @@
  * segments. The core never touches bulk bytes: it reserves an extent, the data plane fills it, and
  * `commit` makes it visible, whole or not at all.
  */
+import type { Mark } from '../base/change-marks.ts';
 import type { RingloadError } from '../base/errors.ts';
 import type { JobId } from '../base/ids.ts';
 import type { Retention } from './retention.ts';
@@ -82,6 +83,8 @@ export interface PlacedSegment {
     readonly offset: number;
     readonly blockCrc32c: Uint32Array;
   };
+  /** While the mark stands the segment is in its place, also when this one is closed. */
+  readonly stands?: { readonly key: SegmentKey; readonly mark: Mark };
   /** A block did not match: drops and counts the copy. @returns what to answer. */
   damaged(): RingloadError;
   /** The file could not be read: counted against its directory. @returns what to answer. */

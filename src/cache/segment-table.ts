@@ -4,6 +4,7 @@
  *
  * Invariant: `usedBytes` and `leasedBytes` are the sums over live entries, padding included.
  */
+import type { ChangeMarks } from '../base/change-marks.ts';
 import type { JobId } from '../base/ids.ts';
 import type { KeyHash } from './key-hash.ts';
 import { DigestSum } from './digest-sum.ts';
@@ -49,10 +50,16 @@ export class SegmentTable {
   readonly #tenures = new TenureTable();
   readonly #ghosts = new GhostList();
   readonly #spaceAtRank = Array.from({ length: RANK_COUNT }, () => 0);
+  readonly #marks: ChangeMarks | undefined;
   #policyOf: (group: string) => GroupPolicy = () => DEFAULT_POLICY;
   #usedBytes = 0;
   #releaseCount = 0;
   #replacementCount = 0;
+
+  /** @param marks raised for each segment that leaves its place, by its hash. */
+  constructor(marks?: ChangeMarks) {
+    this.#marks = marks;
+  }
 
   get usedBytes(): number {
     return this.#usedBytes;
@@ -104,6 +111,7 @@ export class SegmentTable {
 
   /** Makes the segment invisible; its entry is freed with its region. */
   kill(id: EntryId): void {
+    this.#marks?.raise(markOf(this.index.hashOf(id)));
     const tenure = this.index.tenureOf(id);
     const space = spaceOf(this.index.lengthOf(id));
     if (this.#tenures.isLeased(tenure)) this.#releaseCount++;
@@ -147,6 +155,7 @@ export class SegmentTable {
 
   /** Moves a resident segment whose entry hangs in no list; one read is used up by it. */
   move(id: EntryId, location: SegmentLocation): void {
+    this.#marks?.raise(markOf(this.index.hashOf(id)));
     this.index.relocate(id, location);
     this.index.setHeat(id, Math.max(0, this.index.heatOf(id) - 1));
   }
@@ -298,6 +307,11 @@ export class SegmentTable {
       sum.add(index.lengthOf(id), index.digestLowOf(id), index.digestHighOf(id));
     }
   }
+}
+
+/** The number under which it is told that a segment has left its place. */
+export function markOf(hash: KeyHash): number {
+  return hash[0] ?? 0;
 }
 
 class InventorySum {

@@ -1,6 +1,7 @@
 /** What a peer has on its own: time, identity, disks, its ways to under stores and other disks. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ChangeMarks } from '../base/change-marks.ts';
 import type { Clock } from '../base/clock.ts';
 import { RingloadError } from '../base/errors.ts';
 import type { ClusterId } from '../base/ids.ts';
@@ -59,6 +60,8 @@ export interface OpenedLocalParts extends LocalParts {
   readonly slowDown: SlowDown;
   /** What is done when an under store complains; replaced once there are others to tell. */
   readonly throttled: { tell: () => void };
+  /** Raised by what changes in the catalogue and among the segments. */
+  readonly marks: ChangeMarks;
 }
 
 const STALL_TIMEOUT_MS = 10_000;
@@ -74,7 +77,8 @@ export async function openLocalParts(
   const descriptors = descriptorShares(openFileLimit());
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   // Why first: the catalogue's lock is the data directory's lock; nothing is touched before it.
-  const catalog = await LevelFileCatalog.open(join(dataDir, 'catalog'), logger);
+  const marks = new ChangeMarks();
+  const catalog = await LevelFileCatalog.open(join(dataDir, 'catalog'), logger, marks);
   closer.add('catalogue', () => catalog.close());
   const identity = await startIdentity(dataDir);
   const { directories, regionSizeBytes } = config.cache;
@@ -86,6 +90,7 @@ export async function openLocalParts(
     openFileMaxCount: descriptors.regionFiles,
     // Why: what rules pin is not evicted before they are known again.
     awaitsRetention: true,
+    marks,
     clock: systemClock,
     logger,
   });
@@ -163,6 +168,7 @@ export async function openLocalParts(
     bandwidth,
     slowDown,
     throttled,
+    marks,
   };
 }
 

@@ -1,5 +1,4 @@
 /** The endpoint for S3 clients. */
-import { randomBytes } from 'node:crypto';
 import { RingloadError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { allowsAnonymousS3, opensS3 } from '../config/trust.ts';
@@ -7,12 +6,15 @@ import { startAnswerServer, type ShortAnswer } from '../data/io/answer-server.ts
 import type { FileReader } from '../read/file-reader.ts';
 import { AttributeBook } from '../s3/attribute-book.ts';
 import { Authenticator } from '../s3/authenticator.ts';
+import { newRequestId } from '../s3/common-headers.ts';
 import type { ObjectSource } from '../s3/objects.ts';
 import { toS3Error } from '../s3/s3-error.ts';
 import { errorAnswer, S3Service } from '../s3/service.ts';
+import type { StandingObject } from '../s3/standing-object.ts';
 import type { Closer } from './closer.ts';
 import type { OpenedLocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
+import type { S3ThreadData } from './s3-thread.ts';
 
 /** Answers in flight when the port closes may take so long. */
 const DRAIN_GRACE_MS = 5000;
@@ -54,10 +56,35 @@ export async function openS3(context: Context): Promise<string | undefined> {
     recycle: (chunk) => {
       context.files.recycle(chunk);
     },
+    thread: { file: threadFile(), data: threadData(context) },
+    onOwnReads: (reads) => {
+      for (const { facts, key, count, bytes } of reads) {
+        const { found } = facts as StandingObject;
+        context.files.noteRead({ record: found, index: key.index, count, bytes });
+      }
+    },
   });
   closer.add('S3 port', () => server.close(DRAIN_GRACE_MS));
   const shown = host.includes(':') ? `[${host}]` : host;
   return `http://${shown}:${String(server.port)}`;
+}
+
+function threadFile(): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new URL(`./s3-thread.${extension}`, import.meta.url);
+}
+
+function threadData({ local, loaded }: Context): S3ThreadData {
+  return { mounts: local.stores.mounts, who: whoMayAsk(loaded), marks: local.marks.memory };
+}
+
+function whoMayAsk({ config, secrets }: NodeOptions['loaded']): S3ThreadData['who'] {
+  const { region } = config.s3;
+  return {
+    accessKeys: secrets.s3AccessKeys,
+    allowsAnonymous: allowsAnonymousS3(config, secrets),
+    ...(region !== '' && { region }),
+  };
 }
 
 /** Made once and without a word in the log: it goes to whoever the gate does not let in. */
@@ -68,10 +95,6 @@ function tooMany(): ShortAnswer {
   return { status, headers, ...(body && !('record' in body) && { body }) };
 }
 
-function newRequestId(): string {
-  return randomBytes(8).toString('hex').toUpperCase();
-}
-
 function openObjects({ stores, clock }: OpenedLocalParts, files: FileReader): ObjectSource {
   const { signal } = new AbortController();
   const book = new AttributeBook({
@@ -79,7 +102,7 @@ function openObjects({ stores, clock }: OpenedLocalParts, files: FileReader): Ob
     clock,
   });
   return {
-    stat: (path) => files.stat(path),
+    stat: (path) => files.find(path),
     open: (found, range, via) => files.open(found, range, via),
     attributesOf: (found) => book.of(found),
     part: async ({ path, version }, partNumber) =>
@@ -88,15 +111,12 @@ function openObjects({ stores, clock }: OpenedLocalParts, files: FileReader): Ob
 }
 
 function createService({ loaded, local, files, logger }: Context): S3Service {
-  const { config, secrets } = loaded;
-  const { region } = config.s3;
+  const { region } = loaded.config.s3;
   return new S3Service({
     stores: local.stores,
     objects: openObjects(local, files),
     authenticator: new Authenticator({
-      accessKeys: secrets.s3AccessKeys,
-      allowsAnonymous: allowsAnonymousS3(config, secrets),
-      ...(region !== '' && { region }),
+      ...whoMayAsk(loaded),
       wallMs: () => local.clock.wallMs(),
     }),
     region: region === '' ? DEFAULT_REGION : region,

@@ -1,5 +1,6 @@
 /** What clients see of this peer: files, jobs, the cluster, health and metrics, over HTTP. */
 import { randomUUID } from 'node:crypto';
+import type { ChangeMarks } from '../base/change-marks.ts';
 import { withTimeout } from '../base/clock.ts';
 import { jobId as asJobId, type PeerId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
@@ -21,12 +22,13 @@ import { NodeHealthService } from './health-service.ts';
 import { NodeJobService } from './job-service.ts';
 import { DrainAwareCatalog } from './draining.ts';
 import { RetentionKeeper } from './keep-retention.ts';
-import type { LocalParts } from './local-parts.ts';
+import type { OpenedLocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { RepairParts } from './repair-parts.ts';
 import { ResidenceService } from './residence-service.ts';
 import type { RestPort } from './rest-port.ts';
 import type { ReadLink } from './read-link.ts';
+import type { ReplicatedState } from './replicated-state.ts';
 import { RulesInForce } from './rules-in-force.ts';
 import { VerifyHere } from './verify-here.ts';
 import { VerifyService } from './verify-service.ts';
@@ -35,7 +37,7 @@ import { VerifyService } from './verify-service.ts';
 const HOT_COPY_TIMEOUT_MS = 60_000;
 
 type Context = NodeOptions & {
-  readonly local: LocalParts;
+  readonly local: OpenedLocalParts;
   readonly cluster: ClusterParts & { readonly rest: RestPort };
   readonly coordinator: Coordinator;
   readonly times: RunTimes;
@@ -196,6 +198,17 @@ function openHotCopies({
   return hot;
 }
 
+/** Which record a path has, and how far it is trusted, is also a matter of members, rules, frees. */
+function raiseWithCluster(state: ReplicatedState, marks: ChangeMarks): void {
+  let { epoch, members, rules, lastFree } = state.current;
+  state.onChange((next) => {
+    const isSameRing = next.epoch === epoch && next.members === members;
+    if (isSameRing && next.rules === rules && next.lastFree === lastFree) return;
+    ({ epoch, members, rules, lastFree } = next);
+    marks.raiseAll();
+  });
+}
+
 function openFileReader(
   { local, cluster, readLink, loaded, metrics, closer, logger }: Context,
   rules: RulesInForce,
@@ -207,6 +220,7 @@ function openFileReader(
   cluster.network.onLinkChange(({ peerId, connected }) => {
     if (connected) choice.isAlive(peerId);
   });
+  raiseWithCluster(cluster.state, local.marks);
   const hot = openHotCopies({ local, cluster, loaded, closer, logger });
   const sources = new SegmentSources({
     store,
@@ -217,9 +231,9 @@ function openFileReader(
     placement,
     clock: local.clock,
     logger,
-    onServed: (from, bytes, slice) => {
+    onServed: (from, bytes, slice, count) => {
       if (from !== 'ufs') hot.served(from, slice, bytes);
-      metrics.cacheRequest(from === 'local' ? 'hit' : from === 'peer' ? 'peer' : 'miss');
+      metrics.cacheRequest(from === 'local' ? 'hit' : from === 'peer' ? 'peer' : 'miss', count);
     },
     onTrouble: (trouble) => {
       metrics.readTrouble(trouble);
@@ -241,6 +255,7 @@ function openFileReader(
     freshnessOf: (path) => rules.freshnessOf(path),
     isFreed: (record) => frees.isFreed(record),
     metadataMaxAgeMs: ufs.metadataMaxAgeMs,
+    marks: local.marks,
     recycle: (chunk) => {
       store.recycle(chunk);
     },

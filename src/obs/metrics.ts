@@ -103,8 +103,8 @@ export class Metrics {
     Object.assign(this.#sources, sources);
   }
 
-  cacheRequest(result: CacheResult): void {
-    this.#cacheRequests.inc({ result });
+  cacheRequest(result: CacheResult, count = 1): void {
+    this.#cacheRequests.inc({ result }, count);
   }
 
   readTrouble(kind: 'hedge' | 'stall' | 'failure'): void {

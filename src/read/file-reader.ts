@@ -7,6 +7,7 @@
  * other rules of freshness are looked up as often as their rule says, and not served when the under
  * store cannot be asked: a bound on staleness is kept.
  */
+import { hashOfText, type ChangeMarks, type Mark } from '../base/change-marks.ts';
 import { withTimeout, type Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
@@ -47,6 +48,8 @@ export interface FileReaderOptions {
   readonly freshnessOf?: (path: string) => Freshness;
   /** Age of what is remembered of files that were never loaded, absence included. Absent: 0. */
   readonly metadataMaxAgeMs?: number;
+  /** Raised for each record that changes here, by its path, and when ring or rules change. */
+  readonly marks?: ChangeMarks;
   /** Told of chunks that nobody needs any more. */
   readonly recycle?: (chunk: Uint8Array) => void;
 }
@@ -55,6 +58,11 @@ export interface FoundFile extends FileRecord {
   /** Present where the under store has just been asked, or lately. */
   readonly attributes?: ObjectAttributes;
   readonly source: 'catalog' | 'ufs';
+}
+
+export interface MarkedFile extends FoundFile {
+  /** Present where it is found so again, without asking anybody, as long as this mark stands. */
+  readonly mark?: Mark;
 }
 
 export interface OpenRange {
@@ -114,14 +122,21 @@ export class FileReader {
 
   /** @throws path_not_mounted, ufs_not_found, ufs_* */
   async stat(path: string): Promise<FoundFile> {
+    const { mark: _, ...found } = await this.find(path);
+    return found;
+  }
+
+  /** As `stat`, and tells whether it stays so. */
+  async find(path: string): Promise<MarkedFile> {
     // Why first: what lies outside of the mounts is refused, whatever is cached.
     this.#options.stores.storeOf(path);
     const freshness = this.#freshnessOf(path);
     if (freshness === 'skip') return this.#fromStore(await this.#heads.get(path, 0));
-    const record = await this.#cachedRecord(path);
-    return freshness === 'immutable'
-      ? this.#statImmutable(path, record)
-      : this.#validate(path, record, freshness.revalidateAfterMs);
+    // Why before the look: what changes from here on raises it.
+    const mark = this.#options.marks?.now(hashOfText(path));
+    const { record, isOwn } = await this.#cachedRecord(path);
+    if (freshness !== 'immutable') return this.#validate(path, record, freshness.revalidateAfterMs);
+    return this.#statImmutable(path, record, isOwn ? mark : undefined);
   }
 
   /** What is remembered of the file's version is no longer true: somebody wrote it. */
@@ -129,10 +144,14 @@ export class FileReader {
     this.#heads.forget(path);
   }
 
-  async #statImmutable(path: string, record: FileRecord | undefined): Promise<FoundFile> {
+  async #statImmutable(
+    path: string,
+    record: FileRecord | undefined,
+    mark: Mark | undefined,
+  ): Promise<MarkedFile> {
     const cached: FoundFile | undefined = record && { ...record, source: 'catalog' };
     const isWhole = record?.version !== this.#incomplete.get(path);
-    if (cached && isWhole) return cached;
+    if (cached && isWhole) return mark ? { ...cached, mark } : cached;
     try {
       const maxAgeMs = cached ? 0 : (this.#options.metadataMaxAgeMs ?? 0);
       return this.#fromStore(await this.#heads.get(path, maxAgeMs));
@@ -175,7 +194,7 @@ export class FileReader {
     range?: { readonly offset: number; readonly length?: number },
     via?: HeldReads,
   ): Promise<OpenRange> {
-    const found = await this.stat(path);
+    const found = await this.find(path);
     try {
       return await this.open(found, range, via);
     } catch (thrown) {
@@ -193,11 +212,22 @@ export class FileReader {
    * @throws ufs_changed when it is another one by now; range_not_satisfiable
    */
   open(
-    { source: _source, attributes: _attributes, ...record }: FoundFile,
+    { source: _source, attributes: _attributes, mark: _mark, ...record }: MarkedFile,
     range?: { readonly offset: number; readonly length?: number },
     via?: HeldReads,
   ): Promise<OpenRange> {
     return this.#open(record, range, via);
+  }
+
+  /** So many ranges of a segment were served by a thread that had all that it takes. */
+  noteRead(read: {
+    readonly record: FileRecord;
+    readonly index: number;
+    readonly count: number;
+    readonly bytes: number;
+  }): void {
+    const { record, index, count, bytes: length } = read;
+    void this.#options.sources.noteRead({ record, index, offset: 0, length }, count);
   }
 
   /** A chunk of a body, or a part of it, is not needed any more: its memory may be used again. */
@@ -271,20 +301,21 @@ export class FileReader {
     );
   }
 
-  async #cachedRecord(path: string): Promise<FileRecord | undefined> {
+  /** `isOwn`: this peer is a home of the file, and hears of every change. */
+  async #cachedRecord(path: string): Promise<{ record?: FileRecord; isOwn?: true }> {
     const { catalog, network } = this.#options;
     const here = this.#unlessFreed(await catalog.get(path));
     const placement = this.#options.placement();
     // Why not always: who is no home any more does not hear of later loads.
-    if (here && isHome(placement, here)) return here;
+    if (here && isHome(placement, here)) return { record: here, isOwn: true };
     const homes = placement.ownersOf({ path, index: 0, segmented: true }, HOME_MAX_COUNT);
     for (const peer of homes) {
       if (peer === placement.self || !placement.isReachable(peer)) continue;
       const found = await network.recordAt(peer, path).catch(() => undefined);
       const record = this.#unlessFreed(found);
-      if (record) return record;
+      if (record) return { record };
     }
-    return here;
+    return here ? { record: here } : {};
   }
 
   #unlessFreed(record: FileRecord | undefined): FileRecord | undefined {
@@ -359,6 +390,7 @@ export class FileReader {
    */
   #noteIncomplete({ path, version }: FileRecord): void {
     this.#heads.forget(path);
+    this.#options.marks?.raise(hashOfText(path));
     this.#incomplete.delete(path);
     this.#incomplete.set(path, version);
     const oldest = this.#incomplete.keys().next().value;

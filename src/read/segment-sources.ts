@@ -44,7 +44,7 @@ export interface SourceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told of each range, for metrics: where its bytes came from. */
-  readonly onServed?: (from: ServedFrom, bytes: number, slice: SegmentSlice) => void;
+  readonly onServed?: (from: ServedFrom, bytes: number, slice: SegmentSlice, count: number) => void;
   /** Told of second requests, of sources that stood still, and of those that failed. */
   readonly onTrouble?: (trouble: 'hedge' | 'stall' | 'failure') => void;
 }
@@ -129,6 +129,14 @@ export class SegmentSources {
     else await this.#fills.run(filler, fillOf(slice), signal);
   }
 
+  /** So many ranges of a segment here were read by who needs nobody's help for that. */
+  async noteRead(slice: SegmentSlice, count: number): Promise<void> {
+    this.#options.onServed?.('local', slice.length, slice, count);
+    // Why: what is read is kept longer, and is no more on trial.
+    const reader = await this.#options.store.open(keyOf(slice)).catch(() => undefined);
+    reader?.close();
+  }
+
   async *#give(
     source: OpenSource,
     slice: SegmentSlice,
@@ -136,7 +144,7 @@ export class SegmentSources {
     try {
       const report = yield source.piece;
       const isWhole = report.sentBytes === source.piece.length && !report.failure;
-      if (isWhole) this.#options.onServed?.(source.from, source.piece.length, slice);
+      if (isWhole) this.#options.onServed?.(source.from, source.piece.length, slice, 1);
       return report;
     } finally {
       source.close();

@@ -5,6 +5,7 @@
 import type { HeldReads } from '../data/pieces.ts';
 import type { OpenRange } from '../read/file-reader.ts';
 import type { Field } from './s3-error.ts';
+import type { StandingObject } from './standing-object.ts';
 
 export interface S3Request {
   readonly method: string;
@@ -23,6 +24,8 @@ export interface S3Answer {
   readonly headers: readonly Field[];
   /** Absent: none. A range has its first bytes at hand, and has to be closed by whoever gets it. */
   readonly body?: Uint8Array | OpenRange;
+  /** What was found, where it stays so for a while. */
+  readonly standing?: StandingObject;
 }
 
 /** Headers by lower-case name. */

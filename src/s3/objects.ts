@@ -18,10 +18,11 @@ import {
   type RangeSpec,
 } from '../http/range.ts';
 import type { HeldReads } from '../data/pieces.ts';
-import type { FoundFile, OpenRange } from '../read/file-reader.ts';
+import type { FoundFile, MarkedFile, OpenRange } from '../read/file-reader.ts';
 import type { ObjectPart } from '../ufs/under-store.ts';
 import type { HeaderMap, S3Answer } from './message.ts';
 import { S3Error, type Field } from './s3-error.ts';
+import type { StandingObject } from './standing-object.ts';
 
 /** A `FileReader`, and what else is known of objects. */
 export interface ObjectSource {
@@ -29,7 +30,7 @@ export interface ObjectSource {
   attributesOf(found: FoundFile): Promise<ObjectAttributes | undefined>;
   /** A part of a multipart object; undefined: nobody can tell. */
   part(found: FoundFile, partNumber: number): Promise<ObjectPart | undefined>;
-  stat(path: string): Promise<FoundFile>;
+  stat(path: string): Promise<MarkedFile>;
   open(
     found: FoundFile,
     range?: { readonly offset: number; readonly length: number },
@@ -52,7 +53,6 @@ export interface ObjectCall {
 const VERSION_ATTEMPT_MAX_COUNT = 3;
 
 export async function answerObject(source: ObjectSource, call: ObjectCall): Promise<S3Answer> {
-  const range = parseRange(call.headers.get('range'));
   if (call.partNumber !== undefined && call.headers.get('range') !== '') {
     throw new S3Error('InvalidRequest', 'Cannot specify both Range header and partNumber');
   }
@@ -61,23 +61,54 @@ export async function answerObject(source: ObjectSource, call: ObjectCall): Prom
     const refused = refusalOf(found, call.headers);
     if (refused) return refused;
     const part = await partOf(source, call, found);
-    const within = part ?? rangeWithin(found, call.headers, range);
-    const status = within ? 206 : 200;
-    const headers = headersOf(found, call, {
-      within,
-      attributes: (await source.attributesOf(found)) ?? [],
-      ...(part?.partCount !== undefined && { partCount: part.partCount }),
-    });
-    if (call.method === 'HEAD') return { status, headers };
+    const known = await source.attributesOf(found);
+    const { within, ...head } = headOf(found, call, known ?? [], part);
+    const standing = standingOf(found, known);
+    if (call.method === 'HEAD') return { ...head, ...standing };
     // An empty object has a first part of no bytes, which is no range to ask for.
     const asked = within?.length === 0 ? undefined : within;
     try {
-      return { status, headers, body: await source.open(found, asked, call.via) };
+      return { ...head, ...standing, body: await source.open(found, asked, call.via) };
     } catch (thrown) {
       const isChanged = toRingloadError(thrown).code === 'ufs_changed';
       if (!isChanged || attempt === VERSION_ATTEMPT_MAX_COUNT) throw thrown;
     }
   }
+}
+
+/** An answer without its bytes. */
+export interface ObjectHead {
+  readonly status: number;
+  readonly headers: readonly Field[];
+  /** Undefined: the whole object, or nothing. */
+  readonly within: ByteRange | undefined;
+}
+
+/** The answer to a call for an object that is known, not by part. @throws S3Error */
+export function tellKnown({ found, attributes }: StandingObject, call: ObjectCall): ObjectHead {
+  const refused = refusalOf(found, call.headers);
+  return refused ? { ...refused, within: undefined } : headOf(found, call, attributes);
+}
+
+function headOf(
+  found: FoundFile,
+  call: ObjectCall,
+  attributes: ObjectAttributes,
+  part?: ByteRange & { readonly partCount?: number },
+): ObjectHead {
+  const within = part ?? rangeWithin(found, call.headers, parseRange(call.headers.get('range')));
+  const partCount = part?.partCount;
+  const facts = { within, attributes, ...(partCount !== undefined && { partCount }) };
+  return { status: within ? 206 : 200, headers: headersOf(found, call, facts), within };
+}
+
+/** Not while attributes are unknown that will be known later. */
+function standingOf(
+  { mark, ...found }: MarkedFile,
+  attributes: ObjectAttributes | undefined,
+): Pick<S3Answer, 'standing'> {
+  if (!mark || (!attributes && found.path.startsWith('s3://'))) return {};
+  return { standing: { found: { ...found, mark }, attributes: attributes ?? [] } };
 }
 
 /** The 304 of a condition. @throws S3Error for 412 */

@@ -11,6 +11,7 @@ import type { Authenticator, Caller } from './authenticator.ts';
 import type { HeldReads } from '../data/pieces.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { bucketsOf, pathOf, type Bucket } from './buckets.ts';
+import { commonHeaders } from './common-headers.ts';
 import { HeaderMap, type S3Answer, type S3Request } from './message.ts';
 import { answerObject, type ObjectSource } from './objects.ts';
 import { listObjects } from './listing.ts';
@@ -151,13 +152,6 @@ export class S3Service {
       logger.warn('could not answer', { requestId, code: error.code, error: error.message });
     }
   }
-}
-
-function commonHeaders(requestId: string): Field[] {
-  return [
-    ['x-amz-request-id', requestId],
-    ['server', 'Ringload'],
-  ];
 }
 
 function notAllowed(): S3Error {

@@ -2,6 +2,7 @@
  * A segment opened for reading. Pins its region until it is closed, so its bytes stay where they
  * are while the segment itself may be evicted, replaced or dropped.
  */
+import type { Mark } from '../../base/change-marks.ts';
 import { RingloadError } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoint.ts';
 import type { JobId } from '../../base/ids.ts';
@@ -23,6 +24,7 @@ export class FileSegmentReader implements SegmentReader, PlacedSegment {
   readonly crc32c: number;
   readonly loadedBy?: JobId;
   readonly copy: SegmentCopy;
+  readonly stands?: { readonly key: SegmentKey; readonly mark: Mark };
   readonly #store: StoreParts;
   readonly #stored: StoredSegment;
   readonly #isCheck: boolean;
@@ -39,6 +41,7 @@ export class FileSegmentReader implements SegmentReader, PlacedSegment {
     loadedBy: JobId | undefined;
     /** Whoever checks is told of damage by the outcome. */
     isCheck: boolean;
+    mark: Mark | undefined;
   }) {
     const { copy, body } = parts;
     this.key = body.key;
@@ -48,6 +51,7 @@ export class FileSegmentReader implements SegmentReader, PlacedSegment {
     this.#store = parts.store;
     this.#isCheck = parts.isCheck;
     this.copy = copy;
+    if (parts.mark) this.stands = { key: body.key, mark: parts.mark };
     this.#stored = {
       directory: copy.directory,
       region: copy.region,

@@ -11,6 +11,7 @@ import { checkKey, isSameHash, isSameKey, type HashKey } from '../key-hash.ts';
 import { spaceOf } from '../layout.ts';
 import { AGAIN_AFTER_SHARE, quotaFull, RANK_PINNED, type Retention } from '../retention.ts';
 import { NO_ENTRY, type EntryId } from '../segment-index.ts';
+import { markOf } from '../segment-table.ts';
 import type {
   Admission,
   CacheUsage,
@@ -313,6 +314,8 @@ export class FileSegmentStore implements SegmentStore {
     const toldKey = isCheck ? undefined : key;
     const copy = this.#copyOf(id);
     const { lengthBytes, crc32c, loadedBy } = this.#describe(id, key);
+    // Why here: what leaves its place from now on raises it.
+    const mark = this.#parts.marks?.now(markOf(copy.hash));
     copy.directory.pin(copy.region);
     let body: SegmentBody | undefined;
     try {
@@ -331,7 +334,7 @@ export class FileSegmentStore implements SegmentStore {
       return 'missing';
     }
     return new FileSegmentReader({
-      ...{ store: this.#parts, copy, body, lengthBytes, crc32c, loadedBy, isCheck },
+      ...{ store: this.#parts, copy, body, lengthBytes, crc32c, loadedBy, isCheck, mark },
     });
   }
 

@@ -7,6 +7,7 @@
  *
  * Invariant: changes go one after another, so the count is always that of the entries.
  */
+import type { ChangeMarks } from '../../base/change-marks.ts';
 import { RingloadError } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoint.ts';
 import { silentLogger, type Logger } from '../../base/logger.ts';
@@ -61,7 +62,7 @@ export class LevelFileCatalog implements FileCatalog {
   #mustMend = false;
   /** When it was last opened anew, and after what. */
   #mended = { atMs: Number.NEGATIVE_INFINITY, reason: '' };
-  readonly #recent = new RecentRecords();
+  readonly #recent: RecentRecords;
   #isClosed = false;
 
   private constructor(parts: {
@@ -70,24 +71,31 @@ export class LevelFileCatalog implements FileCatalog {
     lock: Level;
     level: Level;
     count: number;
+    marks: ChangeMarks | undefined;
   }) {
     this.#directoryPath = parts.directoryPath;
     this.#logger = parts.logger;
     this.#lock = parts.lock;
     this.#level = parts.level;
     this.#count = parts.count;
+    this.#recent = new RecentRecords(parts.marks);
   }
 
   /**
    * Opens or creates the catalog in a directory of its own; a damaged one is repaired, which may
    * lose entries: their files count as not loaded.
+   * @param marks raised for each record that changes, by its path.
    * @throws data_dir_locked, data_dir_foreign, data_corrupt, cache_io
    */
-  static async open(directoryPath: string, logger = silentLogger): Promise<LevelFileCatalog> {
+  static async open(
+    directoryPath: string,
+    logger = silentLogger,
+    marks?: ChangeMarks,
+  ): Promise<LevelFileCatalog> {
     const lock = await lockLevel(directoryPath);
     try {
       const opened = await openDatabase(directoryPath, logger);
-      return new LevelFileCatalog({ directoryPath, logger, lock, ...opened });
+      return new LevelFileCatalog({ directoryPath, logger, lock, marks, ...opened });
     } catch (error) {
       await lock.close();
       throw error;
@@ -148,6 +156,8 @@ export class LevelFileCatalog implements FileCatalog {
         const key = FILE + path;
         if (await this.#level.has(key)) operations.push({ type: 'del', key });
       }
+      // Why also those that are not here: who drains may have told of them.
+      await this.#recent.changing(paths, () => Promise.resolve());
       if (operations.length === 0) return undefined;
       return { operations, addedCount: -operations.length, isDurable: true };
     });

@@ -1,6 +1,7 @@
 /** Checks the configuration of a file store, builds its parts and recovers what is on disk. */
 import { resolve } from 'node:path';
 
+import type { ChangeMarks } from '../../base/change-marks.ts';
 import type { Clock } from '../../base/clock.ts';
 import { RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -53,6 +54,8 @@ export interface FileSegmentStoreOptions {
   readonly disk?: Disk;
   readonly crc32c?: Crc32c;
   readonly hashKey?: HashKey;
+  /** Raised for each segment that leaves its place: threads that read it by themselves look there. */
+  readonly marks?: ChangeMarks;
 }
 
 /**
@@ -69,7 +72,7 @@ export async function openFileSegmentStore(
   const disk = options.disk ?? nodeDisk;
   const crc32c = options.crc32c ?? nativeCrc32c;
   const pool = new FilePool(disk, options.openFileMaxCount ?? 256);
-  const table = new SegmentTable();
+  const table = new SegmentTable(options.marks);
   const changes = new ChangeSignal();
   const regions: Region[] = [];
   const directories = options.directories.map(({ path, capacityBytes }, index) => {
@@ -102,6 +105,7 @@ export async function openFileSegmentStore(
       chunks: new ChunkPool(),
       listeners: { onDamaged: () => undefined },
       retention,
+      marks: options.marks,
       regions,
       directories,
     },

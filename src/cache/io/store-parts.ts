@@ -1,4 +1,5 @@
 /** What the parts of one file store share. */
+import type { ChangeMarks } from '../../base/change-marks.ts';
 import type { ChunkPool } from '../chunk-pool.ts';
 import type { Crc32c } from '../crc32c.ts';
 import type { RecordCache } from '../record-cache.ts';
@@ -29,6 +30,7 @@ export interface StoreParts {
   readonly directories: readonly CacheDirectory[];
   readonly listeners: StoreListeners;
   readonly retention: RetentionView;
+  readonly marks: ChangeMarks | undefined;
 }
 
 /** What is known of the rules that hold. */

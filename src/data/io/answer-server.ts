@@ -7,7 +7,10 @@
 import { fromWireError, RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { GateBounds } from '../../base/descriptors.ts';
 import type { Logger } from '../../base/logger.ts';
+import type { PlacedSegment } from '../../cache/segment-store.ts';
 import type { HeldReads, Piece, PieceFlow, PieceReport } from '../pieces.ts';
+import type { OwnRead, StandingPlace } from '../own-answers.ts';
+import { servedRange } from '../served-range.ts';
 import { RequestBody } from './request-body.ts';
 import { ServingThread } from './serving-thread.ts';
 import type {
@@ -18,7 +21,7 @@ import type {
   PlainAnswer,
   ToAnswering,
 } from './serving/answer-messages.ts';
-import { servedRange } from './serving/served-range.ts';
+import { SEND_MAX_BYTES } from './serving/send-buffers.ts';
 import { ThreadReads } from './thread-reads.ts';
 
 type Field = readonly [name: string, value: string];
@@ -39,6 +42,8 @@ export interface ThreadAnswer {
   /** With `content-length` where there is a body. */
   readonly headers: readonly Field[];
   readonly body?: Uint8Array | { readonly length: number; readonly pieces: PieceFlow };
+  /** What the thread may make answers of by itself; see `serving/own-answers.ts`. */
+  readonly standing?: unknown;
 }
 
 export interface ShortAnswer extends ThreadAnswer {
@@ -69,6 +74,10 @@ export interface AnswerServerOptions {
   readonly onRefused: () => void;
   /** Told of chunks that were sent. */
   readonly recycle?: (chunk: Uint8Array) => void;
+  /** A thread that knows the protocol, beside this module's own. */
+  readonly thread?: { readonly file: URL; readonly data: object };
+  /** Told of what the thread answered by itself. */
+  readonly onOwnReads?: (reads: readonly OwnRead[]) => void;
   readonly logger: Logger;
 }
 
@@ -110,12 +119,14 @@ class Answers {
     const { host, bounds, openFileMaxCount, headersTimeoutMs, requestTimeoutMs } = options;
     const { writeStallMs = WRITE_STALL_MAX_MS, logger, what } = options;
     const { token, ...peers } = options.peers;
+    const { thread } = options;
     const tooMany = plainOf(options.tooMany);
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     this.#thread = new ServingThread({
       what,
-      file: new URL(`./serving/answer-worker.${extension}`, import.meta.url),
+      file: thread?.file ?? new URL(`./serving/answer-worker.${extension}`, import.meta.url),
       workerData: (port): AnswerOptions => ({
+        ...thread?.data,
         ...{ host, port, bounds, openFileMaxCount, headersTimeoutMs, requestTimeoutMs },
         ...{ writeStallMs, tooMany, peers },
       }),
@@ -168,6 +179,9 @@ class Answers {
       case 'over':
         this.#over(message.id);
         break;
+      case 'read':
+        this.#options.onOwnReads?.(message.reads);
+        break;
       case 'closed':
         this.#onClosed();
         break;
@@ -189,7 +203,10 @@ class Answers {
     const answer = await this.#options.answer(request);
     const ranged = answer.body && 'pieces' in answer.body ? answer.body : undefined;
     if (ranged && ranged.length > 0) await this.#sendRange(call, answer, ranged);
-    else if (!call.isOver) this.#post(id, answer);
+    else if (!call.isOver) {
+      this.#post(id, answer);
+      this.#tellStanding(answer.standing);
+    }
     if (ranged?.length === 0) await ranged.pieces.return();
   }
 
@@ -213,7 +230,11 @@ class Answers {
       for (;;) {
         const step = await pieces.next(report);
         if (step.done || call.isOver) break;
-        report = await this.#sendPiece(call, step.value, send);
+        const { value: piece } = step;
+        // Why after the piece: nobody waits for it.
+        const ended = this.#sendPiece(call, piece, send);
+        if (isOwnable(length)) this.#tellStanding(answer.standing, piece.placed?.segment);
+        report = await ended;
         sentBytes += report.sentBytes;
       }
       if (sentBytes !== length) throw new RingloadError('internal', 'the range ended early');
@@ -222,6 +243,12 @@ class Answers {
     } finally {
       await pieces.return();
     }
+  }
+
+  #tellStanding(facts: unknown, segment?: PlacedSegment): void {
+    if (facts === undefined) return;
+    const place = segment && standingPlace(segment);
+    this.#thread.post({ kind: 'standing', standing: { facts, ...(place && { place }) } });
   }
 
   async #sendPiece(
@@ -318,6 +345,18 @@ function endOf(call: Call): Promise<PieceEnd | 'gone'> {
       resolve(end);
     };
   });
+}
+
+/** Whether the thread would answer such a range by itself. */
+function isOwnable(length: number): boolean {
+  return length <= SEND_MAX_BYTES;
+}
+
+function standingPlace(segment: PlacedSegment): StandingPlace | undefined {
+  const { stands, crc32c, lengthBytes: segmentBytes } = segment;
+  if (!stands) return undefined;
+  const { path, offset, blockCrc32c: blocks } = segment.place();
+  return { ...stands, path, offset, segmentBytes, crc32c, blocks };
 }
 
 function plainOf({ status, headers, body }: ThreadAnswer): PlainAnswer {

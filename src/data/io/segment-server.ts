@@ -12,14 +12,9 @@ import { RingloadError, toRingloadError, toWireError } from '../../base/errors.t
 import type { Logger } from '../../base/logger.ts';
 import type { PlacedSegment } from '../../cache/segment-store.ts';
 import { parseSegmentRequest, SEGMENT_PATH, type SegmentRequest } from '../segment-request.ts';
+import { servedRange, type ServedRange } from '../served-range.ts';
 import { ServingThread } from './serving-thread.ts';
-import { servedRange } from './serving/served-range.ts';
-import type {
-  FromServing,
-  ServedRange,
-  ServingOptions,
-  ToServing,
-} from './serving/serving-messages.ts';
+import type { FromServing, ServingOptions, ToServing } from './serving/serving-messages.ts';
 
 export interface SegmentServerOptions {
   readonly host: string;

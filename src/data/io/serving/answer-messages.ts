@@ -8,8 +8,9 @@
  */
 import type { GateBounds } from '../../../base/descriptors.ts';
 import type { WireError } from '../../../base/errors.ts';
+import type { OwnRead, Standing } from '../../own-answers.ts';
 import type { SegmentRequest } from '../../segment-request.ts';
-import type { ServedRange } from './serving-messages.ts';
+import type { ServedRange } from '../../served-range.ts';
 
 export interface AnswerOptions {
   readonly host: string;
@@ -69,6 +70,8 @@ export type ToAnswering =
       /** How long the body may stand still while it is wanted. */
       readonly bodyPatienceMs?: number;
     }
+  /** What the thread may answer by itself from now on. */
+  | { readonly kind: 'standing'; readonly standing: Standing }
   /** Nobody wants it any more. */
   | { readonly kind: 'drop'; readonly heldId: number }
   /** Take nothing new, and end when everything under way has ended. */
@@ -95,6 +98,8 @@ export type FromAnswering =
   | { readonly kind: 'asked'; readonly heldId: number }
   | { readonly kind: 'opened'; readonly heldId: number; readonly lengthBytes: number }
   | { readonly kind: 'refused'; readonly heldId: number; readonly error: WireError }
+  /** What was answered without a word to the main thread. */
+  | { readonly kind: 'read'; readonly reads: readonly OwnRead[] }
   | { readonly kind: 'closed' };
 
 export interface PieceEnd {

@@ -7,9 +7,9 @@
 import { crc32c } from '@node-rs/crc32';
 import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
 import type { ReadRoom } from '../../../cache/read-room.ts';
+import type { ServedRange } from '../../served-range.ts';
 import type { Outlet } from './held-read.ts';
 import { HEAD_ROOM_BYTES, SEND_MAX_BYTES, type SendBuffers } from './send-buffers.ts';
-import type { ServedRange } from './serving-messages.ts';
 import type { Turns } from './serving-turns.ts';
 import type { SourceFiles } from './source-files.ts';
 

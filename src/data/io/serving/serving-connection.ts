@@ -6,9 +6,10 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { RingloadError, toWireError } from '../../../base/errors.ts';
 import { CRC_HEADER } from '../../segment-request.ts';
+import type { ServedRange } from '../../served-range.ts';
 import { RangeSender, type SenderParts } from './range-sender.ts';
 import { REQUEST_HEAD_MAX_BYTES, RequestHeads, type ParsedRequest } from './request-head.ts';
-import type { FromServing, ServedRange, ToServing } from './serving-messages.ts';
+import type { FromServing, ToServing } from './serving-messages.ts';
 import type { ServingTurns } from './serving-turns.ts';
 
 /** Told to clients, who give a connection up a little earlier. */

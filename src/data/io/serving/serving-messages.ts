@@ -5,6 +5,7 @@
  * the segment, reads it through, and keeps it in its place until the thread has done with it.
  */
 import type { GateBounds } from '../../../base/descriptors.ts';
+import type { ServedRange } from '../../served-range.ts';
 
 export interface ServingOptions {
   readonly host: string;
@@ -14,21 +15,6 @@ export interface ServingOptions {
   readonly openFileMaxCount: number;
   /** A reader that takes nothing for so long is gone. */
   readonly writeStallMs: number;
-}
-
-/** Blocks of a segment that cover the range, and where they lie. */
-export interface ServedRange {
-  readonly path: string;
-  /** Where the segment begins in the file. */
-  readonly offset: number;
-  readonly segmentBytes: number;
-  /** Of the whole segment. */
-  readonly crc32c: number;
-  /** The range, relative to the segment. */
-  readonly from: number;
-  readonly length: number;
-  /** CRC32C of the blocks from the one that `from` lies in. */
-  readonly blocks: Uint32Array;
 }
 
 export type ToServing =

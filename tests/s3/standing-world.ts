@@ -1,0 +1,201 @@
+/**
+ * The S3 endpoint with the thread that answers by itself: a catalogue and a cache on a real disk,
+ * an under store in memory, and nobody else.
+ */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { ChangeMarks } from '../../src/base/change-marks.ts';
+import { ManualClock } from '../../src/base/clock.ts';
+import { RingloadError } from '../../src/base/errors.ts';
+import { peerId } from '../../src/base/ids.ts';
+import { silentLogger } from '../../src/base/logger.ts';
+import { SeededRandom } from '../../src/base/random.ts';
+import type { FileRecord } from '../../src/cache/file-catalog.ts';
+import type { FileSegmentStore } from '../../src/cache/io/file-segment-store.ts';
+import { LevelFileCatalog } from '../../src/cache/io/level-file-catalog.ts';
+import { openFileSegmentStore } from '../../src/cache/io/open-file-segment-store.ts';
+import { Checksummer } from '../../src/data/io/checksummer.ts';
+import { type AnswerServer, startAnswerServer } from '../../src/data/io/answer-server.ts';
+import type { DataPlane } from '../../src/data/data-plane.ts';
+import type { OwnRead } from '../../src/data/own-answers.ts';
+import { SegmentLoader } from '../../src/data/segment-loader.ts';
+import { FileReader } from '../../src/read/file-reader.ts';
+import { SegmentSources } from '../../src/read/segment-sources.ts';
+import { SourceChoice } from '../../src/read/source-choice.ts';
+import { AttributeBook } from '../../src/s3/attribute-book.ts';
+import { Authenticator } from '../../src/s3/authenticator.ts';
+import { S3Service } from '../../src/s3/service.ts';
+import { MemoryUnderStore } from '../../src/ufs/memory-under-store.ts';
+import { newMutes } from '../data/support.ts';
+import { tempFolder, type TempFolder } from '../support/temp-folder.ts';
+import { KEY_ID, SECRET } from './support.ts';
+
+export const SEGMENT = 256 * 1024;
+const REGION = 4 * SEGMENT;
+const SELF = peerId('me');
+
+export class StandingWorld implements AsyncDisposable {
+  readonly under = new MemoryUnderStore();
+  readonly reads: OwnRead[] = [];
+  /** Requests that the thread did not answer by itself. */
+  askedCount = 0;
+  readonly catalog: LevelFileCatalog;
+  readonly store: FileSegmentStore;
+  readonly reader: FileReader;
+  readonly service: S3Service;
+  readonly #folder: TempFolder;
+  #server: AnswerServer | undefined;
+
+  private constructor(opened: {
+    folder: TempFolder;
+    catalog: LevelFileCatalog;
+    store: FileSegmentStore;
+    marks: ChangeMarks;
+  }) {
+    this.#folder = opened.folder;
+    const { catalog, store, marks } = opened;
+    this.catalog = catalog;
+    this.store = store;
+    const clock = new ManualClock();
+    const stores = { storeOf: () => this.under, mounts: ['s3://b'] };
+    const placement = () => ({
+      ...{ self: SELF, members: [SELF] },
+      ownersOf: () => [SELF],
+      isReachable: () => true,
+    });
+    const nobody = (): never => {
+      throw new RingloadError('peer_unreachable', 'there is nobody else');
+    };
+    const network = { recordAt: nobody, listAt: nobody, holds: nobody, isLoading: nobody };
+    const loader = new SegmentLoader({
+      ...{ store, plane: planeOf(this.under, store), mutes: newMutes(), logger: silentLogger },
+    });
+    const options = { stores, placement, clock, network: { ...network, openSegment: nobody } };
+    const choice = new SourceChoice({ clock, random: new SeededRandom(1) });
+    const sources = new SegmentSources({
+      ...options,
+      ...{ store, loader, choice, logger: silentLogger },
+    });
+    this.reader = new FileReader({
+      ...options,
+      ...{ catalog, sources, marks, segmentSizeBytes: SEGMENT, statTimeoutMs: 60_000 },
+    });
+    const book = new AttributeBook({
+      stat: (path, signal) => this.under.stat(path, signal),
+      clock,
+    });
+    this.service = new S3Service({
+      stores,
+      objects: {
+        stat: (path) => this.reader.find(path),
+        open: (found, range, via) => this.reader.open(found, range, via),
+        attributesOf: (found) => book.of(found),
+        part: () => Promise.resolve(undefined),
+      },
+      authenticator: new Authenticator({ ...WHO, wallMs: () => Date.now() }),
+      region: 'us-east-1',
+      newRequestId: () => 'REQUEST',
+      logger: silentLogger,
+    });
+  }
+
+  /** @param capacityBytes of the cache, in regions of 1 MiB */
+  static async open(capacityBytes = 16 * REGION): Promise<StandingWorld> {
+    const folder = await tempFolder('standing');
+    const marks = new ChangeMarks();
+    const path = join(folder.path, 'cache');
+    const store = await openFileSegmentStore({
+      directories: [{ path, capacityBytes }],
+      ...{ regionSizeBytes: REGION, clock: new ManualClock(), logger: silentLogger, marks },
+    });
+    const catalog = await LevelFileCatalog.open(join(folder.path, 'files'), silentLogger, marks);
+    const world = new StandingWorld({ folder, catalog, store, marks });
+    await world.#listen(marks);
+    return world;
+  }
+
+  async #listen(marks: ChangeMarks): Promise<void> {
+    const { service, reader } = this;
+    this.#server = await startAnswerServer({
+      ...{ host: '127.0.0.1', port: 0, what: 'S3 endpoint', logger: silentLogger },
+      answer: (request) => {
+        this.askedCount++;
+        return service.answer(request);
+      },
+      failed: (error, request) => service.errorAnswer(error, request),
+      tooMany: { status: 503, headers: [] },
+      bounds: { limit: Infinity, refuseFrom: Infinity, dropFrom: Infinity },
+      openFileMaxCount: 4,
+      peers: {
+        ...{ token: () => undefined, socketMaxCount: 1 },
+        ...{ headTimeoutMs: 60_000, stallTimeoutMs: 60_000 },
+      },
+      ...{ headersTimeoutMs: 60_000, requestTimeoutMs: 60_000 },
+      onRefused: () => undefined,
+      thread: {
+        file: new URL('../../src/node/s3-thread.js', import.meta.url),
+        data: { mounts: ['s3://b'], who: WHO, marks: marks.memory },
+      },
+      onOwnReads: (reads) => {
+        this.reads.push(...reads);
+        for (const { facts, key, count, bytes } of reads) {
+          const { found } = facts as { found: FileRecord };
+          reader.noteRead({ record: found, index: key.index, count, bytes });
+        }
+      },
+    });
+  }
+
+  get endpoint(): string {
+    return `http://127.0.0.1:${this.#server?.port ?? 0}`;
+  }
+
+  /** The object in the under store and in the caches, as a load leaves it. */
+  async load(name: string, bytes: Uint8Array): Promise<FileRecord> {
+    const path = `s3://b/${name}`;
+    const object = this.under.put(path, bytes);
+    const record = { ...object, segmentSizeBytes: SEGMENT, segmented: true, replicaCount: 1 };
+    for (let at = 0, index = 0; at < bytes.length; at += SEGMENT, index++) {
+      const part = bytes.subarray(at, at + SEGMENT);
+      const key = { path, version: record.version, segmentSizeBytes: SEGMENT, index };
+      const reservation = await this.store.reserve(key, part.length);
+      await this.store.write(reservation.extent, 0, part);
+      const sums = new Checksummer(part.length);
+      sums.update(part);
+      await reservation.commit(sums.result());
+    }
+    await this.catalog.putAll([record]);
+    return record;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server?.close(1000);
+    await this.store.close();
+    await this.catalog.close();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+}
+
+const WHO = { accessKeys: new Map([[KEY_ID, SECRET]]), allowsAnonymous: true };
+
+function planeOf(under: MemoryUnderStore, store: FileSegmentStore): DataPlane {
+  return {
+    fill: async ({ source, extent }, signal) => {
+      if (source.kind !== 'ufs') throw new RingloadError('not_found', 'not from peers here');
+      const sums = new Checksummer(extent.lengthBytes);
+      let receivedBytes = 0;
+      for await (const chunk of under.readRange(source.range, signal)) {
+        await store.write(extent, receivedBytes, chunk);
+        sums.update(chunk);
+        receivedBytes += chunk.length;
+      }
+      return { ...sums.result(), lengthBytes: extent.lengthBytes, receivedBytes };
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Bytes that are those of no other version, wherever one looks. */
+export function versionBytes(name: string, number: number, lengthBytes: number): Buffer {
+  return Buffer.alloc(lengthBytes, createHash('sha256').update(`${name} ${number}`).digest());
+}
