@@ -7,6 +7,7 @@ import type { CombinableSum } from '../base/crc-combine.ts';
 import type { Extent, SegmentChecksums, SegmentKey } from '../cache/segment-store.ts';
 import type { RangeRequest } from '../ufs/under-store.ts';
 import type { Passage } from './bandwidth.ts';
+import type { FillTrail } from './fill-trail.ts';
 import type { Urgency } from './urgency.ts';
 
 export type FillSource =
@@ -17,6 +18,8 @@ export type FillSource =
       readonly endpoint: string;
       readonly key: SegmentKey;
       readonly lengthBytes: number;
+      /** While the peer receives it itself: nothing is asked for that it would have to begin. */
+      readonly follows?: boolean;
     };
 
 export interface FillCommand {
@@ -31,6 +34,8 @@ export interface FillCommand {
   readonly urgency?: Urgency;
   /** What holds the bytes of this fill to its limits, where there are any. */
   readonly passage?: Passage;
+  /** For those who follow the fill while it runs, where that can be done. */
+  readonly trail?: FillTrail;
 }
 
 export interface FillResult extends SegmentChecksums {

@@ -19,6 +19,7 @@ import { SingleFlight } from '../cache/single-flight.ts';
 import type { DataPlane, FillSource } from './data-plane.ts';
 import type { DemandCount } from './demand-count.ts';
 import type { MuteEndpoints } from './mute-endpoints.ts';
+import { FillTrail, type Following } from './fill-trail.ts';
 import { Urgency } from './urgency.ts';
 
 export interface LoadRequest {
@@ -30,6 +31,10 @@ export interface LoadRequest {
   readonly peerEndpoints: readonly string[];
   /** False: never touch the under store; `not_found` when no peer has the segment. */
   readonly allowUfs: boolean;
+  /** Peers are asked for what they receive themselves, as it comes. */
+  readonly follows?: boolean;
+  /** Told when others may follow: bytes come from the under store, and can be given on. */
+  readonly onBegun?: () => void;
   /** Do not go on to the UFS when a peer could not be reached: fail with that error instead. */
   readonly waitForPeers?: boolean;
   /** The job on whose behalf it is loaded, absent for read-through. */
@@ -83,6 +88,8 @@ export class SegmentLoader {
   readonly #flights = new SingleFlight<LoadOutcome>();
   /** Of the fills that run, by the key of their flight. */
   readonly #urgencies = new Map<string, Urgency>();
+  /** Of the fills that may be followed. */
+  readonly #trails = new Map<string, FillTrail>();
 
   constructor(options: {
     store: SegmentStore;
@@ -118,6 +125,11 @@ export class SegmentLoader {
   /** Whether a fill of that segment is under way, by whomever it was begun. */
   isLoading(key: SegmentKey): boolean {
     return this.#urgencies.has(segmentName(key));
+  }
+
+  /** The fill of that segment which is under way, if it can be followed now. */
+  follow(key: SegmentKey): Following | undefined {
+    return this.#trails.get(segmentName(key))?.follow();
   }
 
   /** @throws SharedFailure for the failure of a fill that another request began. */
@@ -235,6 +247,7 @@ export class SegmentLoader {
     const isPassing = job === undefined && source.kind === 'ufs' && request.isWanted !== true;
     const admission = isPassing ? 'trial' : 'wanted';
     const reservation = await this.#store.reserve(key, lengthBytes, job, admission);
+    const trail = source.kind === 'ufs' ? this.#openTrail(request) : undefined;
     let receivedBytes = 0;
     try {
       const begins = pausePoint('fill.get.begin');
@@ -249,12 +262,15 @@ export class SegmentLoader {
           ...(request.bandwidthBps !== undefined && { bandwidthBps: request.bandwidthBps }),
           ...(request.bandwidthGroup !== undefined && { bandwidthGroup: request.bandwidthGroup }),
           urgency,
+          ...(trail && { trail }),
         },
         signal,
       );
       ({ receivedBytes } = filled);
       failpoint('fill.body.complete');
+      trail?.judge(filled);
       await reservation.commit(filled);
+      await trail?.keep(() => this.#store.open(key));
       request.meter?.(source.kind, receivedBytes);
       this.#observe({ from: source.kind, receivedBytes });
       const { crc32c, sum, isChecked } = filled;
@@ -265,13 +281,24 @@ export class SegmentLoader {
         ...(isChecked === true && { isChecked }),
       };
     } catch (thrown) {
+      trail?.fail();
       reservation.abort();
       const error = toRingloadError(thrown);
       receivedBytes ||= Number(error.details['receivedBytes'] ?? 0);
       request.meter?.(source.kind, receivedBytes);
       this.#observe({ from: source.kind, receivedBytes, error });
       throw error;
+    } finally {
+      this.#trails.delete(segmentName(key));
     }
+  }
+
+  /** Only where somebody wants to be told: others have nobody who would follow. */
+  #openTrail({ key, lengthBytes, onBegun }: LoadRequest): FillTrail | undefined {
+    if (!onBegun) return undefined;
+    const trail = new FillTrail(lengthBytes, onBegun);
+    this.#trails.set(segmentName(key), trail);
+    return trail;
   }
 }
 
@@ -286,6 +313,7 @@ function sourcesOf(request: LoadRequest): FillSource[] {
     endpoint,
     key,
     lengthBytes,
+    ...(request.follows && { follows: true }),
   }));
   if (request.allowUfs) {
     const range = {

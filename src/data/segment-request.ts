@@ -8,6 +8,12 @@ export const CRC_HEADER = 'x-ringload-crc32c';
 /** Request header: what the bytes are for. Absent: a reader waits for them. */
 export const PURPOSE_HEADER = 'x-ringload-purpose';
 export const COPY_PURPOSE = 'copy';
+/**
+ * Response header: so many bytes follow the segment, its CRC32C in hex digits. They are sent when
+ * the fill that was followed has been judged good.
+ */
+export const TAIL_HEADER = 'x-ringload-crc32c-behind';
+export const TAIL_BYTES = 8;
 
 export interface SegmentRequest {
   readonly key: SegmentKey;
@@ -16,6 +22,8 @@ export interface SegmentRequest {
   readonly length?: number;
   /** Read the segment through when it is missing: its length and the size of its file. */
   readonly fill?: { readonly lengthBytes: number; readonly fileSizeBytes: number };
+  /** Of a fill that runs: give its bytes as they come. */
+  readonly follows?: boolean;
 }
 
 export function formatSegmentRequest(request: SegmentRequest): string {
@@ -27,6 +35,7 @@ export function formatSegmentRequest(request: SegmentRequest): string {
   if (request.length !== undefined) parts.push(`l=${String(request.length)}`);
   if (request.fill)
     parts.push(`f=${String(request.fill.lengthBytes)}.${String(request.fill.fileSizeBytes)}`);
+  if (request.follows === true) parts.push('c=1');
   return `${SEGMENT_PATH}?${parts.join('&')}`;
 }
 
@@ -38,6 +47,7 @@ export function parseSegmentRequest(url: string): SegmentRequest {
   return {
     key: parseKey(query.get('k') ?? ''),
     offset: parseCount(query.get('o') ?? '0'),
+    ...(query.get('c') === '1' && { follows: true }),
     ...(length !== null && { length: parseCount(length) }),
     ...(fill && {
       fill: { lengthBytes: parseCount(fill[0] ?? ''), fileSizeBytes: parseCount(fill[1] ?? '') },

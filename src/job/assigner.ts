@@ -1,10 +1,10 @@
 /**
- * Assigns units to owners: the first reachable owner fetches, the others copy from it, and what
- * fails is tried again within a budget.
+ * Assigns units to owners: the first reachable owner fetches, the others copy from it, while it
+ * fetches or afterwards, and what fails is tried again within a budget.
  *
  * Owns the open units of one pass. It decides, but does not send: the job run takes batches out of
- * it. Invariant: a unit without holders has at most one task, so that a segment is fetched from the
- * UFS once.
+ * it. Invariant: a unit without holders has at most one task that may read the UFS, so that a
+ * segment is fetched from there once.
  */
 import type { PeerId } from '../base/ids.ts';
 import type { Random } from '../base/random.ts';
@@ -18,6 +18,7 @@ import { type RestLimits, RestingUnits } from './resting-units.ts';
 import { type AnsweredTask, TaskBook } from './task-book.ts';
 import { Throttle } from './throttle.ts';
 import { taskFor, type TaskRun, type Unit, without } from './unit.ts';
+import { Whereabouts } from './whereabouts.ts';
 
 export interface AssignerLimits extends PaceLimits, RestLimits {
   /** Tasks and bytes out per owner before its first acknowledgement says otherwise. */
@@ -53,8 +54,7 @@ export class Assigner {
   readonly #book: TaskBook;
   readonly #fetchers: FetcherChoice;
   readonly #throttle = new Throttle();
-  #placement: Placement;
-  #askPeersFirst: boolean;
+  readonly #whereabouts: Whereabouts;
   readonly #units = new Set<Unit>();
   readonly #resting: RestingUnits;
 
@@ -73,17 +73,16 @@ export class Assigner {
   }) {
     this.#limits = options.limits;
     this.#shape = options.shape;
-    this.#placement = options.placement;
+    this.#whereabouts = new Whereabouts(options);
     this.#resting = new RestingUnits(options.limits, options.random);
     this.#book = new TaskBook(options.firstTaskId, options.limits);
-    this.#askPeersFirst = options.askPeersFirst;
     this.#onSettled = options.onSettled;
     this.#onMoved = options.onMoved;
     this.#fetchers = new FetcherChoice({
       limits: options.limits,
       book: this.#book,
-      placement: () => this.#placement,
-      nearOf: (unit) => this.#nearOf(unit),
+      placement: () => this.#whereabouts.placement,
+      nearOf: (unit) => this.#whereabouts.nearOf(unit),
     });
   }
 
@@ -132,11 +131,10 @@ export class Assigner {
 
   /** A new ring, or a change of who can be reached. */
   setPlacement(placement: Placement): void {
-    const before = this.#placement;
+    const before = this.#whereabouts.placement;
     const ringChanged = placement.epoch !== before.epoch;
-    this.#placement = placement;
+    this.#whereabouts.move(placement);
     if (!ringChanged && !this.#reachabilityChanged(before)) return;
-    if (ringChanged) this.#askPeersFirst = true;
     for (const queue of this.#book.queues()) {
       if (!placement.isReachable(queue.owner)) this.#giveUp(queue, queue.drain());
     }
@@ -148,9 +146,9 @@ export class Assigner {
 
   #reachabilityChanged(before: Placement): boolean {
     for (const { owner } of this.#book.queues()) {
-      if (before.isReachable(owner) !== this.#placement.isReachable(owner)) return true;
+      if (before.isReachable(owner) !== this.#whereabouts.placement.isReachable(owner)) return true;
     }
-    return before.reachableCount !== this.#placement.reachableCount;
+    return before.reachableCount !== this.#whereabouts.placement.reachableCount;
   }
 
   /** The process of `peer` ended: whatever was out there may or may not have been done. */
@@ -170,15 +168,16 @@ export class Assigner {
     for (const queue of this.#book.queues()) {
       // Why first: most events concern one of a hundred owners.
       if (!queue.hasWaiting) continue;
-      if (nowMs < queue.blockedUntilMs || !this.#placement.isReachable(queue.owner)) continue;
+      if (nowMs < queue.blockedUntilMs || !this.#whereabouts.placement.isReachable(queue.owner))
+        continue;
       const wasIdle = queue.out.size === 0;
+      const hadWork = queue.load !== undefined;
       const fetchMaxCount = this.#fetchers.fetchMaxCountOf(queue.owner);
       const tasks = queue.takeBatch({ maxCount, fetchMaxCount }, this.#throttle.share, nowMs);
       if (tasks.length === 0) continue;
-      if (wasIdle) {
-        queue.lastHeardMs = nowMs;
+      if (wasIdle) queue.lastHeardMs = nowMs;
+      if (!hadWork && tasks.some(({ kind }) => kind !== 'follow'))
         this.#fetchers.begin(queue.owner, nowMs);
-      }
       for (const task of tasks) {
         task.unit.file.inflightCount += 1;
         addOnce(task.unit, 'tried', queue.owner);
@@ -223,10 +222,20 @@ export class Assigner {
     return answered;
   }
 
+  /** What the owner fetches comes from the under store now: the others may follow it. */
+  begun(from: PeerId, taskId: number): void {
+    const [task] = this.#book.outOf(from, [taskId]);
+    if (task?.kind !== 'fetch' || task.unit.closed) return;
+    for (const owner of this.#whereabouts.freeOwnersOf(task.unit)) {
+      this.#book.enqueue(task.unit, owner, 'follow', [from]);
+    }
+  }
+
   /** `task.owner` holds the unit now. */
   addHolder(task: TaskRun): void {
     const { unit, owner } = task;
-    if (this.#isSource(owner)) addOnce(unit, 'holders', owner);
+    if (task.kind === 'follow') unit.followed = true;
+    if (this.#whereabouts.isSource(owner)) addOnce(unit, 'holders', owner);
     const again = taskFor(unit, owner);
     if (again) this.#book.dropUnsent(again);
     this.#advance(unit);
@@ -311,36 +320,17 @@ export class Assigner {
 
   /** A member that drains begins nothing new; what it has begun is waited for, and copied. */
   #place(unit: Unit): void {
-    unit.owners = this.#ownersOf(unit, this.#shape.replicaCount);
+    unit.owners = this.#whereabouts.ownersOf(unit);
     for (const task of unit.tasks) {
-      if (!this.#placement.isOnRing(task.owner)) this.#book.dropUnsent(task);
+      if (!this.#whereabouts.placement.isOnRing(task.owner)) this.#book.dropUnsent(task);
     }
-  }
-
-  /**
-   * Whether copies may be made from there, now or later. Why not from everybody who holds it: who is
-   * off the ring and out of reach may never come back, and to wait for it has no end.
-   */
-  #isSource(peer: PeerId): boolean {
-    return this.#placement.isOnRing(peer) || this.#placement.isReachable(peer);
-  }
-
-  #ownersOf(unit: Unit, count: number): readonly PeerId[] {
-    const { path } = unit.file.object;
-    const { segmented } = this.#shape;
-    return this.#placement.ownersOf({ path, index: Math.max(0, unit.index), segmented }, count);
-  }
-
-  /** Its owners, and those that follow on the ring: they were owners, or would be. */
-  #nearOf(unit: Unit): readonly PeerId[] {
-    return this.#ownersOf(unit, this.#shape.replicaCount + 2);
   }
 
   /** Gives the unit the tasks it can have now, or settles it. */
   #advance(unit: Unit): void {
     if (unit.closed || unit.dueMs > 0) return;
-    if (!unit.holders.every((holder) => this.#isSource(holder))) {
-      unit.holders = unit.holders.filter((holder) => this.#isSource(holder));
+    if (!unit.holders.every((holder) => this.#whereabouts.isSource(holder))) {
+      unit.holders = unit.holders.filter((holder) => this.#whereabouts.isSource(holder));
     }
     const isHeld = unit.owners.every((owner) => unit.holders.includes(owner));
     if (isHeld && unit.owners.length >= this.#shape.replicaCount) {
@@ -348,20 +338,16 @@ export class Assigner {
       this.#onSettled(unit);
       return;
     }
-    const free = unit.owners.filter(
-      (owner) =>
-        !unit.holders.includes(owner) &&
-        !taskFor(unit, owner) &&
-        this.#placement.isReachable(owner),
-    );
+    const free = this.#whereabouts.freeOwnersOf(unit);
     if (unit.index === METADATA_ONLY_INDEX) {
       for (const owner of free) this.#book.enqueue(unit, owner, 'record', []);
     } else if (unit.holders.length === 0) {
-      if (unit.tasks.length === 0) this.#beginFetch(unit, free);
+      if (unit.tasks.every(({ kind }) => kind === 'follow')) this.#beginFetch(unit, free);
     } else {
-      const sources = this.#reachable(unit.holders);
+      const sources = this.#whereabouts.reachable(unit.holders);
+      const kind = lacksSum(unit) ? 'fetch' : 'copy';
       if (sources.length > 0)
-        for (const owner of free) this.#book.enqueue(unit, owner, 'copy', sources);
+        for (const owner of free) this.#book.enqueue(unit, owner, kind, sources);
     }
   }
 
@@ -369,25 +355,21 @@ export class Assigner {
     const fetcher = this.#fetchers.choose(unit, free);
     if (!fetcher) return;
     const { peer, kind, isMoved } = fetcher;
-    this.#book.enqueue(unit, peer, kind, this.#likelyHolders(unit, peer));
+    // Why: what it followed has come to nothing, and it is about to say so.
+    if (taskFor(unit, peer)) return;
+    this.#book.enqueue(unit, peer, kind, this.#whereabouts.likelyHoldersOf(unit, peer));
     if (isMoved) this.#onMoved(unit);
-  }
-
-  /** Peers where a segment may already lie: who never answered, its owners, the next on the ring. */
-  #likelyHolders(unit: Unit, except: PeerId): PeerId[] {
-    if (!this.#askPeersFirst && unit.tried.length === 0) return [];
-    const near = this.#askPeersFirst ? this.#nearOf(unit) : [];
-    return this.#reachable(new Set([...unit.tried, ...near])).filter((peer) => peer !== except);
-  }
-
-  #reachable(peers: Iterable<PeerId>): PeerId[] {
-    return [...peers].filter((peer) => this.#placement.isReachable(peer));
   }
 
   #giveUp(queue: OwnerQueue, tasks: readonly TaskRun[]): void {
     this.#book.giveUp(queue, tasks);
     this.#fetchers.gaveUp(queue);
   }
+}
+
+/** The one that was to compute what the file is compared by has failed behind those who followed. */
+function lacksSum({ file, followed, summed }: Unit): boolean {
+  return followed && !summed && file.check !== undefined;
 }
 
 function addOnce(unit: Unit, list: 'holders' | 'tried', peer: PeerId): void {

@@ -244,7 +244,10 @@ export class Executor {
       const perform = async (signal: AbortSignal): Promise<TaskResult> => {
         const path = batch.files[task.file]?.path ?? '';
         await this.#options.whenFreed?.(path, batch.afterFree ?? 0, signal);
-        return this.#performer.perform(order.pass, batch, task, signal);
+        const onBegun = (): void => {
+          if (!order.abandoned) order.outbox.begun(task.id);
+        };
+        return this.#performer.perform({ pass: order.pass, batch, task, signal, onBegun });
       };
       result = await order.signals.run(perform, task.id);
     } catch (thrown) {

@@ -86,14 +86,16 @@ export class FetcherChoice {
     this.#pace.begin(owner, nowMs);
   }
 
-  answered({ owner, unit }: TaskRun, stored: boolean, nowMs: number): void {
-    const isIdle = this.#book.queueOf(owner).out.size === 0;
+  answered({ owner, unit, kind }: TaskRun, stored: boolean, nowMs: number): void {
+    // Why: who follows a fetch is as slow as who fetches.
+    if (kind === 'follow') return;
+    const isIdle = this.#book.queueOf(owner).load === undefined;
     this.#pace.answered(owner, stored ? unit.length : undefined, nowMs, isIdle);
   }
 
   /** What the owner had was given up. */
-  gaveUp({ owner, out }: OwnerQueue): void {
-    if (out.size === 0) this.#pace.forgive(owner);
+  gaveUp({ owner, load }: OwnerQueue): void {
+    if (!load) this.#pace.forgive(owner);
   }
 
   /**

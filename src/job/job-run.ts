@@ -220,6 +220,7 @@ export class JobRun implements RunView {
   #takeResults(from: PeerId, frame: ResultFrame): void {
     this.#tallies.set(from, updateTally(this.#tallies.get(from), frame.generation, frame.tally));
     if (frame.pass !== this.#passNumber) return;
+    this.#pass.takeBegun(from, frame.begun ?? []);
     const holdsMore = this.#pass.takeResults(from, frame.results, this.#nowMs);
     // Why: what was compared before this answer is not what the owners must hold now.
     if (holdsMore) this.#round = undefined;

@@ -18,6 +18,7 @@ export class OwnerQueue {
   readonly out = new Map<number, TaskRun>();
   #outBytes = 0;
   #outFetchCount = 0;
+  #outFollowCount = 0;
   #loanCount = 0;
   #loanBytes = 0;
   windowTasks: number;
@@ -37,11 +38,18 @@ export class OwnerQueue {
     (task.kind === 'fetch' ? this.#fetches : this.#copies).push(task);
   }
 
-  /** What is out, as its pace is judged by; undefined when nothing is. */
+  /**
+   * What is out, as its pace is judged by; undefined when nothing is. Why not what follows a fetch:
+   * that is as slow as somebody else.
+   */
   get load(): OwnerLoad | undefined {
-    const [oldest] = this.out.values();
-    if (oldest?.sentMs === undefined) return undefined;
-    return { oldestSentMs: oldest.sentMs, bytes: this.#outBytes, count: this.out.size };
+    const count = this.out.size - this.#outFollowCount;
+    if (count === 0) return undefined;
+    for (const { kind, sentMs } of this.out.values()) {
+      if (kind === 'follow' || sentMs === undefined) continue;
+      return { oldestSentMs: sentMs, bytes: this.#outBytes, count };
+    }
+    return undefined;
   }
 
   /** False: there is nothing to send. */
@@ -96,14 +104,12 @@ export class OwnerQueue {
       if (next.unit.file !== batch.at(-1)?.unit.file) {
         textLength += next.unit.file.object.path.length;
       }
-      if (this.out.size > 0 && this.#outBytes + next.unit.length > byteRoom) break;
-      if (next.kind === 'fetch') {
-        this.#fetches.shift();
-        this.#outFetchCount += 1;
-      } else this.#copies.shift();
+      if (!this.#fits(next, byteRoom)) break;
+      if (next.kind === 'fetch') this.#fetches.shift();
+      else this.#copies.shift();
       next.sentMs = nowMs;
       this.out.set(next.id, next);
-      this.#outBytes += next.unit.length;
+      this.#count(next, 1);
       batch.push(next);
     }
     return batch;
@@ -112,9 +118,20 @@ export class OwnerQueue {
   /** The task was answered or given up. False when it was not out. */
   settle(task: TaskRun): boolean {
     if (!this.out.delete(task.id)) return false;
-    this.#outBytes -= task.unit.length;
-    if (task.kind === 'fetch') this.#outFetchCount -= 1;
+    this.#count(task, -1);
     return true;
+  }
+
+  /** What follows a fetch takes no room: how much of it there is, the windows of others bound. */
+  #fits({ kind, unit }: TaskRun, byteRoom: number): boolean {
+    if (kind === 'follow' || this.out.size === this.#outFollowCount) return true;
+    return this.#outBytes + unit.length <= byteRoom;
+  }
+
+  #count({ kind, unit }: TaskRun, sign: 1 | -1): void {
+    if (kind === 'fetch') this.#outFetchCount += sign;
+    if (kind === 'follow') this.#outFollowCount += sign;
+    else this.#outBytes += sign * unit.length;
   }
 
   /** Tasks that were sent before `beforeMs` and are still out, oldest first. */
@@ -135,6 +152,7 @@ export class OwnerQueue {
     this.#copies.clear();
     this.#outBytes = 0;
     this.#outFetchCount = 0;
+    this.#outFollowCount = 0;
     return tasks;
   }
 

@@ -267,8 +267,10 @@ export class Pass {
 
   #sendBatches(): void {
     const { ref, spec, limits, emit } = this.#options;
-    const { taskRetryMaxCount } = limits;
-    const context = { pass: ref, epoch: this.#placement.epoch, spec, taskRetryMaxCount };
+    const { taskRetryMaxCount, followMinBytes } = limits;
+    const context = {
+      ...{ pass: ref, epoch: this.#placement.epoch, spec, taskRetryMaxCount, followMinBytes },
+    };
     for (const batch of this.#assigner.takeBatches(this.#nowMs)) {
       emit({ kind: 'send', to: batch.to, batch: buildBatch(context, batch) });
     }
@@ -280,6 +282,10 @@ export class Pass {
 
   batchFailed(to: PeerId, taskIds: readonly number[], nowMs: number): void {
     this.#assigner.returnBatch(to, taskIds, nowMs);
+  }
+
+  takeBegun(from: PeerId, taskIds: readonly number[]): void {
+    for (const id of taskIds) this.#assigner.begun(from, id);
   }
 
   /** @returns whether an owner holds something that it had not acknowledged before. */

@@ -42,6 +42,8 @@ export interface Task {
   readonly sources: readonly PeerId[];
   /** The sources said that they hold it: a copy, which goes before what may be a fetch. */
   readonly copy: boolean;
+  /** The source is about to have it: what it receives is copied as it comes, or not at all. */
+  readonly follows?: boolean;
 }
 
 /** Names one pass of one run of a job: what an owner's inventory is counted by. */
@@ -74,6 +76,8 @@ export interface TaskOptions {
   /** In attempts below this a source that cannot be reached is waited for, not replaced by the UFS. */
   readonly patientAttemptCount: number;
   readonly bandwidthBps?: number;
+  /** Fetches of so many bytes are told of when they begin: others follow them. Absent: none are. */
+  readonly followMinBytes?: number;
 }
 
 /** How much the leader may have outstanding at this owner. */
@@ -103,6 +107,8 @@ export interface TaskResult {
 export interface ResultFrame extends PassRef {
   /** Empty: the owner says that it still works on what it has. */
   readonly results: readonly TaskResult[];
+  /** Tasks whose bytes come from the under store now, and can be followed. */
+  readonly begun?: readonly number[];
   /** The owner's work for the job since its process started. */
   readonly tally: TallyCounts;
   readonly generation: number;

@@ -30,6 +30,7 @@ const RETRY_DELAY_MAX_MS = 2000;
 export class ResultOutbox {
   readonly #options: OutboxOptions;
   #results: TaskResult[] = [];
+  #begun: number[] = [];
   #timer: Timer | undefined;
   #sending = false;
   #failureCount = 0;
@@ -55,6 +56,17 @@ export class ResultOutbox {
     else this.#later(resultDelayMs);
   }
 
+  /** Others may follow that task. Told once: what is lost costs time only. */
+  begun(taskId: number): void {
+    if (this.#closed) return;
+    this.#begun.push(taskId);
+    if (this.#failureCount > 0) return;
+    // Why sooner than results: every moment is one in which nobody follows.
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#later(0);
+  }
+
   /** Tells the leader that work goes on, unless results are about to tell it. */
   beat(): void {
     if (this.#results.length === 0) void this.#send();
@@ -64,6 +76,7 @@ export class ResultOutbox {
     this.#closed = true;
     this.#timer?.cancel();
     this.#results = [];
+    this.#begun = [];
   }
 
   #later(delayMs: number): void {
@@ -78,10 +91,12 @@ export class ResultOutbox {
     this.#sending = true;
     const { pass, to, generation, tally, leader, limits } = this.#options;
     const results = this.#results.slice(0, limits.resultBatchMaxCount);
+    const begun = this.#begun.splice(0);
     try {
       const begins = pausePoint('owner.report.begin');
       if (begins) await begins;
-      const sent = leader.sendResults(to, { ...pass, results, tally: { ...tally() }, generation });
+      const frame = { ...pass, results, tally: { ...tally() }, generation };
+      const sent = leader.sendResults(to, begun.length > 0 ? { ...frame, begun } : frame);
       failpoint('owner.report.sent');
       await sent;
       this.#results.splice(0, results.length);
@@ -91,6 +106,7 @@ export class ResultOutbox {
       this.#failed(thrown);
     }
     this.#sending = false;
+    if (this.#begun.length > 0 && this.#failureCount === 0) this.#later(0);
     if (this.#results.length === 0) return;
     const isFailing = this.#failureCount > 0;
     const retryMs = backoffMs(this.#failureCount, RETRY_DELAY_MS, RETRY_DELAY_MAX_MS);

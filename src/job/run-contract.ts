@@ -15,6 +15,8 @@ export interface RunLimits extends AssignerLimits {
   /** Units that may be open at once. */
   readonly windowUnits: number;
   readonly checkpointIntervalMs: number;
+  /** Owners follow fetches of at least so many bytes while they run. */
+  readonly followMinBytes: number;
   /** Failed attempts of one task before its file fails. */
   readonly taskRetryMaxCount: number;
   /** How long one task may be told by the under store to come back later before that counts too. */

@@ -14,6 +14,7 @@ export interface BatchContext {
   readonly epoch: Epoch;
   readonly spec: JobSpec;
   readonly taskRetryMaxCount: number;
+  readonly followMinBytes: number;
 }
 
 /** Each file is named once, however many of its segments are in the batch. */
@@ -40,8 +41,12 @@ export function buildBatch(context: BatchContext, { tasks }: OwnerBatch): TaskBa
     tasks: tasks.map(({ id, attempt, kind, unit, sources }): Task => {
       const { index, length } = unit;
       const record = carriesRecord(unit);
-      const copy = kind === 'copy';
-      return { id, attempt, file: positionOf(unit.file), index, length, record, sources, copy };
+      const follows = kind === 'follow';
+      const copy = kind === 'copy' || follows;
+      return {
+        ...{ id, attempt, file: positionOf(unit.file), index, length, record, sources, copy },
+        ...(follows && { follows }),
+      };
     }),
     files,
     options: {
@@ -53,6 +58,8 @@ export function buildBatch(context: BatchContext, { tasks }: OwnerBatch): TaskBa
       deepVerify: spec.verify && pass.pass > 1,
       // Why the smaller one: the last attempt has to be free to use the under store.
       patientAttemptCount: Math.min(PATIENT_ATTEMPT_COUNT, context.taskRetryMaxCount),
+      // Why not of a reload: what the source has from before would be taken for what it fetches.
+      ...(spec.replicaCount > 1 && !spec.reload && { followMinBytes: context.followMinBytes }),
       ...(spec.bandwidthBps !== undefined && { bandwidthBps: spec.bandwidthBps }),
     },
   };

@@ -31,6 +31,11 @@ export class TaskFailures {
     const { unit } = task;
     if (error.code === 'ufs_throttled') assigner.slowDown(nowMs);
     if (unit.closed || unit.file.failure) return;
+    // Nothing is lost: it copies when somebody holds it.
+    if (task.kind === 'follow') {
+      assigner.again(unit);
+      return;
+    }
     if (task.kind === 'relay') unit.mayLend = false;
     if (task.recalledMs !== undefined && error.code === 'cancelled') {
       assigner.again(unit);

@@ -33,6 +33,16 @@ export interface PerformerOptions {
   readonly endpointOf: (peer: PeerId) => string | undefined;
 }
 
+/** One task of a batch, and who waits for it. */
+export interface Performance {
+  readonly pass: PassRef;
+  readonly batch: TaskBatch;
+  readonly task: Task;
+  readonly signal: AbortSignal;
+  /** The segment comes from the under store now, and others may follow. */
+  readonly onBegun: () => void;
+}
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Jobs whose sums are remembered. */
@@ -49,12 +59,8 @@ export class TaskPerformer {
   }
 
   /** @throws what the leader is told as the task's failure. */
-  async perform(
-    pass: PassRef,
-    batch: TaskBatch,
-    task: Task,
-    signal: AbortSignal,
-  ): Promise<TaskResult> {
+  async perform(performance: Performance): Promise<TaskResult> {
+    const { pass, batch, task } = performance;
     const record = recordOf(batch, task);
     const holder = leaseOf(pass);
     const told = task.record ? { recordDigest: formatDigest(recordDigest(record)) } : {};
@@ -67,7 +73,7 @@ export class TaskPerformer {
     const putRecord = async (): Promise<void> => {
       if (task.record) await this.#records.put(record, false, holder);
     };
-    const outcome = await this.#load(pass, batch, { task, key, putRecord }, signal);
+    const outcome = await this.#load(performance, key, putRecord);
     const { segment, sum, isChecked } = outcome;
     const ours = segment.loadedBy === batch.jobId;
     const digest = formatDigest(segmentDigest(key, segment.lengthBytes, segment.crc32c));
@@ -111,13 +117,12 @@ export class TaskPerformer {
    * is leased counts in the inventory, so nothing may fail behind it.
    */
   async #load(
-    pass: PassRef,
-    batch: TaskBatch,
-    wanted: { task: Task; key: SegmentKey; putRecord: () => Promise<void> },
-    signal: AbortSignal,
+    { pass, batch, task, signal, onBegun }: Performance,
+    key: SegmentKey,
+    putRecord: () => Promise<void>,
   ): Promise<LoadOutcome> {
-    const { task, key, putRecord } = wanted;
     const { options } = batch;
+    const { followMinBytes = Infinity } = options;
     const file = batch.files[task.file];
     // Why not of copies: their source has told it, and they were compared by CRC32C.
     const sum = file?.sum === 'crc32c' || task.copy ? undefined : file?.sum;
@@ -137,7 +142,9 @@ export class TaskPerformer {
           fileSizeBytes: file?.sizeBytes ?? 0,
           ...(sum !== undefined && { sum }),
           peerEndpoints,
-          allowUfs: true,
+          allowUfs: task.follows !== true,
+          ...(task.follows && { follows: true }),
+          ...(!task.copy && task.length >= followMinBytes && { onBegun }),
           waitForPeers: isPatient,
           job: batch.jobId,
           reload: options.reload,

@@ -39,15 +39,18 @@ export interface Unit {
   refetched: boolean;
   /** Its checksum is in that of the file. */
   summed: boolean;
+  /** Another owner holds it that only followed a fetch: what is asked of a fetch may be missing. */
+  followed: boolean;
   /** Its bytes are in the job's counters: a second fetch after a lost owner is not counted. */
   counted: boolean;
 }
 
 /**
  * `fetch`: the first copy, for an owner. `relay`: the first copy, by a peer that is no owner, for
- * a slow one to copy. `copy`: from a holder. `record`: metadata alone.
+ * a slow one to copy. `copy`: from a holder. `follow`: a copy from the owner that fetches, while it
+ * does. `record`: metadata alone.
  */
-export type TaskKind = 'fetch' | 'relay' | 'copy' | 'record';
+export type TaskKind = 'fetch' | 'relay' | 'copy' | 'follow' | 'record';
 
 /** One task of one unit for one peer. */
 export interface TaskRun {
@@ -92,6 +95,7 @@ export function openUnit(file: FileRun, index: number, length: number): Unit {
     closed: false,
     refetched: false,
     summed: false,
+    followed: false,
     counted: false,
   };
 }

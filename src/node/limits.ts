@@ -7,6 +7,8 @@ import { MIB } from '../base/units.ts';
 
 /** Small objects are bound by round trips, not by bytes: many of them run at once. */
 const SMALL_TASK_FACTOR = 16;
+/** Smaller segments are there before anybody could follow. */
+const FOLLOW_MIN_BYTES = MIB;
 /** Length that `load.concurrency` is meant for. */
 const FULL_SEGMENT_BYTES = 8 * MIB;
 /** Of a mount, however many there are. */
@@ -36,6 +38,7 @@ export function runLimits(load: LoadJobConfig): RunLimits {
     windowFiles: 4000,
     windowUnits: 16_384,
     checkpointIntervalMs: load.checkpointIntervalMs,
+    followMinBytes: FOLLOW_MIN_BYTES,
     taskRetryMaxCount: load.taskRetryMaxCount,
     throttlePatienceMs: load.throttlePatienceMs,
     restartMaxCount: 3,

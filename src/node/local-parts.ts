@@ -143,6 +143,10 @@ export async function openLocalParts(
     port: config.peer.dataPort,
     token,
     open: (request, signal) => openSegment(store, loader, request, signal),
+    follow: (key) => loader.follow(key),
+    onFollowed: (bytes) => {
+      metrics.followed(bytes);
+    },
     bounds: descriptors.peerGate,
     openFileMaxCount: Math.ceil(descriptors.servedFiles / 2),
     onRefused: () => {

@@ -53,6 +53,11 @@ export const METRIC_TABLE = {
     help: 'Segments that lanes could not receive and that went through the main thread.',
     labels: { source: 'ufs, peer' },
   },
+  fills_followed_bytes_total: {
+    type: 'counter',
+    help: 'Bytes that other owners copied from this peer while it fetched them itself, by where they were taken from; of copies that came to their end.',
+    labels: { from: 'memory, disk' },
+  },
   read_troubles_total: {
     type: 'counter',
     help: 'What readers of this peer met: second requests because the first was late, sources that stood still, sources that failed.',

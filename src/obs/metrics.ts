@@ -80,6 +80,7 @@ export class Metrics {
   readonly #ufsDuration = this.#histogram('ufs_request_duration_seconds');
   readonly #loadFiles = this.#counter('load_files_total');
   readonly #fillFallbacks = this.#counter('fill_fallbacks_total');
+  readonly #followedBytes = this.#counter('fills_followed_bytes_total');
   readonly #readTroubles = this.#counter('read_troubles_total');
   readonly #loadBytes = this.#counter('load_bytes_total');
   readonly #batchesRefused = this.#counter('load_batches_refused_total');
@@ -130,6 +131,11 @@ export class Metrics {
 
   fillFallback(source: 'ufs' | 'peer'): void {
     this.#fillFallbacks.inc({ source });
+  }
+
+  followed({ ringBytes, diskBytes }: { ringBytes: number; diskBytes: number }): void {
+    this.#followedBytes.inc({ from: 'memory' }, ringBytes);
+    this.#followedBytes.inc({ from: 'disk' }, diskBytes);
   }
 
   connectionRefused(port: 'rest' | 'data' | 's3' | 'worker'): void {

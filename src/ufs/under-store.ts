@@ -144,6 +144,8 @@ export interface DirectRequest {
   readonly endpoint: DirectEndpoint;
   /** Request line and headers up to the empty line, one byte per character. */
   readonly head: string;
+  /** Names the header by which an answer says that so many bytes follow the range. */
+  readonly tailHeader?: string;
 }
 
 export interface DirectEndpoint {
@@ -176,8 +178,16 @@ export interface AnswerHead {
 
 /** What became of one answer. */
 export type MoveOutcome =
-  /** Its body is where it belongs, with its sum of the kind that the head had, if it had one. */
-  | { readonly kind: 'moved'; readonly head: AnswerHead; readonly sum?: ObjectChecksum }
+  /**
+   * Its body is where it belongs, with its sum of the kind that the head had, if it had one. `tail`:
+   * what came behind it.
+   */
+  | {
+      readonly kind: 'moved';
+      readonly head: AnswerHead;
+      readonly sum?: ObjectChecksum;
+      readonly tail?: string;
+    }
   /** It is no answer that brings the range: an error, or another length. */
   | { readonly kind: 'answered'; readonly head: AnswerHead; readonly body: string }
   /** The connection failed; what came before stays, up to `keptBytes` of the whole range. */

@@ -44,6 +44,9 @@ function drawWorld(seed: number, withFaults: boolean): RunWorld {
     world.put(name, pick(5) === 0 ? 0 : pick(5 * SEGMENT_BYTES));
   }
   world.delayMs = () => 1 + pick(withFaults ? 60 : 20);
+  const followers = new SeededRandom(seed + 3);
+  const followedOfTen = randomInt(followers, 11);
+  world.tellsBegun = () => randomInt(followers, 10) < followedOfTen;
   return world;
 }
 

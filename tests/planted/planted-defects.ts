@@ -66,6 +66,19 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     tests: ['data/segment-loader.test.js', 'job/executor.test.js'],
   },
   {
+    name: 'owner: who follows a fetch is told its checksum before it was judged',
+    breaks: 'S7',
+    file: 'data/io/serving/fill-follower.ts',
+    find: '    if (this.#tail === undefined) await this.#untilJudged();\n    const tail = this.#tail;\n',
+    replace: `    const { combineCrc32c } = await import('../crc32c-combine.ts');
+    let whole = 0;
+    for (let block = 0; block < this.#trail.blockCount; block++)
+      whole = combineCrc32c(whole, this.#trail.crc32cOf(block), this.#trail.lengthOf(block));
+    const tail = whole.toString(16).padStart(8, '0');
+`,
+    tests: ['data/io/follow.test.js'],
+  },
+  {
     name: 'owner: what is acknowledged is not leased',
     breaks: 'S3',
     file: 'job/task-performer.ts',

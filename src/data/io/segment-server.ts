@@ -10,7 +10,8 @@ import { timingSafeEqual } from 'node:crypto';
 import type { GateBounds } from '../../base/descriptors.ts';
 import { RingloadError, toRingloadError, toWireError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { PlacedSegment } from '../../cache/segment-store.ts';
+import type { PlacedSegment, SegmentKey } from '../../cache/segment-store.ts';
+import type { Following } from '../fill-trail.ts';
 import { parseSegmentRequest, SEGMENT_PATH, type SegmentRequest } from '../segment-request.ts';
 import { servedRange, type ServedRange } from '../served-range.ts';
 import { ServingThread } from './serving-thread.ts';
@@ -26,6 +27,10 @@ export interface SegmentServerOptions {
     request: SegmentRequest,
     signal: AbortSignal,
   ) => Promise<PlacedSegment | undefined>;
+  /** A fill of that segment that can be followed now; absent: there never is one. */
+  readonly follow?: (key: SegmentKey) => Following | undefined;
+  /** Told of each fill that was given on to its end. */
+  readonly onFollowed?: (bytes: { readonly ringBytes: number; readonly diskBytes: number }) => void;
   readonly bounds: GateBounds;
   /** Files that the thread keeps open. */
   readonly openFileMaxCount: number;
@@ -46,6 +51,7 @@ const WRITE_STALL_MAX_MS = 60_000;
 interface Asked {
   readonly gone: AbortController;
   segment?: PlacedSegment;
+  following?: Following;
 }
 
 /** @throws address_in_use */
@@ -103,6 +109,9 @@ class SegmentAnswers {
       case 'unread':
         this.#failed(message.id, (segment) => segment.unread(message.systemCode, message.message));
         break;
+      case 'followed':
+        this.#options.onFollowed?.(message);
+        break;
       case 'done':
         this.#release(message.id);
     }
@@ -114,6 +123,11 @@ class SegmentAnswers {
     try {
       authorize(target, authorization, this.#options.token());
       const wanted = parseSegmentRequest(target);
+      const following = wanted.follows ? this.#options.follow?.(wanted.key) : undefined;
+      if (following) {
+        this.#follow(id, asked, following);
+        return;
+      }
       const segment = await this.#options.open(wanted, asked.gone.signal);
       if (!segment) {
         const message = `segment ${String(wanted.key.index)} is not resident`;
@@ -128,6 +142,20 @@ class SegmentAnswers {
     } catch (thrown) {
       if (!asked.gone.signal.aborted) this.#refuse(id, thrown);
     }
+  }
+
+  #follow(id: number, asked: Asked, following: Following): void {
+    asked.following = following;
+    const { path, offset, lengthBytes, memory, judged } = following;
+    this.#thread.post({ kind: 'follow', id, fill: { path, offset, lengthBytes, memory } });
+    judged.then(
+      (crc32c) => {
+        this.#thread.post({ kind: 'judged', id, crc32c });
+      },
+      (thrown: unknown) => {
+        this.#refuse(id, thrown);
+      },
+    );
   }
 
   #failed(id: number, judge: (segment: PlacedSegment) => RingloadError): void {
@@ -148,6 +176,7 @@ class SegmentAnswers {
     this.#asked.delete(id);
     asked?.gone.abort(new RingloadError('cancelled', 'the reader went away'));
     asked?.segment?.close();
+    asked?.following?.close();
   }
 }
 

@@ -44,6 +44,7 @@ export const RUN_LIMITS: RunLimits = {
   windowFiles: 16,
   windowUnits: 24,
   checkpointIntervalMs: 500,
+  followMinBytes: 1,
   taskRetryMaxCount: 4,
   throttlePatienceMs: 60_000,
   restartMaxCount: 3,
@@ -107,6 +108,8 @@ export class RunWorld {
   /** How long an owner takes to bring a segment in. */
   fillMs: (owner: ModelOwner, from: 'ufs' | 'peer') => number = () => this.delayMs('task');
   fate: (owner: ModelOwner, task: Task, path: string) => TaskFate = () => undefined;
+  /** Whether the owner tells that a fetch of it has begun, so that others follow. */
+  tellsBegun: (owner: ModelOwner, task: Task) => boolean = () => false;
   /** What the under store tells of whole objects, by path; only those are asked for. */
   readonly checksums = new Map<string, ObjectChecksum>();
   /** CRC32C of what was fetched of a segment. */
@@ -364,9 +367,10 @@ export class RunWorld {
   #send(run: JobRun, to: PeerId, batch: TaskBatch): void {
     const owner = this.owners.get(to);
     const fault = this.batchFault(to);
-    const names = batch.tasks.map(({ file, index, sources, attempt }) => {
+    const names = batch.tasks.map(({ file, index, sources, attempt, follows }) => {
       const path = batch.files[file]?.path.slice('s3://b/d/'.length) ?? '?';
-      const from = sources.length > 0 ? ` from ${sources.join(',')}` : '';
+      const how = follows === true ? 'behind' : 'from';
+      const from = sources.length > 0 ? ` ${how} ${sources.join(',')}` : '';
       return `${path}#${index}${attempt > 0 ? ` try ${attempt}` : ''}${from}`;
     });
     this.trace.push(`${to}: ${names.join(' ')}`);
@@ -441,7 +445,11 @@ export class RunWorld {
     const status = segment.loadedBy === batch.jobId ? 'loaded' : 'resident';
     const told = {
       ...(task.record && this.#putRecord(owner, batch, file)),
-      ...(file.sum !== undefined && { sum: segment.crc.toString(16).padStart(8, '0') }),
+      // Of copies only CRC32C is known without reading them.
+      ...(file.sum !== undefined &&
+        (!task.copy || file.sum === 'crc32c') && {
+          sum: segment.crc.toString(16).padStart(8, '0'),
+        }),
     };
     return { id: task.id, status, digest: formatDigest(segment.digest), ...told };
   }
@@ -470,9 +478,13 @@ export class RunWorld {
     const file = batch.files[task.file];
     if (!file) throw new Error('a task without a file');
     const name = segmentName(file, task.index);
-    const source = task.sources
-      .map((peer) => this.owners.get(peer))
-      .find((peer) => peer?.reachable === true && peer.segments.has(name));
+    const sources = task.sources.flatMap((peer) => this.owners.get(peer) ?? []);
+    if (task.follows === true) await sources[0]?.fills.get(name);
+    const source = sources.find((peer) => peer.reachable && peer.segments.has(name));
+    if (task.follows === true && !source) {
+      return { code: 'not_found', message: 'what was followed came to nothing' };
+    }
+    if (!source) this.#tellBegun(owner, batch, task);
     if (!source) this.fetches.set(name, (this.fetches.get(name) ?? 0) + 1);
     const isRecalled = await this.#fillOrRecall(task, this.fillMs(owner, source ? 'peer' : 'ufs'));
     if (owner.generation !== generation) return { code: 'cancelled', message: 'restarted' };
@@ -502,6 +514,21 @@ export class RunWorld {
       ...{ jobId: id, run, term: ofTerm, pass, generation },
       results: [result],
       tally: { ...owner.tally },
+    };
+    this.clock.setTimer(this.delayMs('result'), () => {
+      if (ofTerm !== this.term || run !== this.runNumber || this.verdict) return;
+      this.give({ kind: 'results', from: owner.id, frame });
+    });
+  }
+
+  #tellBegun(owner: ModelOwner, batch: TaskBatch, task: Task): void {
+    const { followMinBytes = Infinity } = batch.options;
+    if (task.copy || task.length < followMinBytes || !this.tellsBegun(owner, task)) return;
+    const { jobId: id, run, term: ofTerm, pass } = batch;
+    const { generation } = owner;
+    const frame = {
+      ...{ jobId: id, run, term: ofTerm, pass, generation, results: [] },
+      ...{ begun: [task.id], tally: { ...owner.tally } },
     };
     this.clock.setTimer(this.delayMs('result'), () => {
       if (ofTerm !== this.term || run !== this.runNumber || this.verdict) return;

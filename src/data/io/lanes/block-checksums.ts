@@ -29,6 +29,11 @@ export class BlockChecksums {
     }
   }
 
+  /** Of one block of the segment, as far as it came. */
+  of(block: number): number {
+    return this.#blocks[block - this.#first] ?? 0;
+  }
+
   /** All blocks, or those of the first `keptBytes` since the start. */
   run(keptBytes = this.#position): BlockRun {
     const count = Math.ceil(keptBytes / CHECKSUM_BLOCK_BYTES);

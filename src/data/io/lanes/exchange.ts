@@ -10,20 +10,25 @@ import type { CombinableSum } from '../../../base/crc-combine.ts';
 import type { AnswerHead } from '../../../ufs/under-store.ts';
 import type { BandwidthBuckets, BucketShare } from '../../bandwidth-buckets.ts';
 import type { DemandPause } from './demand-pause.ts';
-import type { LaneOrder, LaneReport } from './lane-orders.ts';
+import type { LaneNews, LaneOrder, LaneReport } from './lane-orders.ts';
 import { headLength } from '../http-head.ts';
 import { HEAD_MAX_BYTES, parseHead, type ParsedHead } from './response-head.ts';
 import { TargetSink, type SinkParts } from './target-sink.ts';
 
-type State = 'head' | 'body' | 'answer' | 'over';
+type State = 'head' | 'body' | 'tail' | 'answer' | 'over';
 type GoodHead = Extract<ParsedHead, { kind: 'head' }>;
+
+const NO_BYTES = Buffer.alloc(0);
 
 export interface ExchangeParts extends SinkParts {
   readonly bandwidth: BandwidthBuckets;
   readonly pause: Pick<DemandPause, 'isOn' | 'rest'>;
   readonly nowMs: () => number;
-  readonly onMiddle: (id: number) => void;
+  readonly tell: (news: LaneNews) => void;
 }
+
+/** Bytes behind a range: a checksum needs few. */
+const TAIL_MAX_BYTES = 64;
 
 export class Exchange {
   readonly order: LaneOrder;
@@ -38,6 +43,8 @@ export class Exchange {
   #head: GoodHead | undefined;
   #mayReuse = false;
   #isMiddleTold = false;
+  /** Bytes that follow the range. */
+  #tailBytes = 0;
   #sentMs: number;
   #windowMs: number;
   #windowBytes = 0;
@@ -52,6 +59,7 @@ export class Exchange {
     this.#scratch = scratch;
     this.#parts = parts;
     this.#sink = new TargetSink(order.target, order.start, parts);
+    if (order.trail) this.#sink.follow(order.trail);
     this.#sentMs = parts.nowMs();
     this.#windowMs = this.#sentMs;
     this.report = new Promise((resolve) => (this.#resolve = resolve));
@@ -85,7 +93,8 @@ export class Exchange {
     const before = this.#scratchUsed;
     this.#scratchUsed += byteCount;
     if (this.#state === 'head') return this.#takeHead(before);
-    this.#takeAnswer();
+    if (this.#state === 'tail') this.#takeTail();
+    else this.#takeAnswer();
     return undefined;
   }
 
@@ -102,7 +111,8 @@ export class Exchange {
       if (nowMs - this.#sentMs < headTimeoutMs) return false;
     } else {
       if (nowMs - this.#windowMs < windowMs) return false;
-      const missing = this.order.target.length - this.order.start - this.#sink.receivedBytes;
+      const { target, start } = this.order;
+      const missing = target.length - start - this.#sink.receivedBytes + this.#tailBytes;
       const isSlow = this.#windowBytes < Math.min(minBytesPerWindow, missing + this.#windowBytes);
       this.#waitedMs += nowMs - this.#windowMs;
       this.#windowMs = nowMs;
@@ -116,6 +126,11 @@ export class Exchange {
   /** A reader waits for it now. */
   hurry(): void {
     this.#isPrefetch = false;
+  }
+
+  /** Others follow it from now on. */
+  follow(trail: SharedArrayBuffer): void {
+    if (!this.isOver) this.#sink.follow(trail);
   }
 
   /** Time in which nothing was read on purpose does not count. */
@@ -165,11 +180,20 @@ export class Exchange {
     this.#windowBytes = rest.length;
     const missing = this.order.target.length - this.order.start;
     const { status } = parsed.head;
-    if ((status === 200 || status === 206) && parsed.bodyBytes === missing) {
+    const tailBytes = this.#tailOf(parsed);
+    if ((status === 200 || status === 206) && parsed.bodyBytes === missing + tailBytes) {
+      this.#tailBytes = tailBytes;
       return this.#beginBody(parsed, rest, missing);
     }
     this.#beginAnswer(parsed, rest);
     return undefined;
+  }
+
+  /** Only of an answer that was asked for one. */
+  #tailOf({ head }: GoodHead): number {
+    const { tailHeader } = this.order.request;
+    const text = tailHeader === undefined ? '' : (head.headers[tailHeader] ?? '');
+    return /^\d{1,2}$/.test(text) ? Math.min(Number(text), TAIL_MAX_BYTES) : 0;
   }
 
   #beginBody({ head }: GoodHead, rest: Buffer, missing: number): Promise<void> | undefined {
@@ -179,27 +203,30 @@ export class Exchange {
     const algorithm = this.order.sum ?? (isWhole ? sumToCompute(headers) : undefined);
     if (algorithm !== undefined && this.order.start === 0) this.#sink.computeSum(algorithm);
     const body = rest.subarray(0, missing);
-    const hasMore = rest.length > missing;
+    if (this.order.tellsBegin === true) this.#parts.tell({ kind: 'begun', id: this.order.id });
     if (missing > 0 && body.length === 0) return undefined;
-    return this.#tookBody(body.length, this.#sink.copy(body), hasMore);
+    return this.#tookBody(body.length, this.#sink.copy(body), rest.subarray(missing));
   }
 
+  /** @param behind bytes that came with the head, and behind the body. */
   #tookBody(
     byteCount: number,
     busy: Promise<void> | undefined,
-    hasMore = false,
+    behind: Buffer = NO_BYTES,
   ): Promise<void> | undefined {
     if (this.#sink.isFull) {
       const { buckets } = this.order;
       if (buckets) this.#parts.bandwidth.charge(buckets, byteCount);
-      this.#mayReuse = !hasMore && (this.#head?.keepAlive ?? false);
-      this.#endMoved();
+      this.#state = 'tail';
+      behind.copy(this.#scratch);
+      this.#scratchUsed = behind.length;
+      this.#takeTail();
       return undefined;
     }
     const { buckets, tellsMiddle, id } = this.order;
     if (tellsMiddle === true && !this.#isMiddleTold) {
       this.#isMiddleTold = true;
-      this.#parts.onMiddle(id);
+      this.#parts.tell({ kind: 'middle', id });
     }
     const restMs = buckets ? this.#parts.bandwidth.charge(buckets, byteCount) : 0;
     const isPaused = this.#isPrefetch && this.#parts.pause.isOn;
@@ -226,14 +253,21 @@ export class Exchange {
     }
   }
 
+  #takeTail(): void {
+    if (this.#scratchUsed < this.#tailBytes) return;
+    this.#mayReuse = this.#scratchUsed === this.#tailBytes && (this.#head?.keepAlive ?? false);
+    this.#endMoved();
+  }
+
   #endMoved(): void {
     const head = this.#head?.head;
     if (!head) return;
+    const tail = this.#scratch.toString('latin1', 0, this.#tailBytes);
     this.#end(async (facts) => {
       await this.#sink.finish();
       const { sum } = this.#sink;
       const blocks = this.#sink.blocks();
-      return { ...facts, kind: 'moved', head, blocks, ...(sum && { sum }) };
+      return { ...facts, kind: 'moved', head, blocks, ...(sum && { sum }), ...(tail && { tail }) };
     });
   }
 

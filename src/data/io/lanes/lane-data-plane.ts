@@ -43,6 +43,7 @@ export class LaneDataPlane implements DataPlane {
     };
     try {
       if (!(await this.#move(command, mover, onChecked, signal))) {
+        command.trail?.fail();
         const filled = await this.#options.streams.fill(command, signal);
         return { ...filled, receivedBytes: filled.receivedBytes + mover.receivedBytes };
       }
@@ -65,12 +66,12 @@ export class LaneDataPlane implements DataPlane {
     await this.#options.streams.close();
   }
 
-  #moverFor({ extent, sum, passage, urgency }: FillCommand): ExtentMover {
+  #moverFor({ extent, sum, passage, urgency, trail }: FillCommand): ExtentMover {
     const { threads, placer, direct } = this.#options;
     const place = placer.place(extent);
     return new ExtentMover({
       target: { ...place, isDirect: place.ownsPages && direct.allows(place.path) },
-      run: (order, signal) => threads.run(order, signal, urgency),
+      run: (order, signal) => threads.run(order, signal, { urgency, trail }),
       writeFailed: (systemCode, message) => placer.writeFailed(extent, systemCode, message),
       ...(sum !== undefined && { sum }),
       ...(passage && { buckets: passage.buckets }),

@@ -23,6 +23,10 @@ export interface LaneOrder {
   readonly isPrefetch: boolean;
   /** Tell when a part of the body has come, for failpoints. */
   readonly tellsMiddle?: boolean;
+  /** Tell when a body as it was promised begins: others may follow it. */
+  readonly tellsBegin?: boolean;
+  /** Of {@link TrailMemory}: others follow already. */
+  readonly trail?: SharedArrayBuffer;
   /** What the body is charged to, and rests for. */
   readonly buckets?: BucketShare;
 }
@@ -44,7 +48,9 @@ export type LaneRequest =
   | { readonly kind: 'order'; readonly order: LaneOrder }
   | { readonly kind: 'cancel'; readonly id: number }
   /** A reader waits for it now. */
-  | { readonly kind: 'hurry'; readonly id: number };
+  | { readonly kind: 'hurry'; readonly id: number }
+  /** Others follow it from now on; of {@link TrailMemory}. */
+  | { readonly kind: 'follow'; readonly id: number; readonly trail: SharedArrayBuffer };
 
 interface Received {
   readonly id: number;
@@ -65,6 +71,7 @@ export type LaneReport =
       readonly head: AnswerHead;
       readonly blocks: BlockRun;
       readonly sum?: ObjectChecksum;
+      readonly tail?: string;
     })
   | (Received & { readonly kind: 'answered'; readonly head: AnswerHead; readonly body: string })
   | (Received & {
@@ -81,10 +88,16 @@ export type LaneReport =
     })
   | (Received & { readonly kind: 'cancelled' });
 
+/** What comes before the report. */
+export type LaneNews =
+  /** A body as it was promised begins. */
+  | { readonly kind: 'begun'; readonly id: number }
+  /** A part of the body has come. */
+  | { readonly kind: 'middle'; readonly id: number };
+
 export type FromLanes =
   | LaneReport
-  /** A part of the body has come; the report is still to come. */
-  | { readonly kind: 'middle'; readonly id: number }
+  | LaneNews
   /** In place of a report: a reader waits for it, and it had not begun. */
   | { readonly kind: 'recalled'; readonly id: number };
 

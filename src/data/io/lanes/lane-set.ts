@@ -72,6 +72,11 @@ export class LaneSet implements LaneHolder {
     return [...this.#busy].some((lane) => lane.hurry(id));
   }
 
+  /** Others follow that order now. @returns whether it is under way here */
+  follow(id: number, trail: SharedArrayBuffer): boolean {
+    return [...this.#busy].some((lane) => lane.follow(id, trail));
+  }
+
   /** Called a few times a second. */
   check(nowMs: number): void {
     for (const lane of [...this.#busy]) lane.check(nowMs);

@@ -10,10 +10,12 @@ import { Worker } from 'node:worker_threads';
 import { areFailpointsArmed } from '../../../base/failpoint.ts';
 import type { Logger } from '../../../base/logger.ts';
 import { partReceived } from '../../fill-steps.ts';
+import type { FillTrail } from '../../fill-trail.ts';
 import type { Urgency } from '../../urgency.ts';
 import type {
   FromLanes,
   LaneCrew,
+  LaneNews,
   LaneOrder,
   LaneReport,
   LaneRequest,
@@ -21,12 +23,23 @@ import type {
   UnnumberedOrder,
 } from './lane-orders.ts';
 
-type Outcome = Exclude<FromLanes, { kind: 'middle' }>;
-type Pending = Map<number, (outcome: Outcome) => void>;
+type Outcome = Exclude<FromLanes, LaneNews>;
+
+interface Pending {
+  readonly begun: () => void;
+  readonly settle: (outcome: Outcome) => void;
+}
+
+/** Who has to do with an order besides those who wait for its report. */
+export interface OrderWatchers {
+  readonly urgency?: Urgency | undefined;
+  /** Others may follow what it brings. */
+  readonly trail?: FillTrail | undefined;
+}
 
 class LaneThread {
   readonly #worker: Worker;
-  readonly #pending: Pending = new Map();
+  readonly #pending = new Map<number, Pending>();
   #requests: LaneRequest[] = [];
 
   constructor(
@@ -40,6 +53,7 @@ class LaneThread {
     this.#worker.on('message', (news: readonly FromLanes[]) => {
       for (const each of news) {
         if (each.kind === 'middle') partReceived();
+        else if (each.kind === 'begun') this.#pending.get(each.id)?.begun();
         else this.#settle(each);
       }
     });
@@ -56,7 +70,7 @@ class LaneThread {
     return this.#pending.size;
   }
 
-  run(order: LaneOrder, signal: AbortSignal, urgency?: Urgency): Promise<Outcome> {
+  run(order: LaneOrder, signal: AbortSignal, { urgency, trail }: OrderWatchers): Promise<Outcome> {
     return new Promise((resolve) => {
       const cancel = (): void => {
         this.#post({ kind: 'cancel', id: order.id });
@@ -65,11 +79,18 @@ class LaneThread {
         this.#post({ kind: 'hurry', id: order.id });
       });
       signal.addEventListener('abort', cancel, { once: true });
-      this.#pending.set(order.id, (outcome) => {
+      const begun = (): void => {
+        trail?.begin(order.target, (memory) => {
+          this.#post({ kind: 'follow', id: order.id, trail: memory });
+        });
+      };
+      const settle = (outcome: Outcome): void => {
         calm?.();
+        trail?.rest();
         signal.removeEventListener('abort', cancel);
         resolve(outcome);
-      });
+      };
+      this.#pending.set(order.id, { begun, settle });
       this.#worker.ref();
       this.#post({ kind: 'order', order });
     });
@@ -90,10 +111,10 @@ class LaneThread {
   }
 
   #settle(outcome: Outcome): void {
-    const settle = this.#pending.get(outcome.id);
+    const pending = this.#pending.get(outcome.id);
     this.#pending.delete(outcome.id);
     if (this.#pending.size === 0) this.#worker.unref();
-    settle?.(outcome);
+    pending?.settle(outcome);
   }
 }
 
@@ -115,15 +136,26 @@ export class LaneThreads {
   }
 
   /** Never rejects: what goes wrong is in the report. */
-  async run(order: UnnumberedOrder, signal: AbortSignal, urgency?: Urgency): Promise<LaneReport> {
+  async run(
+    order: UnnumberedOrder,
+    signal: AbortSignal,
+    watchers: OrderWatchers = {},
+  ): Promise<LaneReport> {
+    const { urgency, trail } = watchers;
     for (;;) {
       const id = this.#nextId++;
       // Why not sent and taken back: a lane at hand would have asked by the time it hears of it.
       if (signal.aborted) return { kind: 'cancelled', id, receivedBytes: 0 };
       const told = areFailpointsArmed() ? { tellsMiddle: true } : {};
       const isPrefetch = urgency?.isUrgent === false;
+      const memory = trail?.memory;
+      const numbered = {
+        ...{ ...order, ...told, isPrefetch, id },
+        ...(trail && { tellsBegin: true }),
+        ...(memory && { trail: memory }),
+      };
       const thread = this.#leastBusy(isPrefetch ? 'loads' : 'readers');
-      const outcome = await thread.run({ ...order, ...told, isPrefetch, id }, signal, urgency);
+      const outcome = await thread.run(numbered, signal, watchers);
       if (outcome.kind !== 'recalled') return outcome;
     }
   }

@@ -27,9 +27,7 @@ const parts = {
   bandwidth: new BandwidthBuckets(options.bandwidth),
   pause: new DemandPause(new DemandCount(options.demands), () => performance.now()),
   nowMs: () => performance.now(),
-  onMiddle: (id: number) => {
-    tell({ kind: 'middle', id });
-  },
+  tell,
 };
 let reports: FromLanes[] = [];
 
@@ -41,6 +39,8 @@ parentPort?.on('message', (requests: readonly LaneRequest[]) => {
       const { id } = request;
       if ([...sets.values()].some((set) => set.recall(id))) tell({ kind: 'recalled', id });
       else [...sets.values()].some((set) => set.hurry(id));
+    } else if (request.kind === 'follow') {
+      [...sets.values()].some((set) => set.follow(request.id, request.trail));
     } else {
       setOf(request.order.request.endpoint).run(request.order, tell);
     }

@@ -81,6 +81,13 @@ export class Lane {
     return true;
   }
 
+  /** Whether that order is on this lane; then others follow it from now on. */
+  follow(id: number, trail: SharedArrayBuffer): boolean {
+    if (this.#exchange?.order.id !== id) return false;
+    this.#exchange.follow(trail);
+    return true;
+  }
+
   close(systemCode: string): void {
     this.#close(systemCode);
   }

@@ -11,6 +11,7 @@ import {
   CRC_HEADER,
   formatSegmentRequest,
   PURPOSE_HEADER,
+  TAIL_HEADER,
 } from '../../segment-request.ts';
 import type { FillSource } from '../../data-plane.ts';
 
@@ -35,12 +36,12 @@ const LANE_MAX_COUNT = 16;
  * @throws peer_unreachable, deadline_exceeded, segment_corrupt, or what the peer answered.
  */
 export async function copyFromPeer(
-  { endpoint, key, isAhead }: PeerCopy,
+  { endpoint, key, isAhead, follows }: PeerCopy,
   mover: RangeMover,
   options: PeerCopyOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const path = formatSegmentRequest({ key, offset: 0 });
+  const path = formatSegmentRequest({ key, offset: 0, ...(follows && { follows }) });
   const token = options.token();
   const fields = [
     ...(token === undefined ? [] : [`authorization: Bearer ${token}`]),
@@ -77,6 +78,7 @@ function requestTo(
   return {
     endpoint: { address, port: Number(url.port || 80), laneMaxCount: LANE_MAX_COUNT },
     head: [`GET ${path} HTTP/1.1`, `host: ${url.host}`, ...fields, '\r\n'].join('\r\n'),
+    tailHeader: TAIL_HEADER,
   };
 }
 
@@ -87,7 +89,9 @@ function checksumOf(outcome: Exclude<MoveOutcome, { kind: 'unfit' }>, endpoint: 
     throw new RingloadError(code, `read from ${endpoint}: ${outcome.systemCode}`);
   }
   const { status, headers } = outcome.head;
-  if (outcome.kind === 'moved' && status === 200) return Number(headers[CRC_HEADER]);
+  if (outcome.kind === 'moved' && status === 200) {
+    return outcome.tail === undefined ? Number(headers[CRC_HEADER]) : parseInt(outcome.tail, 16);
+  }
   if (status === 200) {
     const message = `${endpoint} holds ${headers['content-length'] ?? '?'} bytes, not as many`;
     throw new RingloadError('segment_corrupt', message);

@@ -8,6 +8,7 @@
 import type { CombinableSum } from '../../../base/crc-combine.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
 import type { ObjectChecksum } from '../../../ufs/under-store.ts';
+import { TrailMemory } from '../../trail-memory.ts';
 import { ExtraSum } from '../extra-sum.ts';
 import { BlockChecksums } from './block-checksums.ts';
 import type { BlockRun, LaneTarget } from './lane-orders.ts';
@@ -27,12 +28,17 @@ export class TargetSink {
   readonly #isDirect: boolean;
   /** A second sum of everything, to be compared with what the store says. */
   #sum: ExtraSum | undefined;
+  /** Where blocks are left for those who follow. */
+  #trail: TrailMemory | undefined;
+  /** Bytes of the target that are written. */
+  #writtenTo: number;
   /** Bytes of the target that came, and where in it the current buffer begins. */
   #position: number;
   #bufferStart: number;
   #current: Buffer | undefined;
   /** The buffer that is being written, or was. */
   #other: Buffer | undefined;
+  #otherStart: number;
   #writing: Promise<void> | undefined;
   #isWriting = false;
   #failure: NodeJS.ErrnoException | undefined;
@@ -43,6 +49,8 @@ export class TargetSink {
     this.#parts = parts;
     this.#position = start;
     this.#bufferStart = start;
+    this.#writtenTo = start;
+    this.#otherStart = start;
     this.#checksums = new BlockChecksums(start, target.length);
     this.#isDirect = parts.files.canGoDirect(target.offset, target.isDirect);
   }
@@ -64,6 +72,19 @@ export class TargetSink {
     this.#sum = new ExtraSum(algorithm);
   }
 
+  /** From now on others follow: what is not written yet is given to them, and all that comes. */
+  follow(memory: SharedArrayBuffer): void {
+    const trail = new TrailMemory(this.#target.length, memory);
+    // Why: what was received once more may be other bytes, and is not to be mixed with those.
+    if (trail.receivedBlocks > this.#start / CHECKSUM_BLOCK_BYTES) {
+      trail.cut();
+      return;
+    }
+    this.#trail = trail;
+    trail.written(wholeBlocks(this.#writtenTo));
+    this.#leave(this.#start, this.#position);
+  }
+
   /** Where the next bytes go: never empty before the sink is full. */
   get room(): Buffer {
     const used = this.#position - this.#bufferStart;
@@ -80,7 +101,9 @@ export class TargetSink {
     const bytes = this.room.subarray(0, byteCount);
     this.#checksums.update(bytes);
     this.#sum?.update(bytes);
+    const before = this.#position;
     this.#position += byteCount;
+    if (this.#trail) this.#leave(before, this.#position);
     const used = this.#position - this.#bufferStart;
     return this.isFull || used === this.#current?.length ? this.#flush(used) : undefined;
   }
@@ -123,16 +146,41 @@ export class TargetSink {
     return this.#checksums.run(keptBytes - this.#start);
   }
 
+  /** Gives the blocks that are whole by now to those who follow. */
+  #leave(from: number, to: number): void {
+    const { length } = this.#target;
+    const first = wholeBlocks(from);
+    const end = to === length ? Math.ceil(to / CHECKSUM_BLOCK_BYTES) : wholeBlocks(to);
+    for (let block = first; block < end; block++) {
+      this.#trail?.put(block, this.#checksums.of(block), this.#bytesOf(block));
+    }
+    if (end > first) this.#trail?.received(end);
+  }
+
+  /** Undefined: it is written, or no buffer has it any more. */
+  #bytesOf(block: number): Buffer | undefined {
+    const at = block * CHECKSUM_BLOCK_BYTES;
+    const end = Math.min(at + CHECKSUM_BLOCK_BYTES, this.#position);
+    if (at >= this.#bufferStart)
+      return this.#current?.subarray(at - this.#bufferStart, end - this.#bufferStart);
+    if (at < this.#otherStart || !this.#isWriting) return undefined;
+    return this.#other?.subarray(at - this.#otherStart, end - this.#otherStart);
+  }
+
   #flush(byteCount: number): Promise<void> | undefined {
     const full = this.#current;
     const before = this.#isWriting ? this.#writing : undefined;
     if (full) {
       const at = this.#target.offset + this.#bufferStart;
+      const end = this.#bufferStart + byteCount;
       const write = (): Promise<void> => this.#write(full, byteCount, at);
       this.#isWriting = true;
       const writing = (before ? before.then(write) : write()).then(
         () => {
           if (this.#writing === writing) this.#isWriting = false;
+          if (this.#failure) return;
+          this.#writtenTo = end;
+          this.#trail?.written(wholeBlocks(end));
         },
         (error: unknown) => {
           this.#failure ??= error as NodeJS.ErrnoException;
@@ -141,6 +189,7 @@ export class TargetSink {
       );
       this.#writing = writing;
     }
+    this.#otherStart = this.#bufferStart;
     this.#bufferStart += byteCount;
     this.#current = this.#other;
     this.#other = full;
@@ -168,4 +217,8 @@ export class TargetSink {
     this.#current = undefined;
     this.#other = undefined;
   }
+}
+
+function wholeBlocks(bytes: number): number {
+  return Math.floor(bytes / CHECKSUM_BLOCK_BYTES);
 }

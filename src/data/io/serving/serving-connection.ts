@@ -5,11 +5,12 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { RingloadError, toWireError } from '../../../base/errors.ts';
-import { CRC_HEADER } from '../../segment-request.ts';
+import { CRC_HEADER, TAIL_BYTES, TAIL_HEADER } from '../../segment-request.ts';
 import type { ServedRange } from '../../served-range.ts';
+import { FillFollower } from './fill-follower.ts';
 import { RangeSender, type SenderParts } from './range-sender.ts';
 import { REQUEST_HEAD_MAX_BYTES, RequestHeads, type ParsedRequest } from './request-head.ts';
-import type { FromServing, ToServing } from './serving-messages.ts';
+import type { FollowedFill, FromServing, ToServing } from './serving-messages.ts';
 import type { ServingTurns } from './serving-turns.ts';
 
 /** Told to clients, who give a connection up a little earlier. */
@@ -38,7 +39,7 @@ export class ServingConnection {
   readonly #refusal: RingloadError | undefined;
   /** Of the request that is being answered. */
   #id: number | undefined;
-  #sender: RangeSender | undefined;
+  #sender: RangeSender | FillFollower | undefined;
   #keepAlive = true;
   #isCopy = false;
   #headSinceMs: number | undefined;
@@ -73,8 +74,23 @@ export class ServingConnection {
   /** What the main thread says to the request. */
   hear(message: ToServing): void {
     if (message.id !== this.#id) return;
-    if (message.kind === 'serve') this.#serve(message.range);
-    else this.#answer(message.status, message.body);
+    switch (message.kind) {
+      case 'serve':
+        this.#serve(message.range);
+        break;
+      case 'follow':
+        this.#follow(message.fill);
+        break;
+      case 'judged':
+        if (this.#sender instanceof FillFollower) {
+          this.#sender.judged(message.crc32c.toString(16).padStart(TAIL_BYTES, '0'));
+        }
+        break;
+      case 'refuse':
+        // After the head only a cut connection tells the truth.
+        if (this.#sender?.hasBegun === true) this.#socket.destroy();
+        else this.#answer(message.status, message.body);
+    }
   }
 
   #received(bytes: Buffer): void {
@@ -139,12 +155,33 @@ export class ServingConnection {
     this.#sender.start();
   }
 
+  #follow(fill: FollowedFill): void {
+    this.#socket.setTimeout(this.#parts.writeStallMs);
+    const head =
+      `HTTP/1.1 200 OK\r\ncontent-length: ${fill.lengthBytes + TAIL_BYTES}\r\n` +
+      `${TAIL_HEADER}: ${TAIL_BYTES}\r\n${this.#connectionLines()}\r\n`;
+    const turns = this.#parts.turns.copies;
+    const follower = new FillFollower(this.#socket, { fill, head, turns }, this.#parts, (end) => {
+      const { kind, ringBytes, diskBytes } = end;
+      if (kind === 'cut') {
+        this.#socket.destroy();
+        return;
+      }
+      this.#parts.tell({ kind: 'followed', id: this.#id ?? 0, ringBytes, diskBytes });
+      this.#over();
+      this.#afterAnswer();
+    });
+    this.#sender = follower;
+    follower.start();
+  }
+
   #refuse(error: RingloadError): void {
     this.#keepAlive = false;
     this.#answer(error.httpStatus, JSON.stringify(toWireError(error)));
   }
 
   #answer(status: number, body: string): void {
+    this.#sender?.stop();
     this.#socket.setTimeout(this.#parts.writeStallMs);
     const head =
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\n` +

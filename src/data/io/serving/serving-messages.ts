@@ -17,8 +17,21 @@ export interface ServingOptions {
   readonly writeStallMs: number;
 }
 
+/** A segment that this peer receives itself, to be given on as it comes. */
+export interface FollowedFill {
+  readonly path: string;
+  /** Where the segment begins in the file. */
+  readonly offset: number;
+  readonly lengthBytes: number;
+  /** Of {@link TrailMemory}. */
+  readonly memory: SharedArrayBuffer;
+}
+
 export type ToServing =
   | { readonly kind: 'serve'; readonly id: number; readonly range: ServedRange }
+  | { readonly kind: 'follow'; readonly id: number; readonly fill: FollowedFill }
+  /** What was followed is good: CRC32C of the segment. */
+  | { readonly kind: 'judged'; readonly id: number; readonly crc32c: number }
   | {
       readonly kind: 'refuse';
       readonly id: number;
@@ -44,6 +57,13 @@ export type FromServing =
       readonly id: number;
       readonly systemCode: string;
       readonly message: string;
+    }
+  /** A fill was followed to its end: bytes that came from the ring, and those from the disk. */
+  | {
+      readonly kind: 'followed';
+      readonly id: number;
+      readonly ringBytes: number;
+      readonly diskBytes: number;
     }
   /** Sent, or nobody waits for it any more. The last word about this request. */
   | { readonly kind: 'done'; readonly id: number };

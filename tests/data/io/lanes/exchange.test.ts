@@ -64,7 +64,9 @@ class Stage implements AsyncDisposable {
       bandwidth: new BandwidthBuckets(),
       pause: this.pause,
       nowMs: () => this.nowMs,
-      onMiddle: (id) => this.middles.push(id),
+      tell: ({ kind, id }) => {
+        if (kind === 'middle') this.middles.push(id);
+      },
     });
   }
 

@@ -75,7 +75,7 @@ async function stageOf(
     held,
     run: async (head, { signal = new AbortController().signal, urgency } = {}) => {
       const request = { endpoint: { address: '127.0.0.1', port }, head };
-      const report = await threads.run({ request, watch, target, start: 0 }, signal, urgency);
+      const report = await threads.run({ request, watch, target, start: 0 }, signal, { urgency });
       return report.kind;
     },
   };
