@@ -61,8 +61,11 @@ export interface ResidentSegment {
 /** Space for one segment, invisible until committed. Exactly one of commit and abort is called. */
 export interface Reservation {
   readonly extent: Extent;
-  /** Resolves when data and index record are durable and the segment is visible. */
-  commit(checksums: SegmentChecksums): Promise<void>;
+  /**
+   * Resolves when data and index record are durable and the segment is visible.
+   * @param urgency whether a reader waits for it, as it is now; absent: as if one did.
+   */
+  commit(checksums: SegmentChecksums, urgency?: { readonly isUrgent: boolean }): Promise<void>;
   abort(): void;
 }
 

@@ -269,7 +269,7 @@ export class SegmentLoader {
       ({ receivedBytes } = filled);
       failpoint('fill.body.complete');
       trail?.judge(filled);
-      await reservation.commit(filled);
+      await reservation.commit(filled, urgency);
       await trail?.keep(() => this.#store.open(key));
       request.meter?.(source.kind, receivedBytes);
       this.#observe({ from: source.kind, receivedBytes });

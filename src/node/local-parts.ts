@@ -84,6 +84,7 @@ export async function openLocalParts(
   const { directories, regionSizeBytes } = config.cache;
   const paths = directories.map(({ path }) => path);
   await lockCacheDirectories(paths, closer, logger);
+  const demands = new DemandCount();
   const store = await openFileSegmentStore({
     directories,
     regionSizeBytes,
@@ -91,6 +92,7 @@ export async function openLocalParts(
     // Why: what rules pin is not evicted before they are known again.
     awaitsRetention: true,
     marks,
+    demands,
     clock: systemClock,
     logger,
   });
@@ -121,7 +123,6 @@ export async function openLocalParts(
     ...peers,
     socketMaxCount: Math.ceil(descriptors.readers / 2),
   });
-  const demands = new DemandCount();
   const limits = { descriptors, bandwidth, slowDown };
   const plane = openDataPlane(options, {
     store,

@@ -9,6 +9,7 @@ import type { PeerCopyOptions } from '../data/io/lanes/peer-copy.ts';
 import { StreamDataPlane } from '../data/io/stream-data-plane.ts';
 import { LimitedDataPlane } from '../data/limited-data-plane.ts';
 import type { PeerSegments } from '../data/peer-segments.ts';
+import { AHEAD_WRITE_MAX_COUNT, WriteTurns } from '../data/write-turns.ts';
 import type { SlowDown } from '../data/slow-down.ts';
 import type { FileSegmentStore } from '../cache/io/file-segment-store.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
@@ -35,7 +36,8 @@ const READERS_SOCKET_SHARE = 1 / 4;
 /** Lanes with streams behind them, or streams alone; within the limits either way. */
 export function openDataPlane(options: NodeOptions, parts: DataPlaneParts): DataPlane {
   const { store, stores, client, peers, descriptors, bandwidth, slowDown, closer } = parts;
-  const streams = new StreamDataPlane({ stores, peers: client, writer: store });
+  const turns = new WriteTurns(() => parts.demands.value > 0, AHEAD_WRITE_MAX_COUNT);
+  const streams = new StreamDataPlane({ stores, peers: client, writer: store, turns });
   const { loaded, logger, metrics } = options;
   const { lanes, ufs } = loaded.config;
   if (lanes.threadCount === 0) return new LimitedDataPlane(streams, bandwidth, slowDown);

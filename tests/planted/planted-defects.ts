@@ -248,6 +248,22 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     tests: ['data/io/lanes/exchange.test.js'],
   },
   {
+    name: 'disk: what a reader waits for is written behind what is loaded ahead',
+    breaks: 'L5',
+    file: 'data/write-turns.ts',
+    find: '    if (!isAhead()) {',
+    replace: '    if (!isAhead() && this.#mayBegin) {',
+    tests: ['data/write-turns.test.js'],
+  },
+  {
+    name: 'disk: a reader waits for a sync of what was loaded ahead',
+    breaks: 'L5',
+    file: 'cache/io/group-commit.ts',
+    find: 'demands.value > 0 && this.#pending.every',
+    replace: 'demands.value > 1 && this.#pending.every',
+    tests: ['cache/io/group-commit.test.js'],
+  },
+  {
     name: 'data endpoint: copies are sent before what readers wait for',
     breaks: 'L5',
     file: 'data/io/serving/serving-connection.ts',

@@ -15,7 +15,7 @@ import type { Region } from '../region.ts';
 import type { RegionSet } from '../region-set.ts';
 import type { SegmentTable } from '../segment-table.ts';
 import { cacheIoError, isDiskFull, isShortOfFiles } from './cache-io-error.ts';
-import { GroupCommit, type CommitTarget } from './group-commit.ts';
+import { GroupCommit, type CommitRest, type CommitTarget } from './group-commit.ts';
 import type { RegionFiles } from './region-files.ts';
 
 /** Errors within this time count together. */
@@ -29,6 +29,8 @@ export interface CacheDirectoryParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly errorMaxCount: number;
+  /** Fills that readers wait for: what is loaded ahead lets them go first. */
+  readonly demands?: CommitRest['demands'] | undefined;
   /** Called when room may have appeared. */
   readonly onChange: () => void;
 }
@@ -54,7 +56,8 @@ export class CacheDirectory implements CommitTarget {
     this.files = parts.files;
     this.table = parts.table;
     this.logger = parts.logger;
-    this.commits = new GroupCommit(this);
+    const { clock, demands } = parts;
+    this.commits = new GroupCommit(this, demands && { clock, demands });
   }
 
   /** What can be kept: one region stays empty to compact into. */

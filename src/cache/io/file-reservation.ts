@@ -19,6 +19,7 @@ import {
 import { encodeSegmentRecord } from '../sidecar-format.ts';
 import type { CacheDirectory } from './cache-directory.ts';
 import { recordDrop } from './drop-copy.ts';
+import type { AwaitedNow } from './group-commit.ts';
 import type { StoreParts } from './store-parts.ts';
 
 /** A reserved extent as a piece of a file. */
@@ -106,7 +107,7 @@ export class FileReservation implements Reservation {
     };
   }
 
-  async commit(checksums: SegmentChecksums): Promise<void> {
+  async commit(checksums: SegmentChecksums, urgency?: AwaitedNow): Promise<void> {
     invariant(this.#state === 'open', 'a reservation is committed once');
     invariant(this.#writeCount === 0, 'all writes are done before commit');
     const { lengthBytes } = this.extent;
@@ -125,6 +126,7 @@ export class FileReservation implements Reservation {
       await this.#directory.commits.commit({
         region,
         isAboutNewData: true,
+        ...(urgency && { urgency }),
         encode: () =>
           encodeSegmentRecord(
             { ...segment, blockCrc32c },

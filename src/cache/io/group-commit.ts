@@ -1,12 +1,15 @@
 /**
  * Makes records durable, many at a time: one sync of the data they speak of, one append to the
  * sidecar, one sync of that, then they take effect. While one group is being synced the next one
- * gathers, so the delay is bounded by two syncs and no timer is needed.
+ * gathers, so the delay is bounded by two syncs. A group of segments that were all loaded ahead
+ * rests for a while while a reader waits for another one: that one then finds no sync before it, and
+ * takes them along.
  *
  * Invariant: a record takes effect only after its data and itself are durable; after a failed
  * sync nothing is tried again, the group fails and the region is given up. What a full disk refuses
  * fails its group only.
  */
+import type { Clock } from '../../base/clock.ts';
 import { RingloadError } from '../../base/errors.ts';
 import { failpoint } from '../../base/failpoint.ts';
 import type { Region } from '../region.ts';
@@ -16,14 +19,31 @@ import type { RegionFiles } from './region-files.ts';
 /** Records per group: bounds the memory of one append. */
 const GROUP_MAX_COUNT = 4096;
 
+/** How long what was loaded ahead rests at most, and how often it is looked for a reader. */
+const REST_MAX_MS = 100;
+const LOOK_MS = 4;
+
 export interface NewRecord {
   readonly region: Region;
   /** Whether the record speaks of data written since the last sync. */
   readonly isAboutNewData: boolean;
+  /** Of a segment that may have been loaded ahead; absent: it waits for nobody. */
+  readonly urgency?: AwaitedNow;
   /** The record's bytes, asked for when the group is written. */
   encode(): Uint8Array;
   /** Lets the durable record take effect. */
   apply?(recordOffset: number): void;
+}
+
+/** Whether a reader waits, as it is now. */
+export interface AwaitedNow {
+  readonly isUrgent: boolean;
+}
+
+/** Readers that wait for fills, and a clock to rest by. */
+export interface CommitRest {
+  readonly clock: Clock;
+  readonly demands: { readonly value: number };
 }
 
 /** What a group needs of its directory. */
@@ -46,9 +66,13 @@ export class GroupCommit {
   readonly #directory: CommitTarget;
   #pending: PendingRecord[] = [];
   #running: Promise<void> | undefined;
+  readonly #rest: CommitRest | undefined;
+  #wake: () => void = () => undefined;
 
-  constructor(directory: CommitTarget) {
+  /** @param rest absent: no group rests. */
+  constructor(directory: CommitTarget, rest?: CommitRest) {
     this.#directory = directory;
+    this.#rest = rest;
   }
 
   /** Resolves when the record is durable and applied. @throws cache_io */
@@ -61,6 +85,7 @@ export class GroupCommit {
       }
       record.region.pinCount++;
       this.#pending.push({ record, resolve, reject });
+      if (!isAhead(record)) this.#wake();
       this.#running ??= this.#run();
     });
   }
@@ -79,10 +104,28 @@ export class GroupCommit {
     // Why: commits of the same turn of the event loop share the first group, too.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#pending.length > 0) {
+      await this.#letReadersGoFirst();
       const group = this.#pending.splice(0, GROUP_MAX_COUNT);
       await this.#writeGroup(group);
     }
     this.#running = undefined;
+  }
+
+  async #letReadersGoFirst(): Promise<void> {
+    if (!this.#rest) return;
+    const { clock, demands } = this.#rest;
+    const mayRest = (): boolean =>
+      demands.value > 0 && this.#pending.every(({ record }) => isAhead(record));
+    for (let restedMs = 0; restedMs < REST_MAX_MS && mayRest(); restedMs += LOOK_MS) {
+      await new Promise<void>((resolve) => {
+        const timer = clock.setTimer(LOOK_MS, resolve);
+        this.#wake = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+    }
+    this.#wake = () => undefined;
   }
 
   async #writeGroup(group: readonly PendingRecord[]): Promise<void> {
@@ -144,4 +187,8 @@ export class GroupCommit {
     directory.checkServing();
     return recordOffset;
   }
+}
+
+function isAhead({ urgency }: NewRecord): boolean {
+  return urgency?.isUrgent === false;
 }

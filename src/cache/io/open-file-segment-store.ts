@@ -48,6 +48,8 @@ export interface FileSegmentStoreOptions {
   readonly openFileMaxCount?: number;
   /** Nothing is evicted before `setRetention` was called once. Default false. */
   readonly awaitsRetention?: boolean;
+  /** Fills that readers wait for: what is loaded ahead lets them go first. */
+  readonly demands?: { readonly value: number };
   /** Memory for records of segments that are read often. Default 16 MiB. */
   readonly recordCacheMaxBytes?: number;
   /** Replaced by tests: the files, the checksum, the hash of keys. */
@@ -86,6 +88,7 @@ export async function openFileSegmentStore(
       clock: options.clock,
       logger: options.logger.child({ directory: path }),
       errorMaxCount: options.errorMaxCount ?? 5,
+      demands: options.demands,
       onChange: () => {
         changes.notify();
       },

@@ -8,6 +8,7 @@ import { RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { UnderStores } from '../../ufs/under-store.ts';
 import type { DataPlane, ExtentWriter, FillCommand, FillResult } from '../data-plane.ts';
 import { partReceived } from '../fill-steps.ts';
+import type { WriteTurns } from '../write-turns.ts';
 import type { PeerSegments } from '../peer-segments.ts';
 import { Checksummer } from './checksummer.ts';
 import { ExtraSum } from './extra-sum.ts';
@@ -33,10 +34,19 @@ export class StreamDataPlane implements DataPlane {
   readonly #writer: ExtentWriter;
   readonly #pool: Buffer[] = [];
 
-  constructor(options: { stores: UnderStores; peers: PeerSegments; writer: ExtentWriter }) {
+  readonly #turns: WriteTurns | undefined;
+
+  /** @param options.turns absent: what is loaded ahead is written like everything else. */
+  constructor(options: {
+    stores: UnderStores;
+    peers: PeerSegments;
+    writer: ExtentWriter;
+    turns?: WriteTurns;
+  }) {
     this.#stores = options.stores;
     this.#peers = options.peers;
     this.#writer = options.writer;
+    this.#turns = options.turns;
   }
 
   async fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
@@ -117,7 +127,7 @@ export class StreamDataPlane implements DataPlane {
       const bytes = full.subarray(0, used);
       checksummer.update(bytes);
       progress.sum?.update(bytes);
-      writing = this.#writer.write(extent, written, bytes).finally(() => {
+      writing = this.#write(command, written, bytes).finally(() => {
         this.#giveBack(full);
       });
       // Why: the failure is seen at the next await; until then it must not count as unhandled.
@@ -159,6 +169,11 @@ export class StreamDataPlane implements DataPlane {
         `received ${String(written)} of ${String(extent.lengthBytes)} bytes`,
       );
     }
+  }
+
+  #write({ extent, urgency }: FillCommand, position: number, bytes: Uint8Array): Promise<void> {
+    const write = (): Promise<void> => this.#writer.write(extent, position, bytes);
+    return this.#turns ? this.#turns.run(write, () => urgency?.isUrgent === false) : write();
   }
 
   #takeBuffer(): Buffer {

@@ -60,6 +60,7 @@ export class Exchange {
     this.#parts = parts;
     this.#sink = new TargetSink(order.target, order.start, parts);
     if (order.trail) this.#sink.follow(order.trail);
+    this.#sink.isAhead = order.isPrefetch;
     this.#sentMs = parts.nowMs();
     this.#windowMs = this.#sentMs;
     this.report = new Promise((resolve) => (this.#resolve = resolve));
@@ -126,6 +127,7 @@ export class Exchange {
   /** A reader waits for it now. */
   hurry(): void {
     this.#isPrefetch = false;
+    this.#sink.isAhead = false;
   }
 
   /** Others follow it from now on. */

@@ -114,6 +114,8 @@ export interface LaneThreadOptions {
   readonly laneMaxCount: number;
   /** Files that stay open when nobody writes to them. */
   readonly openFileMaxCount: number;
+  /** Writes under way at once of what is loaded ahead. */
+  readonly writeMaxCount: number;
   /** Most connections to all endpoints together. */
   readonly socketMaxCount: number;
 }

@@ -12,6 +12,7 @@ import type { Logger } from '../../../base/logger.ts';
 import { partReceived } from '../../fill-steps.ts';
 import type { FillTrail } from '../../fill-trail.ts';
 import type { Urgency } from '../../urgency.ts';
+import { AHEAD_WRITE_MAX_COUNT } from '../../write-turns.ts';
 import type {
   FromLanes,
   LaneCrew,
@@ -118,7 +119,10 @@ class LaneThread {
   }
 }
 
-export interface LaneThreadsOptions extends Omit<LaneThreadOptions, 'socketMaxCount'> {
+export interface LaneThreadsOptions extends Omit<
+  LaneThreadOptions,
+  'socketMaxCount' | 'writeMaxCount'
+> {
   /** Of each crew. */
   readonly threadCount: number;
   /** Most connections of one thread of that crew. */
@@ -178,9 +182,10 @@ export class LaneThreads {
   }
 
   #start(crew: LaneCrew, index: number): LaneThread {
-    const { logger, threadCount: _, ...options } = this.#options;
+    const { logger, threadCount, ...options } = this.#options;
     const socketMaxCount = options.socketMaxCount[crew];
-    return new LaneThread({ ...options, socketMaxCount, crew }, (error) => {
+    const writeMaxCount = Math.max(1, Math.floor(AHEAD_WRITE_MAX_COUNT / threadCount));
+    return new LaneThread({ ...options, socketMaxCount, writeMaxCount, crew }, (error) => {
       // The next order starts another one.
       logger.error('a lane thread broke', { reason: error.message });
       this.#crews[crew][index] = undefined;

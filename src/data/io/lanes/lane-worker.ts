@@ -7,6 +7,7 @@ import type { DirectEndpoint } from '../../../ufs/under-store.ts';
 import { BandwidthBuckets } from '../../bandwidth-buckets.ts';
 import { NICENESS, stepBack } from '../step-back.ts';
 import { DemandCount } from '../../demand-count.ts';
+import { WriteTurns } from '../../write-turns.ts';
 import { DemandPause } from './demand-pause.ts';
 import { LaneLimit } from './lane-limit.ts';
 import type { FromLanes, LaneCrew, LaneRequest, LaneThreadOptions } from './lane-orders.ts';
@@ -21,11 +22,17 @@ const options = workerData as LaneThreadOptions & { readonly crew: LaneCrew };
 stepBack(NICENESS[options.crew]);
 const sets = new Map<string, LaneSet>();
 const room = new LaneRoom(options.socketMaxCount, () => sets.values());
+const pause = new DemandPause(new DemandCount(options.demands), () => performance.now());
+const turns = new WriteTurns(() => pause.isOn, options.writeMaxCount);
 const parts = {
   buffers: new PageBuffers(),
-  files: new TargetFiles(options.directIo, options.openFileMaxCount),
+  files: new TargetFiles(
+    options.directIo,
+    options.openFileMaxCount,
+    options.crew === 'loads' ? turns : undefined,
+  ),
   bandwidth: new BandwidthBuckets(options.bandwidth),
-  pause: new DemandPause(new DemandCount(options.demands), () => performance.now()),
+  pause,
   nowMs: () => performance.now(),
   tell,
 };

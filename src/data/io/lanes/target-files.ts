@@ -5,6 +5,7 @@
  * wait for memory. Where a file system refuses it, the same file is written as usual.
  */
 import { constants, writeSync, writev } from 'node:fs';
+import type { WriteTurns } from '../../write-turns.ts';
 import { type OpenFile, OpenFiles } from '../open-files.ts';
 import { LARGE_BUFFER_BYTES, PAGE_BYTES } from './page-buffers.ts';
 import { WriteGatherer } from './write-gatherer.ts';
@@ -14,12 +15,15 @@ export type DirectIo = 'auto' | 'off';
 export class TargetFiles {
   readonly #directIo: DirectIo;
   readonly #files: OpenFiles;
+  readonly #turns: WriteTurns | undefined;
   readonly #gatherers = new WeakMap<OpenFile, WriteGatherer>();
   /** Directories whose file system refuses direct I/O would be few: one answer stands for all. */
   #isRefused = false;
 
-  constructor(directIo: DirectIo, openMaxCount: number) {
+  /** @param turns of those that load ahead; absent: readers wait for all that is written. */
+  constructor(directIo: DirectIo, openMaxCount: number, turns?: WriteTurns) {
     this.#directIo = directIo;
+    this.#turns = turns;
     this.#files = new OpenFiles(openMaxCount);
   }
 
@@ -28,17 +32,22 @@ export class TargetFiles {
     return this.#directIo === 'auto' && !this.#isRefused && isDirect && offset % PAGE_BYTES === 0;
   }
 
-  /** Writes all of `bytes`; with `direct` these are whole pages. */
-  async write(path: string, bytes: Uint8Array, position: number, direct: boolean): Promise<void> {
+  /** Writes all of `bytes` when it is its turn; with `direct` these are whole pages. */
+  async write(
+    path: string,
+    bytes: Uint8Array,
+    position: number,
+    { direct, isAhead }: { readonly direct: boolean; readonly isAhead: () => boolean },
+  ): Promise<void> {
     const file = this.#use(path, direct && !this.#isRefused);
     try {
       const fd = await file.opened;
       if (bytes.length < LARGE_BUFFER_BYTES) await this.#gathererOf(file).write(bytes, position);
-      else await writeAll(fd, [bytes], position);
+      else await this.#inTurn(() => writeAll(fd, [bytes], position), isAhead);
     } catch (error) {
       if (!direct || this.#isRefused || !isRefusal(error)) throw error;
       this.#isRefused = true;
-      await this.write(path, bytes, position, false);
+      await this.write(path, bytes, position, { direct: false, isAhead });
     } finally {
       this.#files.release(file);
     }
@@ -57,6 +66,10 @@ export class TargetFiles {
     }
   }
 
+  #inTurn(write: () => Promise<void>, isAhead: () => boolean): Promise<void> {
+    return this.#turns ? this.#turns.run(write, isAhead) : write();
+  }
+
   #use(path: string, direct: boolean): OpenFile {
     return this.#files.use(path, constants.O_WRONLY | (direct ? constants.O_DIRECT : 0));
   }
@@ -65,12 +78,18 @@ export class TargetFiles {
     let gatherer = this.#gatherers.get(file);
     if (!gatherer) {
       gatherer = new WriteGatherer(async (buffers, position) => {
-        await writeAll(await file.opened, buffers, position);
+        const fd = await file.opened;
+        await this.#inTurn(() => writeAll(fd, buffers, position), isAlwaysAhead);
       });
       this.#gatherers.set(file, gatherer);
     }
     return gatherer;
   }
+}
+
+/** Small pieces that go out together were ordered ahead, at least most of them. */
+function isAlwaysAhead(): boolean {
+  return true;
 }
 
 async function writeAll(

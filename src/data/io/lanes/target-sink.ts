@@ -26,6 +26,8 @@ export class TargetSink {
   readonly #parts: SinkParts;
   readonly #checksums: BlockChecksums;
   readonly #isDirect: boolean;
+  /** Nobody waits for it: its writes go behind those that somebody waits for. */
+  isAhead = false;
   /** A second sum of everything, to be compared with what the store says. */
   #sum: ExtraSum | undefined;
   /** Where blocks are left for those who follow. */
@@ -199,15 +201,17 @@ export class TargetSink {
   #write(buffer: Buffer, byteCount: number, position: number): Promise<void> {
     if (this.#failure) return Promise.resolve();
     const { path } = this.#target;
+    const isAhead = (): boolean => this.isAhead;
     if (!this.#isDirect) {
       const bytes = buffer.subarray(0, byteCount);
       return this.#target.ownsPages
-        ? this.#parts.files.write(path, bytes, position, false)
+        ? this.#parts.files.write(path, bytes, position, { direct: false, isAhead })
         : this.#parts.files.writeSmall(path, bytes, position);
     }
     // The last page may be padded: it belongs to this target alone.
     const paddedBytes = Math.ceil(byteCount / PAGE_BYTES) * PAGE_BYTES;
-    return this.#parts.files.write(path, buffer.subarray(0, paddedBytes), position, true);
+    const padded = buffer.subarray(0, paddedBytes);
+    return this.#parts.files.write(path, padded, position, { direct: true, isAhead });
   }
 
   #giveBack(): void {

@@ -23,7 +23,9 @@ for (const directIo of ['auto', 'off'] as const) {
     const isDirect = files.canGoDirect(0, true);
     t.is(isDirect, directIo === 'auto');
     await Promise.all(
-      pieces.map((piece, number) => files.write(path, piece, number * pieceBytes, isDirect)),
+      pieces.map((piece, number) =>
+        files.write(path, piece, number * pieceBytes, { direct: isDirect, isAhead: () => true }),
+      ),
     );
     t.true((await readFile(path)).equals(Buffer.concat(pieces)));
   });
