@@ -14,16 +14,18 @@ import type { ThreadNews } from '../serving-thread.ts';
 import { NICENESS, stepBack } from '../step-back.ts';
 import type { OwnAnswers } from '../../own-answers.ts';
 import type { AnswerOptions, FromAnswering, ToAnswering } from './answer-messages.ts';
+import type { ClientResponse, RequestHead } from './client-response.ts';
 import type { HeldRead } from './held-read.ts';
 import { HttpExchange, type ExchangeParts } from './http-exchange.ts';
 import { OwnExchange } from './own-exchange.ts';
+import { PlainConnection } from './plain-connection.ts';
+import { KEEP_ALIVE_S } from './plain-response.ts';
 import { PeerReads } from './peer-reads.ts';
 import { SendBuffers } from './send-buffers.ts';
 import { SourceFiles } from './source-files.ts';
 
 /** Presigned URLs with long keys need more than most requests. */
 const HEADER_MAX_BYTES = 32 * 1024;
-const KEEP_ALIVE_MS = 65_000;
 const LOOK_MS = 250;
 /** Longest time between two looks for requests that take too long. */
 const LOOK_MAX_MS = 1000;
@@ -45,6 +47,9 @@ export class Answering {
   readonly #peers: PeerReads;
   readonly #parts: ExchangeParts;
   readonly #server;
+  /** Gives a connection to `node:http`. */
+  readonly #readAsHttp: (socket: Socket) => void;
+  readonly #connections = new Set<PlainConnection>();
   #messages: (FromAnswering | ThreadNews)[] = [];
   #lastId = 0;
   #isClosing = false;
@@ -74,24 +79,27 @@ export class Answering {
       requestTimeout: options.requestTimeoutMs,
       // Why: Node looks every 30 s, and until then a time that is over has no effect.
       connectionsCheckingInterval: Math.min(LOOK_MAX_MS, Math.ceil(options.headersTimeoutMs / 4)),
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeout: 1000 * KEEP_ALIVE_S,
       maxHeaderSize: HEADER_MAX_BYTES,
       noDelay: true,
     });
+    const [listener] = this.#server.listeners('connection') as ((socket: Socket) => void)[];
+    this.#server.removeAllListeners('connection');
+    this.#readAsHttp = (socket) => listener?.call(this.#server, socket);
   }
 
   /** Begins to answer; the main thread is told the port. */
   listen(): void {
     stepBack(NICENESS.readers);
     const server = this.#server;
-    server.on('connection', (socket) => {
-      this.#enter(socket);
-    });
     server.on('request', (request, response) => {
-      this.#take(request, response, false);
+      this.#takeOther(request, response, false);
     });
     server.on('checkContinue', (request, response) => {
-      this.#take(request, response, true);
+      this.#takeOther(request, response, true);
+    });
+    server.on('connection', (socket) => {
+      this.#enter(socket);
     });
     server.on('error', (error: NodeJS.ErrnoException) => {
       const { code = '', message } = error;
@@ -102,6 +110,8 @@ export class Answering {
     });
     setInterval(() => {
       this.#peers.check();
+      const now = nowMs();
+      for (const connection of this.#connections) connection.check(now);
     }, LOOK_MS).unref();
     setInterval(() => {
       this.#tellReads();
@@ -114,26 +124,65 @@ export class Answering {
   #enter(socket: Socket): void {
     this.#silent.enter(socket);
     const verdict = this.#gate.enter(socket);
-    if (verdict === 'use') return;
+    if (verdict === 'use') {
+      this.#readPlain(socket);
+      return;
+    }
     this.#tell({ kind: 'turned-away' });
-    this.#server.closeIdleConnections();
+    this.#closeIdle();
     this.#silent.makeRoom();
     if (verdict === 'drop') socket.destroy();
+    else this.#readAsHttp(socket);
   }
 
-  #take(request: IncomingMessage, response: ServerResponse, isAsked: boolean): void {
+  #readPlain(socket: Socket): void {
+    const connection: PlainConnection = new PlainConnection(socket, {
+      headersTimeoutMs: this.#options.headersTimeoutMs,
+      nowMs,
+      keepsAlive: () => !this.#isClosing,
+      onRequest: ({ method, target, headers }, response) => {
+        this.#take({ method, target, headers }, response);
+      },
+      onOther: () => {
+        this.#connections.delete(connection);
+        this.#readAsHttp(socket);
+      },
+      onClose: () => {
+        this.#connections.delete(connection);
+      },
+    });
+    this.#connections.add(connection);
+  }
+
+  #closeIdle(): void {
+    this.#server.closeIdleConnections();
+    for (const connection of this.#connections) connection.closeIfIdle();
+  }
+
+  /** What no plain connection reads. */
+  #takeOther(request: IncomingMessage, response: ServerResponse, isAsked: boolean): void {
     if (!this.#gate.admits(request.socket)) {
       const { status, headers, body } = this.#options.tooMany;
       response.writeHead(status, [...headers, 'connection', 'close']).end(body);
       return;
     }
     if (this.#isClosing) response.shouldKeepAlive = false;
-    const forward = (): void => {
-      const id = ++this.#lastId;
-      this.#exchanges.set(id, new HttpExchange(id, { request, response, isAsked }, this.#parts));
-    };
     const { method = '', url = '', rawHeaders } = request;
-    const own = this.#own?.answer({ method, target: url, headers: rawHeaders });
+    const head = { method, target: url, headers: rawHeaders };
+    if (hasBody(request)) this.#forward({ head, body: request, response, isAsked });
+    else this.#take(head, response);
+  }
+
+  #forward(exchange: ConstructorParameters<typeof HttpExchange>[1]): void {
+    const id = ++this.#lastId;
+    this.#exchanges.set(id, new HttpExchange(id, exchange, this.#parts));
+  }
+
+  #take(head: RequestHead, response: ClientResponse): void {
+    const forward = (): void => {
+      this.#forward({ head, response, isAsked: false });
+    };
+    const own = this.#own?.answer(head);
     if (!own) {
       forward();
       return;
@@ -198,7 +247,7 @@ export class Answering {
   #close(): void {
     this.#isClosing = true;
     this.#server.close();
-    this.#server.closeIdleConnections();
+    this.#closeIdle();
     this.#endIfDone();
   }
 
@@ -223,4 +272,9 @@ export class Answering {
     }
     this.#messages.push(message);
   }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }

@@ -2,7 +2,7 @@
  * One request of a client and its answer: the head waits for the first bytes, pieces follow one
  * another, and whatever cannot be completed costs the client its connection.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { RingloadError, toWireError } from '../../../base/errors.ts';
 import type {
   FromAnswering,
@@ -11,6 +11,7 @@ import type {
   SentPiece,
   ToAnswering,
 } from './answer-messages.ts';
+import type { ClientResponse, RequestHead } from './client-response.ts';
 import type { HeldRead, Outlet } from './held-read.ts';
 import { RangeSender, type SenderParts } from './range-sender.ts';
 
@@ -28,8 +29,9 @@ type RangeHead = PlainAnswer & { readonly length: number };
 
 export class HttpExchange implements Outlet {
   readonly id: number;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
+  /** The request, where it has a body. */
+  readonly #body: IncomingMessage | undefined;
+  readonly #response: ClientResponse;
   readonly #parts: ExchangeParts;
   #head: RangeHead | undefined;
   #sentBytes = 0;
@@ -39,26 +41,29 @@ export class HttpExchange implements Outlet {
   #wantsBody: boolean;
   #isOver = false;
 
-  /** @param isAsked whether the client waits to hear that its body is wanted. */
+  /** @param exchange.isAsked whether the client waits to hear that its body is wanted. */
   constructor(
     id: number,
-    exchange: { request: IncomingMessage; response: ServerResponse; isAsked: boolean },
+    exchange: {
+      readonly head: RequestHead;
+      readonly body?: IncomingMessage | undefined;
+      readonly response: ClientResponse;
+      readonly isAsked: boolean;
+    },
     parts: ExchangeParts,
   ) {
     this.id = id;
-    this.#request = exchange.request;
+    const { head, body } = exchange;
+    this.#body = body;
     this.#response = exchange.response;
     this.#parts = parts;
     this.#wantsBody = !exchange.isAsked;
-    const { method = 'GET', url = '/', rawHeaders } = this.#request;
-    const hasBody = this.#hasBody();
     this.#response.on('error', ignore);
-    this.#request.on('error', ignore);
     this.#response.once('close', () => {
       this.#over();
     });
-    parts.tell({ kind: 'request', id, method, target: url, headers: rawHeaders, hasBody });
-    if (hasBody) this.#takeBody();
+    parts.tell({ kind: 'request', id, ...head, hasBody: body !== undefined });
+    if (body) this.#takeBody(body);
   }
 
   hear(message: Extract<ToAnswering, { readonly id: number }>): void {
@@ -89,15 +94,9 @@ export class HttpExchange implements Outlet {
     else response.write(bytes, done);
   }
 
-  #hasBody(): boolean {
-    const { headers } = this.#request;
-    const length = headers['content-length'];
-    return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
-  }
-
-  #takeBody(): void {
+  #takeBody(request: IncomingMessage): void {
     const { tell } = this.#parts;
-    const request = this.#request;
+    request.on('error', ignore);
     request.on('data', (bytes: Buffer) => {
       if (this.#isOver) return;
       this.#untakenBytes += bytes.length;
@@ -120,7 +119,7 @@ export class HttpExchange implements Outlet {
       this.#response.writeContinue();
     }
     this.#untakenBytes -= bytes;
-    if (this.#untakenBytes < WINDOW_BYTES) this.#request.resume();
+    if (this.#untakenBytes < WINDOW_BYTES) this.#body?.resume();
   }
 
   #answer({ status, headers, body }: PlainAnswer): void {

@@ -6,18 +6,9 @@
 import { crc32c } from '@node-rs/crc32';
 import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
 import type { OwnAnswer } from '../../own-answers.ts';
+import type { ClientResponse } from './client-response.ts';
 import type { SenderParts } from './range-sender.ts';
 import { HEAD_ROOM_BYTES, SEND_MAX_BYTES } from './send-buffers.ts';
-
-/** What is needed of an answer of `node:http`. */
-export interface OwnResponse {
-  readonly socket: { setTimeout(ms: number): unknown } | null;
-  writeHead(status: number, headers: string[]): unknown;
-  /** `done` is called when the system has taken all of it; or never, when the client is gone. */
-  end(bytes: Uint8Array | undefined, done: () => void): unknown;
-  once(event: 'close', listener: () => void): unknown;
-  on(event: 'error', listener: () => void): unknown;
-}
 
 interface OwnUses {
   /** Nothing was sent: somebody else is to answer. */
@@ -26,7 +17,7 @@ interface OwnUses {
 }
 
 export class OwnExchange {
-  readonly #response: OwnResponse;
+  readonly #response: ClientResponse;
   readonly #answer: OwnAnswer;
   readonly #parts: SenderParts & { readonly writeStallMs: number };
   readonly #uses: OwnUses;
@@ -34,7 +25,7 @@ export class OwnExchange {
   #isGone = false;
 
   constructor(
-    response: OwnResponse,
+    response: ClientResponse,
     answer: OwnAnswer,
     parts: SenderParts & { readonly writeStallMs: number },
     uses: OwnUses,

@@ -1,0 +1,153 @@
+/**
+ * An answer to a plain request: head and first bytes leave in one piece. It has the length that its
+ * head promises, or its connection ends.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { ClientResponse } from './client-response.ts';
+
+/** What is needed of a connection. */
+export interface ResponseOutlet {
+  write(pieces: readonly Uint8Array[], done: (error?: Error | null) => void): void;
+  setTimeout(ms: number): void;
+  destroy(): void;
+}
+
+interface ResponseUses {
+  readonly isHead: boolean;
+  /** Whether the connection takes another request. */
+  readonly keepsAlive: () => boolean;
+  /** All of it was given to the system. */
+  readonly onEnd: () => void;
+}
+
+/** Told to clients. */
+export const KEEP_ALIVE_S = 65;
+/** What may stand in a head: whatever else there is would be another line to somebody. */
+const SAFE = /^[\t -~\x80-\xff]*$/;
+const DATE_MS = 1000;
+
+export class PlainResponse implements ClientResponse {
+  readonly socket: ResponseOutlet;
+  readonly #uses: ResponseUses;
+  #head: { readonly status: number; readonly headers: readonly string[] } | undefined;
+  #isHeadSent = false;
+  #unsentBytes = 0;
+  #onClose: (() => void)[] = [];
+  #isOver = false;
+
+  constructor(outlet: ResponseOutlet, uses: ResponseUses) {
+    this.socket = outlet;
+    this.#uses = uses;
+  }
+
+  get headersSent(): boolean {
+    return this.#head !== undefined;
+  }
+
+  writeHead(status: number, headers: readonly string[]): void {
+    this.#head ??= { status, headers };
+  }
+
+  write(bytes: Uint8Array, done: (error?: Error | null) => void): void {
+    this.#send(bytes, false, done);
+  }
+
+  end(bytes?: Uint8Array, done?: () => void): void {
+    this.#send(bytes, true, (error) => {
+      if (error) return;
+      done?.();
+      if (this.#isOver) return;
+      this.over();
+      this.#uses.onEnd();
+    });
+  }
+
+  writeContinue(): void {
+    // Nobody who asks plainly waits for it.
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  once(_event: 'close', listener: () => void): void {
+    this.#onClose.push(listener);
+  }
+
+  on(): void {
+    // Whoever writes hears of errors by the end of the connection.
+  }
+
+  /** It is answered, or the connection is gone. */
+  over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const listener of this.#onClose) listener();
+    this.#onClose = [];
+  }
+
+  #send(
+    bytes: Uint8Array | undefined,
+    isLast: boolean,
+    done: (error?: Error | null) => void,
+  ): void {
+    if (this.#isOver) return;
+    const hasBody = this.#hasBody;
+    const body = hasBody && bytes && bytes.length > 0 ? bytes : undefined;
+    const pieces = body ? [body] : [];
+    if (!this.#isHeadSent) {
+      const head = this.#begin(body?.length ?? 0);
+      if (!head) {
+        this.destroy();
+        return;
+      }
+      pieces.unshift(head);
+    }
+    this.#unsentBytes -= body?.length ?? 0;
+    // Why: whoever waits for bytes that were promised would take the next answer for them.
+    if (this.#unsentBytes < 0 || (isLast && hasBody && this.#unsentBytes > 0)) this.destroy();
+    else this.socket.write(pieces, done);
+  }
+
+  get #hasBody(): boolean {
+    const status = this.#head?.status ?? 0;
+    return !this.#uses.isHead && status >= 200 && status !== 204 && status !== 304;
+  }
+
+  /** Undefined: it cannot be sent. */
+  #begin(bodyBytes: number): Buffer | undefined {
+    const { status, headers } = this.#head ?? { status: 200, headers: [] };
+    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`;
+    let lengthBytes: number | undefined;
+    let isClosed = false;
+    for (let at = 0; at + 1 < headers.length; at += 2) {
+      const [name = '', value = ''] = [headers[at], headers[at + 1]];
+      if (!SAFE.test(name) || !SAFE.test(value)) return undefined;
+      const known = name.toLowerCase();
+      if (known === 'content-length') lengthBytes = Number(value);
+      else if (known === 'connection') isClosed = true;
+      text += `${name}: ${value}\r\n`;
+    }
+    if (lengthBytes === undefined && this.#hasBody) {
+      lengthBytes = bodyBytes;
+      text += `content-length: ${bodyBytes}\r\n`;
+    }
+    this.#unsentBytes = this.#hasBody ? (lengthBytes ?? 0) : 0;
+    this.#isHeadSent = true;
+    const keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${KEEP_ALIVE_S}\r\n`;
+    const rest = isClosed ? '' : this.#uses.keepsAlive() ? keepAlive : 'Connection: close\r\n';
+    return Buffer.from(`${text}Date: ${dateLine()}\r\n${rest}\r\n`, 'latin1');
+  }
+}
+
+let date = { atMs: 0, text: '' };
+
+/** The same text for a second. */
+function dateLine(): string {
+  const nowMs = Date.now();
+  if (Math.abs(nowMs - date.atMs) >= DATE_MS) {
+    const atMs = nowMs - (nowMs % DATE_MS);
+    date = { atMs, text: new Date(atMs).toUTCString() };
+  }
+  return date.text;
+}
