@@ -5,8 +5,10 @@ import { newestJobOf } from '../../../src/cluster/cluster-state.ts';
 import { isActiveState } from '../../../src/cluster/job-record.ts';
 import { JOB_DEFAULTS, JOB_PRIORITIES, type JobSpec } from '../../../src/job/spec.ts';
 import { comparePaths, isAtOrBelow } from '../../../src/ufs/path.ts';
+import type { JobRef } from '../../../src/cluster/job-identity.ts';
+import { CacheClients } from './cache-clients.ts';
 import { Chance } from '../raft/chance.ts';
-import type { ClientStep } from './plan.ts';
+import type { ClientStep } from './client-step.ts';
 import { SEGMENT_BYTES } from './sim-config.ts';
 import type { Services, SimPeer } from './sim-peer.ts';
 import { MOUNT } from './sim-ufs.ts';
@@ -54,11 +56,13 @@ export class Clients {
   /** Peers and files whose ranges were cut at the end, for a version that cannot be completed. */
   readonly #cutOnce = new Set<string>();
   readonly acceptedJobs = new Set<JobId>();
+  readonly #cache: CacheClients;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
     this.#world = cluster.world;
     this.#chance = new Chance(cluster.world.seed, 8);
+    this.#cache = new CacheClients(cluster, this);
   }
 
   schedule(steps: readonly ClientStep[]): void {
@@ -120,13 +124,19 @@ export class Clients {
         void this.#stop(step.peer, rootOf(step.root));
         return;
       case 'retry':
-        void this.retry(step.peer, rootOf(step.root));
+        void this.retry(step.peer, { path: rootOf(step.root) });
         return;
       case 'status':
         void this.#status(step.peer, rootOf(step.root));
         return;
       case 'list':
         void this.list(step.peer, rootOf(step.root));
+        return;
+      case 'rule':
+      case 'free':
+      case 'check':
+      case 'submitMany':
+        void this.#cache.take(step);
         return;
       case 'trespass':
         void this.#trespass(step.peer);
@@ -138,7 +148,7 @@ export class Clients {
   }
 
   async submit(peer: number, spec: JobSpec): Promise<void> {
-    const answer = await this.#ask(peer, 'submit', ({ jobs }) => jobs.submit(spec));
+    const answer = await this.ask(peer, 'submit', ({ jobs }) => jobs.submit(spec));
     if (!answer) return;
     const { jobId } = answer.value;
     this.acceptedJobs.add(jobId);
@@ -149,7 +159,7 @@ export class Clients {
   }
 
   async #stop(peer: number, path: string): Promise<void> {
-    const answer = await this.#ask(peer, 'stop', ({ jobs }) => jobs.stop({ path }));
+    const answer = await this.ask(peer, 'stop', ({ jobs }) => jobs.stop({ path }));
     if (answer?.value !== true) return;
     const { state } = this.#world.history;
     const job = newestJobOf(state, { path });
@@ -160,13 +170,13 @@ export class Clients {
     this.stops.push({ jobId: job.id, run: job.run, path, atMs: this.#world.time.nowMs });
   }
 
-  async retry(peer: number, path: string): Promise<void> {
-    await this.#ask(peer, 'retry', ({ jobs }) => jobs.retry({ path }));
+  async retry(peer: number, job: JobRef): Promise<void> {
+    await this.ask(peer, 'retry', ({ jobs }) => jobs.retry(job));
   }
 
   async #status(peer: number, path: string): Promise<void> {
     const before = newestJobOf(this.#world.history.state, { path });
-    const answer = await this.#ask(peer, 'status', ({ jobs }) => jobs.status({ path }));
+    const answer = await this.ask(peer, 'status', ({ jobs }) => jobs.status({ path }));
     if (!answer || !before) return;
     const status = answer.value;
     this.#world.count('statuses');
@@ -196,7 +206,7 @@ export class Clients {
     let isWhole = true;
     do {
       const request = { root, limit: LIST_LIMIT, ...(after !== undefined && { after }) };
-      const answer = await this.#ask(
+      const answer = await this.ask(
         peer,
         `list ${root}`,
         ({ reader }) => reader.list(request),
@@ -224,8 +234,8 @@ export class Clients {
   async #trespass(peer: number): Promise<void> {
     const path = `${ELSEWHERE}/d0`;
     const spec = { ...JOB_DEFAULTS, path, segmentSizeBytes: SEGMENT_BYTES, batchSize: 2 };
-    const loaded = await this.#ask(peer, 'a load from elsewhere', ({ jobs }) => jobs.submit(spec));
-    const read = await this.#ask(peer, 'a read from elsewhere', ({ reader }) => reader.read(path));
+    const loaded = await this.ask(peer, 'a load from elsewhere', ({ jobs }) => jobs.submit(spec));
+    const read = await this.ask(peer, 'a read from elsewhere', ({ reader }) => reader.read(path));
     this.#world.check('S9', !loaded && !read, () => `${path}, in no mount, was not refused`);
   }
 
@@ -235,7 +245,9 @@ export class Clients {
     this.#reading.set(path, reading);
     reading.count += 1;
     const range = isPart ? this.#rangeOf(path) : undefined;
-    const answer = await this.#ask(
+    const services = this.#cluster.peers[peer]?.services;
+    const came = services && this.#world.rules.readBegins(services, path);
+    const answer = await this.ask(
       peer,
       `read ${path}`,
       async ({ reader }) => {
@@ -250,6 +262,7 @@ export class Clients {
     reading.untilMs = this.#world.time.nowMs;
     if (!answer) return false;
     this.#world.count('reads');
+    came?.(answer.value.record.version);
     const { record, offset, length, bytes } = answer.value;
     this.#world.check(
       'S2',
@@ -284,7 +297,7 @@ export class Clients {
   }
 
   /** Undefined when there is no answer, or none that anybody would hear: the process ended. */
-  async #ask<T>(
+  async ask<T>(
     index: number,
     what: string,
     ask: (services: Services) => Promise<T>,

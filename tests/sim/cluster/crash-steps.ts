@@ -1,5 +1,6 @@
 /** A crash at one operation of one process, and how the command line names it. */
-import { START_MS, type Fault, type Victim } from './plan.ts';
+import { START_MS } from './client-step.ts';
+import type { Fault, Victim } from './plan.ts';
 
 export interface CrashOptions {
   readonly victim: Victim;

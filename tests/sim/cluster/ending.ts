@@ -3,6 +3,7 @@
  * every peer serves every file, and what is cached is served without under store and quorum.
  */
 import { isActiveState, type JobRecord } from '../../../src/cluster/job-record.ts';
+import { identityOf } from '../../../src/cluster/job-identity.ts';
 import { isOnRing } from '../../../src/cluster/member.ts';
 import { compileFilters } from '../../../src/job/file-filter.ts';
 import type { JobSpec } from '../../../src/job/spec.ts';
@@ -10,7 +11,9 @@ import { serializeState } from '../../../src/cluster/cluster-state.ts';
 import { Chance } from '../raft/chance.ts';
 import type { Clients } from './clients.ts';
 import { keysOf } from './history.ts';
+import { loads, rootsOfJob } from './job-roots.ts';
 import { SMALL_REGION_COUNT, type Plan } from './plan.ts';
+import { letsGo } from './plan-rules.ts';
 import { segmentName, type SimPeer } from './sim-peer.ts';
 import type { Version } from './sim-ufs.ts';
 import type { Cluster } from './strike.ts';
@@ -47,6 +50,8 @@ export class Ending {
       () => this.#until(() => this.#isAnswered(), JOBS_MAX_MS, 'what was asked is answered'),
       () => this.#until(() => this.#areJobsOver(), JOBS_MAX_MS, 'all jobs end'),
       () => this.#retryFailed(),
+      () => this.#until(() => this.#isFreed(), REPAIR_MAX_MS, 'all have let go of what was freed'),
+      () => this.#checkFreed(),
       () => this.#until(() => this.#isRepaired(), REPAIR_MAX_MS, 'placement is in order'),
       () => this.#until(() => this.#isDrained(), REPAIR_MAX_MS, 'members that drain are gone'),
       () => this.#checkPlacement(),
@@ -99,7 +104,7 @@ export class Ending {
     const { clients, world } = this.#cluster;
     const failed = this.#newestJobs().filter(({ state }) => state === 'FAILED');
     if (failed.length === 0) return true;
-    for (const { spec } of failed) void clients.retry(this.#anyPeer(), spec.path);
+    for (const { id } of failed) void clients.retry(this.#anyPeer(), { id });
     const isRetried = (): boolean =>
       failed.every(({ id, run }) => (world.history.state.jobs.get(id)?.run ?? 0) > run);
     if (!(await this.#until(isRetried, 30_000, 'retries are taken'))) return false;
@@ -109,11 +114,29 @@ export class Ending {
       const job = world.history.state.jobs.get(id);
       const isTooSmall =
         job?.failure?.code === 'cache_full' || this.#plan.regionCount <= SMALL_REGION_COUNT;
+      const { rules } = world;
+      const isBounded =
+        rules.letsGo || job?.spec.paths !== undefined || job?.spec.index !== undefined;
       const hasFewPeers = (job?.spec.replicaCount ?? 1) > this.#members().length;
-      world.check('L1', job?.state === 'SUCCEEDED' || isTooSmall || hasFewPeers, () => {
-        return `job ${id} cannot be loaded without faults: ${JSON.stringify(job?.failure)}`;
-      });
+      world.check(
+        'L1',
+        job?.state === 'SUCCEEDED' || isTooSmall || isBounded || hasFewPeers,
+        () => {
+          return `job ${id} cannot be loaded without faults: ${JSON.stringify(job?.failure)}`;
+        },
+      );
     }
+    return !world.violation;
+  }
+
+  #isFreed(): boolean {
+    return this.#cluster.world.history.state.frees.every(({ waitsFor }) => waitsFor.length === 0);
+  }
+
+  async #checkFreed(): Promise<boolean> {
+    const { world } = this.#cluster;
+    const { frees } = world.history.state;
+    for (const peer of this.#members()) await world.rules.checkRecords(peer, frees);
     return !world.violation;
   }
 
@@ -135,16 +158,32 @@ export class Ending {
     const { world } = this.#cluster;
     const isSmall = this.#plan.regionCount <= SMALL_REGION_COUNT;
     // What was dropped because it had rotted comes back with the next read of it.
-    if ((world.counts.get('corruptSegmentsDropped') ?? 0) > 0) return true;
+    if ((world.counts.get('corruptSegmentsDropped') ?? 0) > 0 || this.#lacksRoom()) return true;
     for (const job of this.#newestJobs()) {
       if (job.state === 'SUCCEEDED' && !isSmall) await this.#checkFilesOf(job);
     }
     return !world.violation;
   }
 
+  /** By time or quota what was loaded may go in part, which frees do not. */
+  #lacksRoom(): boolean {
+    return this.#plan.steps.some((step) => step.kind === 'rule' && letsGo(step));
+  }
+
+  /** Of those that load the same, or parts of it, the one that ran last. */
   #newestJobs(): JobRecord[] {
-    const newest = new Map(this.#jobs().map((job) => [job.spec.path, job]));
-    return [...newest.values()];
+    const { history, roots } = this.#cluster.world;
+    const newest = [...new Map(this.#jobs().map((job) => [identityOf(job.spec), job])).values()];
+    const lastMs = ({ id }: JobRecord): number => history.runs.get(id)?.at(-1)?.fromMs ?? 0;
+    const endMs = ({ id }: JobRecord): number => history.runs.get(id)?.at(-1)?.untilMs ?? 0;
+    return newest.filter((job) =>
+      newest.every(
+        (other) =>
+          other === job ||
+          endMs(other) < lastMs(job) ||
+          !rootsOfJob(job.spec, roots).some((root) => loads(other.spec, root, roots)),
+      ),
+    );
   }
 
   /** Those that the job cannot have missed: there, and told truly, since its last run began. */
@@ -153,9 +192,14 @@ export class Ending {
     const spec = job.spec as JobSpec;
     const accepts = compileFilters(spec);
     const sinceMs = history.runs.get(job.id)?.at(-1)?.fromMs ?? 0;
-    return ufs
-      .stableSince(spec.path, sinceMs)
-      .filter((version) => accepts(version) && !ufs.wasLiedAboutSince(version.path, sinceMs));
+    return history
+      .stableFilesOf(spec, sinceMs)
+      .filter(
+        (version) =>
+          accepts(version) &&
+          !ufs.wasLiedAboutSince(version.path, sinceMs) &&
+          !history.wasFreedSince(version.path, sinceMs),
+      );
   }
 
   async #checkFilesOf(job: JobRecord): Promise<void> {
@@ -222,14 +266,21 @@ export class Ending {
     for (const job of this.#newestJobs()) {
       if (job.state !== 'SUCCEEDED') continue;
       open += 1;
-      void this.#listWhole(job.spec.path).then((listed) => {
+      void this.#listAll(rootsOfJob(job.spec, world.roots)).then((listed) => {
         open -= 1;
         for (const { path } of this.#filesOf(job)) {
-          world.check('S10', listed?.has(path) === true, () => `${path} is not listed`);
+          world.check('S10', listed.has(path), () => `${path} is not listed`);
         }
       });
     }
     return this.#until(() => open === 0, READS_MAX_MS, 'all files are listed');
+  }
+
+  async #listAll(roots: readonly string[]): Promise<ReadonlySet<string>> {
+    const found = new Set<string>();
+    for (const root of roots)
+      for (const path of (await this.#listWhole(root)) ?? []) found.add(path);
+    return found;
   }
 
   /** Again until nobody is out of reach: links come back a while after the faults end. */
@@ -285,7 +336,8 @@ export class Ending {
         .readPlacement()
         .ownersOf({ path: record.path, index: 0, segmented: true }, record.replicaCount)
         .includes(alone.id);
-      if (!isHeld || !isHome) continue;
+      const isAsked = alone.services.rules.freshnessOf(record.path) !== 'immutable';
+      if (!isHeld || !isHome || isAsked) continue;
       open += 1;
       world.count('reads.alone');
       const isRotten = (world.counts.get('disk.rottenBits') ?? 0) > 0;

@@ -13,10 +13,12 @@ import {
   type JobRecord,
 } from '../../../src/cluster/job-record.ts';
 import { isOnRing } from '../../../src/cluster/member.ts';
+import { isAtOrBelow } from '../../../src/ufs/path.ts';
 import { compileFilters, type FileFilter } from '../../../src/job/file-filter.ts';
 import type { TaskBatch } from '../../../src/job/protocol.ts';
 import type { JobSpec } from '../../../src/job/spec.ts';
 import type { ClusterParts } from '../../../src/node/form-cluster.ts';
+import { loads, rootsOfJob } from './job-roots.ts';
 import { CACHE_DIRECTORY, SEGMENT_BYTES } from './sim-config.ts';
 import { newIds, segmentName, type Running, type SimPeer } from './sim-peer.ts';
 import type { Version } from './sim-ufs.ts';
@@ -48,6 +50,8 @@ export class History {
   appliedIndex = 1;
   verdictCount = 0;
   readonly runs = new Map<JobId, RunTimes[]>();
+  /** When each free was agreed on, by number. */
+  readonly freeMs = new Map<number, number>();
   readonly #world: World;
   readonly #peers: () => readonly SimPeer[];
   readonly #log = new Map<number, string>();
@@ -84,6 +88,8 @@ export class History {
     this.state = state;
     const parsed = JSON.parse(command) as Command;
     this.#say(parsed, result);
+    if (parsed.kind === 'cache.free' && result.ok)
+      this.freeMs.set(state.lastFree, this.#world.time.nowMs);
     if (before.jobs !== state.jobs) this.#checkJobs(before, parsed, result);
   }
 
@@ -121,7 +127,8 @@ export class History {
   reopened(peer: SimPeer, store: FileSegmentStore): void {
     const expected = peer.residentAtEnd;
     const isFailed = store.usage().directories.some(({ state }) => state === 'failed');
-    if (expected.size === 0 || isFailed) return;
+    // What a rule or a free was just letting go of may be gone or not.
+    if (expected.size === 0 || isFailed || this.#world.rules.letsGo) return;
     const found = this.residentIn(store);
     this.#soon(() => {
       const lost = [...expected].filter((name) => !found.has(name));
@@ -173,7 +180,7 @@ export class History {
   wasActive(path: string, atMs: number): boolean {
     return [...this.state.jobs.values()].some(
       (job) =>
-        job.spec.path === path &&
+        loads(job.spec, path, this.#world.roots) &&
         this.runs.get(job.id)?.some(({ fromMs, untilMs }) => fromMs <= atMs && atMs <= untilMs),
     );
   }
@@ -182,7 +189,8 @@ export class History {
   wasActiveSince(path: string, sinceMs: number): boolean {
     return [...this.state.jobs.values()].some(
       (job) =>
-        job.spec.path === path && this.runs.get(job.id)?.some(({ untilMs }) => untilMs > sinceMs),
+        loads(job.spec, path, this.#world.roots) &&
+        this.runs.get(job.id)?.some(({ untilMs }) => untilMs > sinceMs),
     );
   }
 
@@ -242,7 +250,7 @@ export class History {
     const spec = job.spec as JobSpec;
     const runFromMs = this.runs.get(job.id)?.at(-1)?.fromMs ?? 0;
     const accepts = compileFilters(spec);
-    const there = world.ufs.stableSince(spec.path, runFromMs);
+    const there = this.stableFilesOf(spec, runFromMs);
     const listed = there.filter(({ path }) => !world.ufs.wasLiedAboutSince(path, runFromMs));
     this.#checkCounts(job, there, accepts);
     const owners = this.#peers().filter((peer) => {
@@ -258,6 +266,19 @@ export class History {
     for (const version of listed.filter(accepts)) {
       void this.#checkRecords(spec, version, owners);
     }
+  }
+
+  /** Versions that the job cannot have missed, whatever was told of them. */
+  stableFilesOf(spec: JobSpec, sinceMs: number): Version[] {
+    const roots = rootsOfJob(spec, this.#world.roots);
+    return roots.flatMap((root) => this.#world.ufs.stableSince(root, sinceMs));
+  }
+
+  /** Whether a free of the path, or of one above it, was agreed on since then. */
+  wasFreedSince(path: string, sinceMs: number): boolean {
+    return this.state.frees.some(
+      (free) => isAtOrBelow(free.path, path) && (this.freeMs.get(free.number) ?? 0) >= sinceMs,
+    );
   }
 
   /** What the peer holds, and what it held so short ago that nobody can know better. */
@@ -279,7 +300,9 @@ export class History {
     const spec = job.spec as JobSpec;
     const runs = this.runs.get(job.id) ?? [];
     const { counters = {} } = job.checkpoint ?? {};
-    if (this.#world.ufs.isDisturbedSince(spec.path, runs[0]?.fromMs ?? 0)) return;
+    const sinceMs = runs[0]?.fromMs ?? 0;
+    const roots = rootsOfJob(spec, this.#world.roots);
+    if (roots.some((root) => this.#world.ufs.isDisturbedSince(root, sinceMs))) return;
     const passing = there.filter(accepts);
     const expected = {
       listedFiles: there.length,

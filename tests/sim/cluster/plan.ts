@@ -4,6 +4,8 @@
  * the list can be cut down and the rest still means the same.
  */
 import { Chance } from '../raft/chance.ts';
+import { cachePlanOf } from './plan-rules.ts';
+import { START_MS, type ClientAction, type ClientStep, type PlannedFile } from './client-step.ts';
 import type { UfsWeather } from './sim-ufs.ts';
 
 export type Mode = 'safety' | 'liveness';
@@ -74,34 +76,6 @@ export type FaultAction =
 
 export type Fault = FaultAction & { readonly atMs: number };
 
-export type ClientAction =
-  | {
-      readonly kind: 'submit';
-      readonly root: number;
-      readonly replicaCount: number;
-      readonly verify: boolean;
-      readonly segmented: boolean;
-      readonly reload: boolean;
-      readonly filter: boolean;
-    }
-  | { readonly kind: 'stop' | 'retry' | 'status' | 'list'; readonly root: number }
-  /** A load and a read of what lies in no mount. */
-  | { readonly kind: 'trespass' }
-  | {
-      readonly kind: 'read';
-      readonly root: number;
-      readonly file: number;
-      readonly isPart: boolean;
-    };
-
-export type ClientStep = ClientAction & { readonly atMs: number; readonly peer: number };
-
-export interface PlannedFile {
-  readonly root: number;
-  readonly file: number;
-  readonly sizeBytes: number;
-}
-
 export interface Plan {
   readonly mode: Mode;
   readonly peerCount: number;
@@ -115,7 +89,6 @@ export interface Plan {
   readonly faults: readonly Fault[];
 }
 
-export const START_MS = 4000;
 const FAULT_KIND_COUNT = 25;
 const FAVOURED_WEIGHT = 18;
 /** Of runs: those whose listings lag behind. */
@@ -134,6 +107,7 @@ export function planOf(seed: number, mode: Mode, favours?: FaultAction['kind']):
 type Draw = readonly [number, FaultAction['kind'], () => FaultAction];
 
 class Planner {
+  readonly #seed: number;
   readonly #chance: Chance;
   readonly #faultChance: Chance;
   /** For what was thought of later: what a seed drew before stays as it was. */
@@ -148,6 +122,7 @@ class Planner {
   readonly #favoured: ReadonlySet<number>;
 
   constructor(seed: number, mode: Mode, favours: FaultAction['kind'] | undefined) {
+    this.#seed = seed;
     this.#favours = favours;
     this.#chance = new Chance(seed, 1);
     this.#faultChance = new Chance(seed, 2);
@@ -165,16 +140,24 @@ class Planner {
     const chance = this.#chance;
     const isSmallCache = !this.#isCalm && chance.hit(0.12);
     const files = this.#files(isSmallCache ? 40 : chance.whole(4, 24));
+    const electionTicks = chance.whole(8, 12);
+    const ufsLatencyMs = chance.pick([20, 300, 1000]) ?? 300;
+    const steps = this.#steps(files);
+    const faults = this.#isCalm ? [] : this.#faults(files);
+    const submits = steps.filter((step) => step.kind === 'submit');
+    const bounds = { peerCount: this.#peerCount, stormMs: this.#stormMs, files, submits };
+    const cache = cachePlanOf(this.#seed, { ...bounds, isSmallCache });
+    if (!this.#isCalm) faults.push(...cache.changes);
     return {
       mode: this.#mode,
       peerCount: this.#peerCount,
-      electionTicks: chance.whole(8, 12),
+      electionTicks,
       regionCount: isSmallCache ? SMALL_REGION_COUNT : 6,
       stormMs: this.#stormMs,
-      ufsLatencyMs: chance.pick([20, 300, 1000]) ?? 300,
+      ufsLatencyMs,
       files,
-      steps: this.#steps(files),
-      faults: this.#isCalm ? [] : this.#faults(files),
+      steps: [...steps, ...cache.steps].sort((a, b) => a.atMs - b.atMs),
+      faults: faults.sort((a, b) => a.atMs - b.atMs),
     };
   }
 

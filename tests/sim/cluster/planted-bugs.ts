@@ -9,8 +9,12 @@ import { SegmentLoader } from '../../../src/data/segment-loader.ts';
 import { Executor } from '../../../src/job/executor.ts';
 import { FileWindow } from '../../../src/job/file-run.ts';
 import { InventoryRound } from '../../../src/job/inventory-round.ts';
+import { FileSegmentStore } from '../../../src/cache/io/file-segment-store.ts';
+import { HeadCache } from '../../../src/read/head-cache.ts';
+import { FreeDuty } from '../../../src/residence/free-duty.ts';
 import { Proposer } from '../../../src/node/proposer.ts';
 import { Repairer } from '../../../src/repair/repairer.ts';
+import { DurableCatalog } from './sim-catalog.ts';
 import type { Mode } from './plan.ts';
 import type { PlantedBug } from './world.ts';
 
@@ -155,5 +159,40 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
     mode: 'liveness',
     breaks: 'L1',
     plant: replaced(Repairer.prototype, 'request', () => () => undefined),
+  },
+  {
+    name: 'nobody lets go of what is freed',
+    mode: 'liveness',
+    breaks: 'L5',
+    plant: replaced(FreeDuty.prototype, 'look', () => () => undefined),
+  },
+  {
+    name: 'a free leaves the records',
+    firstSeed: 15,
+    mode: 'safety',
+    breaks: 'free',
+    plant: replaced(DurableCatalog.prototype, 'deleteAll', () => async () => {
+      await Promise.resolve();
+    }),
+  },
+  {
+    name: 'heads are remembered whatever the rule',
+    firstSeed: 41,
+    favours: 'change',
+    mode: 'safety',
+    breaks: 'rules',
+    plant: replaced(HeadCache.prototype, 'get', (original) => {
+      return function (this: HeadCache, path, maxAgeMs) {
+        return original.call(this, path, maxAgeMs + 3000);
+      };
+    }),
+  },
+  {
+    name: 'no rule is in force at the caches',
+    mode: 'safety',
+    breaks: 'rules',
+    plant: replaced(FileSegmentStore.prototype, 'setRetention', () => async () => {
+      await Promise.resolve();
+    }),
   },
 ];

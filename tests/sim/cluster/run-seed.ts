@@ -8,7 +8,9 @@ import { checkAmplification } from './amplification.ts';
 import { Clients, rootOf } from './clients.ts';
 import { History } from './history.ts';
 import { Ending } from './ending.ts';
+import { INDEX_PATH } from './job-roots.ts';
 import { planOf, type Fault, type Mode, type Plan } from './plan.ts';
+import { RuleWatch } from './rule-watch.ts';
 import { simConfig } from './sim-config.ts';
 import { SimPeer } from './sim-peer.ts';
 import { SimUfs } from './sim-ufs.ts';
@@ -53,6 +55,11 @@ export async function runSeed(seed: number, options: RunOptions): Promise<RunRes
   }
 }
 
+/** A file within a root counts once. */
+function indexOf(roots: readonly string[], file: string): Uint8Array {
+  return Buffer.from(['# all of it', ...roots.map((root) => `${root}/`), file, ''].join('\n'));
+}
+
 class Run implements Cluster {
   readonly world: World;
   readonly peers: SimPeer[] = [];
@@ -76,6 +83,8 @@ class Run implements Cluster {
     world.ufs = new SimUfs(world, new Chance(seed, 4), this.#plan.ufsLatencyMs);
     world.disks = new Chance(seed, 5);
     world.history = new History(world, () => this.peers);
+    world.rules = new RuleWatch(world, this.peers, this.#plan);
+    world.roots = [...new Set(this.#plan.files.map(({ root }) => rootOf(root)))];
     this.#content = new Chance(seed, 6);
     const clock = {
       nowMs: () => time.nowMs,
@@ -99,6 +108,8 @@ class Run implements Cluster {
     for (const { root, file, sizeBytes } of files) {
       world.ufs.put(this.pathOf(root, file), this.contentOf(sizeBytes));
     }
+    if (steps.some((step) => step.kind === 'submitMany' && step.isIndexed))
+      world.ufs.put(INDEX_PATH, indexOf(world.roots, this.pathOf(0, 0)));
     for (let count = 0; count < peerCount; count++) this.addPeer();
     this.#sample();
     await this.#until(() => this.#isFormed(), FORM_MAX_MS, 'the cluster is formed');
@@ -176,6 +187,7 @@ class Run implements Cluster {
 
   #sample(): void {
     this.world.history.sample();
+    this.world.rules.sample();
     this.#stopWatch.look(this.leader() !== undefined);
     this.clients.checkOpenQuestions();
     this.world.time.after(SAMPLE_MS, () => {

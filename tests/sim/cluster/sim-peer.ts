@@ -13,7 +13,7 @@ import { MuteEndpoints } from '../../../src/data/mute-endpoints.ts';
 import { Announcer } from '../../../src/node/announcer.ts';
 import { Closer } from '../../../src/node/closer.ts';
 import { NodeClusterService } from '../../../src/node/cluster-service.ts';
-import { DrainAwareCatalog, DrainAwareLoader } from '../../../src/node/draining.ts';
+import { DrainAwareLoader } from '../../../src/node/draining.ts';
 import { formCluster, type ClusterParts, type LinkRules } from '../../../src/node/form-cluster.ts';
 import { releaseGoneLeases } from '../../../src/node/gone-leases.ts';
 import type { Identity } from '../../../src/node/identity.ts';
@@ -25,9 +25,6 @@ import { ReadLink } from '../../../src/node/read-link.ts';
 import { openRepairParts, type RepairParts } from '../../../src/node/repair-parts.ts';
 import type { MemoryPeerHub } from '../../../src/peer/memory-peer-network.ts';
 import { WalLogStorage } from '../../../src/raft/wal-log-storage.ts';
-import { FileReader } from '../../../src/read/file-reader.ts';
-import { SegmentSources } from '../../../src/read/segment-sources.ts';
-import { SourceChoice } from '../../../src/read/source-choice.ts';
 import { Chance } from '../raft/chance.ts';
 import { SimDisk } from '../raft/sim-disk.ts';
 import { SimCacheDisk } from './cache-disk.ts';
@@ -37,6 +34,7 @@ import { ObservedNetwork } from './observed-network.ts';
 import { ObservedState } from './observed-state.ts';
 import { CACHE_DIRECTORY, REGION_BYTES, type SimConfig } from './sim-config.ts';
 import { DurableCatalog, SimCatalog } from './sim-catalog.ts';
+import { openReading, type Reading } from './sim-reader.ts';
 import type { World } from './world.ts';
 
 /** A started process, as far as it has got. */
@@ -47,11 +45,10 @@ export interface Running {
   services: Services | undefined;
 }
 
-export interface Services {
+export interface Services extends Reading {
   readonly cluster: ClusterParts;
   readonly jobs: NodeJobService;
   readonly admin: NodeClusterService;
-  readonly reader: FileReader;
   readonly repair: RepairParts;
   readonly catalog: SimCatalog;
 }
@@ -253,7 +250,7 @@ export class SimPeer {
         failureListOf: (job) => job,
       }),
       admin: new NodeClusterService({ ...shared, store, catalog, repairReport: repair.report }),
-      reader: this.#reader(local, cluster, readLink),
+      ...openReading({ local, cluster, readLink, repair, config: config.config, closer }),
     };
     void Promise.race([consensus.failed, announcer.overtaken, cluster.twins.found]).then(
       (error) => {
@@ -359,34 +356,6 @@ export class SimPeer {
       endpointAt: (endpoint) => peerAt(endpoint.slice('http://'.length))?.running?.endpoint,
       headTimeoutMs: config.config.liveness.downAfterMs,
       stallTimeoutMs: STALL_TIMEOUT_MS,
-    });
-  }
-
-  #reader(local: LocalParts, cluster: ClusterParts, network: ReadLink): FileReader {
-    const { ring } = cluster;
-    const { store, loader, stores, clock } = local;
-    const placement = () => ring.readPlacement();
-    const { load, ufs } = this.#options.config.config;
-    const choice = new SourceChoice({ clock, random: local.random() });
-    cluster.network.onLinkChange(({ peerId, connected }) => {
-      if (connected) choice.isAlive(peerId);
-    });
-    return new FileReader({
-      catalog: new DrainAwareCatalog({
-        catalog: local.catalog,
-        drainingPeers: () => ring.drainingPeers(),
-        recordAt: (peer, path) => network.recordAt(peer, path),
-      }),
-      stores,
-      sources: new SegmentSources({
-        ...{ store, loader, stores, network, placement, choice, clock },
-        logger: silentLogger,
-      }),
-      network,
-      placement,
-      segmentSizeBytes: load.segmentSizeBytes,
-      statTimeoutMs: ufs.listTimeoutMs,
-      clock,
     });
   }
 

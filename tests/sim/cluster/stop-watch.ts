@@ -6,6 +6,7 @@
 import { isAtOrBelow } from '../../../src/ufs/path.ts';
 import type { Stopped } from './clients.ts';
 import { USUAL_SYNC_MS } from './cache-disk.ts';
+import { loads } from './job-roots.ts';
 import type { SimPeer } from './sim-peer.ts';
 import type { Get } from './sim-ufs.ts';
 import type { World } from './world.ts';
@@ -85,7 +86,8 @@ export class StopWatch {
         const { jobs } = running.services.cluster.state.current;
         const isIdle = [...jobs.values()].every(
           (job) =>
-            job.spec.path !== path || !['WAITING', 'RUNNING', 'VERIFYING'].includes(job.state),
+            !loads(job.spec, path, this.#world.roots) ||
+            !['WAITING', 'RUNNING', 'VERIFYING'].includes(job.state),
         );
         if (!isIdle) known.delete(path);
         else if (!known.has(path)) known.set(path, nowMs);

@@ -4,6 +4,7 @@ import type { VirtualTime } from '../raft/virtual-time.ts';
 import type { FaultAction } from './plan.ts';
 import type { History } from './history.ts';
 import type { Life } from './life.ts';
+import type { RuleWatch } from './rule-watch.ts';
 import type { SimWeather } from './sim-weather.ts';
 import type { SimUfs } from './sim-ufs.ts';
 
@@ -34,6 +35,9 @@ export class World {
   network!: SimWeather;
   ufs!: SimUfs;
   history!: History;
+  rules!: RuleWatch;
+  /** Of the run: where its objects lie. */
+  roots: readonly string[] = [];
   /** For latencies and sector losses of all disks. */
   disks!: Chance;
   /** Whether clients read that path now, or did a moment ago. */
