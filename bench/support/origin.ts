@@ -16,6 +16,8 @@ export interface OriginOptions {
   readonly sizeBytes: number;
   /** Over TLS; needs nginx. */
   readonly tls?: boolean;
+  /** Default {@link ORIGIN_BUCKET}. */
+  readonly bucket?: string;
 }
 
 export interface Origin extends OriginOptions, AsyncDisposable {
@@ -52,7 +54,7 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
 }
 
 async function nginxOrigin(options: OriginOptions): Promise<Origin> {
-  const { count, sizeBytes, tls = false } = options;
+  const { count, sizeBytes, tls = false, bucket = ORIGIN_BUCKET } = options;
   const folder = await fastFolder();
   let store: Awaited<ReturnType<typeof startStore>> | undefined;
   let nginx: Nginx | undefined;
@@ -63,7 +65,7 @@ async function nginxOrigin(options: OriginOptions): Promise<Origin> {
   };
   try {
     const names = Array.from({ length: count }, (_, number) => keyOf(number));
-    const objects = join(folder, ORIGIN_BUCKET);
+    const objects = join(folder, bucket);
     await linkFiles(objects, names, sizeBytes);
     await utimes(join(objects, keyOf(0)), MODIFIED_S, MODIFIED_S);
     const { size } = await stat(join(objects, keyOf(0)));
@@ -72,7 +74,7 @@ async function nginxOrigin(options: OriginOptions): Promise<Origin> {
     nginx = await startNginx({
       root: folder,
       forwarded: {
-        paths: ['/', `/${ORIGIN_BUCKET}`, `/${ORIGIN_BUCKET}/`],
+        paths: ['/', `/${bucket}`, `/${bucket}/`],
         to: store.endpoint,
       },
       ...(authority && { tls: authority.issue({ names: ['localhost', '127.0.0.1'] }) }),
@@ -91,7 +93,8 @@ async function nginxOrigin(options: OriginOptions): Promise<Origin> {
 }
 
 function originOf(options: OriginOptions, endpoint: string) {
-  const mount = `s3://${ORIGIN_BUCKET},endpoint=${endpoint},region=us-east-1,credentials=anonymous`;
+  const { bucket = ORIGIN_BUCKET } = options;
+  const mount = `s3://${bucket},endpoint=${endpoint},region=us-east-1,credentials=anonymous`;
   return { ...options, endpoint, mount, keyOf };
 }
 
@@ -100,12 +103,15 @@ function keyOf(number: number): string {
 }
 
 /** @param etag the one that all objects have; absent: one for each of them */
-async function startStore({ count, sizeBytes }: OriginOptions, etag?: string) {
+async function startStore(
+  { count, sizeBytes, bucket = ORIGIN_BUCKET }: OriginOptions,
+  etag?: string,
+) {
   const child = await Child.start({
     command: process.execPath,
     args: [
       join(import.meta.dirname, 'origin-process.js'),
-      ...[ORIGIN_BUCKET, PREFIX, String(count), String(sizeBytes)],
+      ...[bucket, PREFIX, String(count), String(sizeBytes)],
       ...(etag === undefined ? [] : [etag]),
     ],
     env: cleanEnvironment(),
