@@ -19,6 +19,8 @@ import type { RegionFiles } from './region-files.ts';
 /** Records per group: bounds the memory of one append. */
 const GROUP_MAX_COUNT = 4096;
 
+/** Records whose news are told in one turn of the event loop: each of them sets others to work. */
+const TURN_MAX_COUNT = 16;
 /** How long what was loaded ahead rests at most, and how often it is looked for a reader. */
 const REST_MAX_MS = 100;
 const LOOK_MS = 4;
@@ -145,6 +147,10 @@ export class GroupCommit {
       const isAboutNewData = group.some(({ record }) => record.isAboutNewData);
       let recordOffset = await this.#append(region, Buffer.concat(encoded), isAboutNewData);
       for (const [position, { record, resolve }] of group.entries()) {
+        if (position > 0 && position % TURN_MAX_COUNT === 0) {
+          await new Promise((next) => setImmediate(next));
+          this.#directory.checkServing();
+        }
         record.apply?.(recordOffset);
         recordOffset += encoded[position]?.length ?? 0;
         resolve();

@@ -94,3 +94,24 @@ test('group commit: nothing rests when no reader waits, nor what waits for nobod
   await moved;
   t.deepEqual(groups, [['ahead'], ['moved']]);
 });
+
+test('group commit: many records are told of in several turns, in order', async (t) => {
+  const { commit, settle, syncs } = stageOf();
+  const told: number[] = [];
+  const all = Array.from({ length: 100 }, async (_, number) => {
+    await commit(`${number}`, true);
+    told.push(number);
+  });
+  await settle();
+  syncs.shift()?.();
+  while (told.length < 100) {
+    const before = told.length;
+    await turn();
+    t.true(told.length - before <= 32, `${told.length - before} in one turn`);
+  }
+  await Promise.all(all);
+  t.deepEqual(
+    told,
+    Array.from({ length: 100 }, (_, number) => number),
+  );
+});
