@@ -8,6 +8,7 @@ import type { Random } from '../../../src/base/random.ts';
 import { nativeCrc32c } from '../../../src/cache/io/native-crc32c.ts';
 import { MemoryFileCatalog } from '../../../src/cache/memory-file-catalog.ts';
 import { MemorySegmentStore } from '../../../src/cache/memory-segment-store.ts';
+import type { SegmentKey } from '../../../src/cache/segment-store.ts';
 import type { ClusterState } from '../../../src/cluster/cluster-state.ts';
 import type { Command } from '../../../src/cluster/commands.ts';
 import { isActiveState } from '../../../src/cluster/job-record.ts';
@@ -57,6 +58,7 @@ export class SimPeer {
   wiped: { readonly store: MemorySegmentStore; readonly atMs: number } | undefined;
   /** The replicated state as far as this peer has applied it. */
   seen: ClusterState;
+  loader!: SegmentLoader;
   executor!: Executor;
   coordinator!: Coordinator;
   readonly #options: SimPeerOptions;
@@ -73,7 +75,7 @@ export class SimPeer {
     this.alive = true;
     this.seen = this.#options.state();
     const stores = { storeOf: () => under, mounts: ['s3://b'] };
-    const loader = new SegmentLoader({
+    this.loader = new SegmentLoader({
       store: this.store,
       plane: this.#plane(),
       mutes: newMutes(clock),
@@ -82,7 +84,7 @@ export class SimPeer {
     this.executor = new Executor({
       store: this.store,
       catalog: this.catalog,
-      loader,
+      loader: this.loader,
       leader: network.leader(this.id),
       clock,
       logger: silentLogger,
@@ -140,6 +142,7 @@ export class SimPeer {
     let receivedBytes = 0;
     try {
       for await (const chunk of this.#open(command, signal)) {
+        command.trail?.begin({ path: '', offset: 0 }, () => undefined);
         await sleep(clock, network.fillMs(), signal);
         sums.update(chunk);
         await store.write(extent, receivedBytes, chunk);
@@ -152,6 +155,18 @@ export class SimPeer {
     return { ...sums.result(), lengthBytes: extent.lengthBytes, receivedBytes };
   }
 
+  /** What the source fetches is there when that was judged good and stored, or never. */
+  async #follow(source: SimPeer, key: SegmentKey, signal: AbortSignal): Promise<void> {
+    const following = source.loader.follow(key);
+    if (!following) return;
+    try {
+      await following.judged;
+      while (source.loader.isLoading(key)) await sleep(this.#options.clock, 1, signal);
+    } finally {
+      following.close();
+    }
+  }
+
   async *#open({ source }: FillCommand, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const { network, under } = this.#options;
     if (source.kind === 'ufs') {
@@ -160,6 +175,7 @@ export class SimPeer {
     }
     const peer = network.peerAt(this.id, source.endpoint);
     if (!peer) throw new RingloadError('peer_unreachable', `${source.endpoint} does not answer`);
+    if (source.follows === true) await this.#follow(peer, source.key, signal);
     const reader = await peer.store.open(source.key);
     if (!reader) throw new RingloadError('not_found', 'the peer does not hold the segment');
     try {
