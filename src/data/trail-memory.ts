@@ -13,6 +13,12 @@ import { CHECKSUM_BLOCK_BYTES } from '../cache/segment-store.ts';
 /** Two buffers of a lane, and some room for who reads while they go on. */
 const RING_MAX_BLOCKS = 40;
 
+/**
+ * Blocks that are given on together, while more are to come: who is woken for each of them spends
+ * more on waking than on sending.
+ */
+export const PIECE_BLOCKS = 4;
+
 const RECEIVED = 0;
 const WRITTEN = 1;
 const IS_CUT = 2;
@@ -73,8 +79,10 @@ export class TrailMemory {
 
   /** So many blocks may be read now. */
   received(blockCount: number): void {
+    const before = this.receivedBlocks;
     Atomics.store(this.#words, RECEIVED, blockCount);
-    Atomics.notify(this.#words, RECEIVED);
+    const isPiece = Math.floor(before / PIECE_BLOCKS) < Math.floor(blockCount / PIECE_BLOCKS);
+    if (isPiece || blockCount === this.blockCount) Atomics.notify(this.#words, RECEIVED);
   }
 
   written(blockCount: number): void {

@@ -66,6 +66,14 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     tests: ['data/segment-loader.test.js', 'job/executor.test.js'],
   },
   {
+    name: 'leader: who should follow a fetch is told to fetch',
+    breaks: 'L2',
+    file: 'job/assigner.ts',
+    find: "this.#book.enqueue(task.unit, owner, 'follow', [from]);",
+    replace: "this.#book.enqueue(task.unit, owner, 'fetch', []);",
+    tests: ['job/follow.test.js', 'sim/job/job-sim.test.js'],
+  },
+  {
     name: 'owner: who follows a fetch is told its checksum before it was judged',
     breaks: 'S7',
     file: 'data/io/serving/fill-follower.ts',

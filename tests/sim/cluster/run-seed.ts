@@ -157,7 +157,8 @@ class Run implements Cluster {
     const peer = new SimPeer({
       world: this.world,
       hub: this.#hub,
-      config: simConfig(this.#plan),
+      // Why not drawn: what other seeds met stays what they meet.
+      config: simConfig(this.#plan, { areFetchesFollowed: this.world.seed % 4 === 1 }),
       index,
       regionCount: this.#plan.regionCount,
       join: index === 0 ? [] : this.peers.slice(0, 2).map(({ address }) => address),

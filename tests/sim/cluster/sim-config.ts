@@ -17,7 +17,10 @@ export interface SimConfig {
 
 const loaded = await loadConfig({ searchPaths: [] });
 
-export function simConfig(options: { readonly electionTicks: number }): SimConfig {
+export function simConfig(
+  options: { readonly electionTicks: number },
+  { areFetchesFollowed }: { readonly areFetchesFollowed: boolean },
+): SimConfig {
   const { config } = loaded;
   const load = {
     ...config.load,
@@ -56,6 +59,7 @@ export function simConfig(options: { readonly electionTicks: number }): SimConfi
     },
     run: {
       ...runLimits(load),
+      ...(areFetchesFollowed && { followMinBytes: 1 }),
       // Longer than a job may take: what gets lost has to be noticed, not waited out.
       silentAfterMs: 600_000,
       answerTimeoutMs: 600_000,

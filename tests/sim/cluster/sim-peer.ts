@@ -29,6 +29,7 @@ import { Chance } from '../raft/chance.ts';
 import { SimDisk } from '../raft/sim-disk.ts';
 import { SimCacheDisk } from './cache-disk.ts';
 import { SimDataClient, type DataEndpoint } from './data-network.ts';
+import { tellingOfFills, whenStored } from './followed-fills.ts';
 import { Life } from './life.ts';
 import { ObservedNetwork } from './observed-network.ts';
 import { ObservedState } from './observed-state.ts';
@@ -196,13 +197,20 @@ export class SimPeer {
     const catalog = new SimCatalog(this.catalog, life, world.disks);
     const stores = world.ufs.storesFor(this.id, life);
     const client = this.#dataClient(life);
-    const plane = new StreamDataPlane({ stores, peers: client, writer: store });
+    const plane = tellingOfFills(new StreamDataPlane({ stores, peers: client, writer: store }));
     const mutes = new MuteEndpoints({ clock, waitMs: config.config.liveness.downAfterMs });
     const loader = new DrainAwareLoader({ store, plane, mutes, logger });
     running.endpoint = {
       address: this.address,
       life,
-      open: (request, signal) => openSegment(store, loader, request, signal),
+      open: async (request, signal) => {
+        const following = request.fill ? undefined : loader.follow(request.key);
+        if (following) {
+          world.count('fills.followed');
+          await whenStored(following, () => loader.isLoading(request.key), { clock, signal });
+        }
+        return openSegment(store, loader, request, signal);
+      },
     };
     const local: LocalParts = {
       clock,

@@ -8,7 +8,7 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
-import { TrailMemory } from '../../trail-memory.ts';
+import { PIECE_BLOCKS, TrailMemory } from '../../trail-memory.ts';
 import type { Outlet } from './held-read.ts';
 import type { SenderParts } from './range-sender.ts';
 import { HEAD_ROOM_BYTES, SEND_MAX_BYTES } from './send-buffers.ts';
@@ -126,12 +126,20 @@ export class FillFollower {
   async #next(): Promise<Piece | undefined> {
     while (!this.#isStopped && !this.#trail.isCut) {
       const seenBlocks = this.#trail.receivedBlocks;
-      const piece = this.#fromRing(seenBlocks) ?? (await this.#fromDisk());
-      if (piece) return piece;
+      if (this.#isWorthIt(seenBlocks)) {
+        const piece = this.#fromRing(seenBlocks) ?? (await this.#fromDisk());
+        if (piece) return piece;
+      }
       if (this.#parts.nowMs() - this.#progressMs > STALL_MAX_MS) return undefined;
       await this.#trail.changed(seenBlocks, LOOK_MS);
     }
     return undefined;
+  }
+
+  /** Up to the next edge of a piece, so that the one who receives wakes us there. */
+  #isWorthIt(receivedBlocks: number): boolean {
+    const pieceEnd = PIECE_BLOCKS * (Math.floor(this.#sentBlocks / PIECE_BLOCKS) + 1);
+    return receivedBlocks >= Math.min(pieceEnd, this.#trail.blockCount);
   }
 
   #fromRing(receivedBlocks: number): Piece | undefined {
