@@ -9,6 +9,8 @@ export interface HealthOptions {
   readonly state: () => ClusterState;
   readonly leader: () => PeerId | undefined;
   readonly store: SegmentStore;
+  /** False while ports of clients are still to be opened. Absent: they are open. */
+  readonly isOpen?: () => boolean;
 }
 
 export class NodeHealthService implements HealthService {
@@ -19,8 +21,9 @@ export class NodeHealthService implements HealthService {
   }
 
   notReadyReasons(purpose: 'loads' | 'reads'): readonly string[] {
-    const { self, state, leader, store } = this.#options;
+    const { self, state, leader, store, isOpen } = this.#options;
     const reasons: string[] = [];
+    if (isOpen?.() === false) reasons.push('this peer is about to open its ports');
     if (!store.usage().directories.some((directory) => directory.state === 'ok')) {
       reasons.push('no cache directory is in service');
     }

@@ -68,11 +68,15 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
     limits: { run: runLimits(config.load), owner: ownerLimits(config.load) },
     failuresOf: (jobId) => new FailureFile(config.peer.dataDir, jobId, logger),
   });
+  // REST answers before the other ports are open, and must not call the peer ready until then.
+  const ports = { areOpen: false };
   const { files, services } = openServices({
+    isOpen: () => ports.areOpen,
     ...{ ...options, local, cluster, coordinator, times, readLink, repair, closer, logger },
   });
   const s3Endpoint = await openS3({ ...options, local, files, closer, logger });
   const workerAddress = await openWorkerPort({ ...options, local, services, closer, logger });
+  ports.areOpen = true;
   const { announcement, proposer, state, membership, consensus } = cluster;
   local.throttled.tell = shareSlowDown(local.slowDown, cluster.network);
   const leases = new BandwidthLeases({

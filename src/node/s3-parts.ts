@@ -104,7 +104,7 @@ function openObjects({ stores, clock }: OpenedLocalParts, files: FileReader): Ob
   return {
     stat: (path) => files.find(path),
     open: (found, range, via) => files.open(found, range, via),
-    attributesOf: (found) => book.of(found),
+    attributesOf: (found, wantsChecksums) => book.of(found, wantsChecksums),
     part: async ({ path, version }, partNumber) =>
       stores.storeOf(path).part?.({ path, version, partNumber }, signal),
   };

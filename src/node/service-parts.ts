@@ -43,6 +43,8 @@ type Context = NodeOptions & {
   readonly times: RunTimes;
   readonly repair: RepairParts;
   readonly readLink: ReadLink;
+  /** Whether all ports of clients are open. */
+  readonly isOpen: () => boolean;
   readonly closer: Closer;
   readonly logger: Logger;
 };
@@ -72,6 +74,7 @@ export function openServices(context: Context): { files: FileReader; services: H
       state: readState,
       leader: cluster.leader,
       store: local.store,
+      isOpen: context.isOpen,
     }),
     metrics,
     limits: {

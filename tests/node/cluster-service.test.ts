@@ -210,10 +210,15 @@ test('self: tells this peer’s own facts without asking anybody', async (t) => 
 });
 
 function reasons(
-  given: { state?: 'up' | 'draining' | 'suspect' | 'none'; leader?: boolean; isDiskOk?: boolean },
+  given: {
+    state?: 'up' | 'draining' | 'suspect' | 'none';
+    leader?: boolean;
+    isDiskOk?: boolean;
+    isOpen?: boolean;
+  },
   purpose: 'loads' | 'reads' = 'loads',
 ): readonly string[] {
-  const { state = 'up', leader = true, isDiskOk = true } = given;
+  const { state = 'up', leader = true, isDiskOk = true, isOpen = true } = given;
   const usage = {
     ...new MemorySegmentStore({ capacityBytes: 1, crc32c: nativeCrc32c }).usage(),
     directories: [
@@ -227,6 +232,7 @@ function reasons(
     state: () => stateOf(members),
     leader: () => (leader ? idOf('a') : undefined),
     store: { usage: () => usage } as unknown as MemorySegmentStore,
+    isOpen: () => isOpen,
   });
   return health.notReadyReasons(purpose);
 }
@@ -237,6 +243,7 @@ test('health: loads need a leader, membership and a disk; cached reads only a di
   t.deepEqual(reasons({ state: 'none' }), ['this peer is not a member yet']);
   t.deepEqual(reasons({ state: 'draining' }), ['this peer is draining']);
   t.deepEqual(reasons({ isDiskOk: false }), ['no cache directory is in service']);
+  t.deepEqual(reasons({ isOpen: false }, 'reads'), ['this peer is about to open its ports']);
   t.deepEqual(reasons({ leader: false, state: 'none' }, 'reads'), []);
   t.deepEqual(reasons({ isDiskOk: false }, 'reads'), ['no cache directory is in service']);
 });
