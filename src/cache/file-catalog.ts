@@ -1,5 +1,6 @@
 /** Metadata of the files that this peer is home to: what was loaded, as which version, cut how. */
 import type { JobId } from '../base/ids.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
 
 export interface FileRecord {
   readonly path: string;
@@ -18,6 +19,8 @@ export interface FileRecord {
    * of it. Absent: 0.
    */
   readonly afterFree?: number;
+  /** What the object carries beside its bytes, as the fetch of its first byte told it. */
+  readonly attributes?: ObjectAttributes;
 }
 
 /** A job's records on this peer, as `Inventory` is of its segments. */

@@ -4,6 +4,7 @@
  */
 import type { RingloadError } from '../base/errors.ts';
 import type { CombinableSum } from '../base/crc-combine.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
 import type { Extent, SegmentChecksums, SegmentKey } from '../cache/segment-store.ts';
 import type { RangeRequest } from '../ufs/under-store.ts';
 import type { Passage } from './bandwidth.ts';
@@ -46,6 +47,8 @@ export interface FillResult extends SegmentChecksums {
   readonly sum?: string;
   /** The segment is a whole object and matched the checksum that its store sent with it. */
   readonly isChecked?: boolean;
+  /** What the under store told of the object, where its first bytes came from there. */
+  readonly attributes?: ObjectAttributes;
 }
 
 export interface DataPlane {

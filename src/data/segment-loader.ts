@@ -9,6 +9,7 @@ import { RingloadError, toRingloadError } from '../base/errors.ts';
 import { failpoint, pausePoint } from '../base/failpoint.ts';
 import type { JobId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
 import {
   segmentName,
   type ResidentSegment,
@@ -69,7 +70,12 @@ export interface LoadOutcome {
   readonly sum?: string;
   /** The fill was a whole object and matched the checksum that its store sent with it. */
   readonly isChecked?: boolean;
+  /** What the under store told of the object that the fill begins. */
+  readonly attributes?: ObjectAttributes;
 }
+
+/** Who follows asks at once. */
+const TOLD_MAX_COUNT = 1024;
 
 /** Told of every fill that ended, for metrics. */
 export type FillObserver = (fill: {
@@ -90,6 +96,8 @@ export class SegmentLoader {
   readonly #urgencies = new Map<string, Urgency>();
   /** Of the fills that may be followed. */
   readonly #trails = new Map<string, FillTrail>();
+  /** Of fills that were followed lately, what the under store told of the object. */
+  readonly #told = new Map<string, ObjectAttributes>();
 
   constructor(options: {
     store: SegmentStore;
@@ -125,6 +133,17 @@ export class SegmentLoader {
   /** Whether a fill of that segment is under way, by whomever it was begun. */
   isLoading(key: SegmentKey): boolean {
     return this.#urgencies.has(segmentName(key));
+  }
+
+  /** What the under store told of an object with the segment that was followed. */
+  told(key: SegmentKey): ObjectAttributes | undefined {
+    return this.#told.get(segmentName(key));
+  }
+
+  #note(key: SegmentKey, attributes: ObjectAttributes): void {
+    this.#told.set(segmentName(key), attributes);
+    const oldest = this.#told.keys().next().value;
+    if (this.#told.size > TOLD_MAX_COUNT && oldest !== undefined) this.#told.delete(oldest);
   }
 
   /** The fill of that segment which is under way, if it can be followed now. */
@@ -268,17 +287,20 @@ export class SegmentLoader {
       );
       ({ receivedBytes } = filled);
       failpoint('fill.body.complete');
+      // Why first: who follows asks for it once the fill was judged.
+      if (trail && filled.attributes) this.#note(key, filled.attributes);
       trail?.judge(filled);
       await reservation.commit(filled, urgency);
       await trail?.keep(() => this.#store.open(key));
       request.meter?.(source.kind, receivedBytes);
       this.#observe({ from: source.kind, receivedBytes });
-      const { crc32c, sum, isChecked } = filled;
+      const { crc32c, sum, isChecked, attributes } = filled;
       const segment = { key, lengthBytes, crc32c, ...(job !== undefined && { loadedBy: job }) };
       return {
         ...{ segment, filled: true, own: true },
         ...(sum !== undefined && { sum }),
         ...(isChecked === true && { isChecked }),
+        ...(attributes && { attributes }),
       };
     } catch (thrown) {
       trail?.fail();

@@ -43,6 +43,8 @@ export class PassAccount {
     if (unit.closed) return true;
     this.#countStored(unit, result.status === 'loaded', kind === 'relay');
     this.#noteChecks(unit, result);
+    const { attributes } = result;
+    if (attributes) unit.file.object = { ...unit.file.object, attributes };
     return true;
   }
 

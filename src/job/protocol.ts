@@ -7,6 +7,7 @@
 import type { CombinableSum } from '../base/crc-combine.ts';
 import type { WireError } from '../base/errors.ts';
 import type { Epoch, JobId, PeerId, Term } from '../base/ids.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
 import type { RecordInventory } from '../cache/file-catalog.ts';
 import type { Inventory } from '../cache/segment-store.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
@@ -24,6 +25,8 @@ export interface TaskFile {
   readonly sum?: CombinableSum;
   /** What is resident is not to be trusted: it did not match that checksum. */
   readonly isRefetched?: boolean;
+  /** What is known of the object besides, for its record. */
+  readonly attributes?: ObjectAttributes;
 }
 
 export interface Task {
@@ -101,6 +104,8 @@ export interface TaskResult {
   readonly sum?: string;
   /** The segment is all of the file and matched the checksum that its store sent with it. */
   readonly isChecked?: boolean;
+  /** What the object carries besides: news for other homes of its record. */
+  readonly attributes?: ObjectAttributes;
   readonly error?: WireError;
 }
 

@@ -14,7 +14,7 @@ interface Wanted {
 
 interface Waiting {
   readonly wanted: Wanted;
-  readonly resolve: (isOurs: boolean) => void;
+  readonly resolve: (stored: FileRecord) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -29,10 +29,10 @@ export class RecordWriter {
 
   /**
    * Stores the record unless an equal one is there, and holds it for `holder`; resolves when
-   * durable. True when this job put it there, now or before. A record of another job keeps its
-   * loader but not less replicas.
+   * durable, with what is stored. A record of another job keeps its loader but not less replicas;
+   * what is known of the object besides is kept from both.
    */
-  put(record: FileRecord, reload: boolean, holder: JobId): Promise<boolean> {
+  put(record: FileRecord, reload: boolean, holder: JobId): Promise<FileRecord> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ wanted: { record, reload, holder }, resolve, reject });
       void this.#flush();
@@ -46,8 +46,9 @@ export class RecordWriter {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        const areOurs = await this.#write(group.map(({ wanted }) => wanted));
-        for (const [position, { resolve }] of group.entries()) resolve(areOurs[position] ?? false);
+        const stored = await this.#write(group.map(({ wanted }) => wanted));
+        for (const [position, { wanted, resolve }] of group.entries())
+          resolve(stored[position] ?? wanted.record);
       } catch (error) {
         for (const { reject } of group) reject(error);
       }
@@ -55,7 +56,7 @@ export class RecordWriter {
     this.#writing = false;
   }
 
-  async #write(group: readonly Wanted[]): Promise<boolean[]> {
+  async #write(group: readonly Wanted[]): Promise<FileRecord[]> {
     const known = await this.#catalog.getAll(group.map(({ record }) => record.path));
     const byPath = new Map(group.map(({ record: { path } }, position) => [path, known[position]]));
     const held = group.map((wanted): HeldRecord => {
@@ -66,7 +67,7 @@ export class RecordWriter {
       return { ...change, holder: wanted.holder };
     });
     await this.#catalog.hold(held);
-    return held.map(({ record }, position) => record.loadedBy === group[position]?.record.loadedBy);
+    return held.map(({ record }) => record);
   }
 }
 
@@ -75,16 +76,25 @@ function changeOf(
   known: FileRecord | undefined,
   { record, reload }: Wanted,
 ): Pick<HeldRecord, 'record' | 'isNew'> {
-  if (!known || reload || !sameContent(known, record)) return { record, isNew: true };
-  const more = withMoreReplicas(known, record);
-  return { record: more ?? known, isNew: more !== undefined };
+  if (!known || !sameContent(known, record)) return { record, isNew: true };
+  const { attributes = known.attributes } = record;
+  if (reload) return { record: withAttributes(record, attributes), isNew: true };
+  const { replicaCount } = record;
+  const more = known.replicaCount < replicaCount ? withReplicas(known, record) : known;
+  const stored = withAttributes(more, attributes);
+  return { record: stored, isNew: stored !== known };
 }
 
-/** The record that is there with more copies asked for; undefined when it has enough. */
-function withMoreReplicas(known: FileRecord, wanted: FileRecord): FileRecord | undefined {
-  if (known.replicaCount >= wanted.replicaCount) return undefined;
+/** The record with the copies that are wanted; who loaded it stays. */
+function withReplicas(known: FileRecord, wanted: FileRecord): FileRecord {
   const { loadedBy: _, ...rest } = wanted;
   return known.loadedBy === undefined ? rest : { ...rest, loadedBy: known.loadedBy };
+}
+
+/** The record itself where it has them. */
+function withAttributes(record: FileRecord, attributes: FileRecord['attributes']): FileRecord {
+  const isKnown = JSON.stringify(record.attributes) === JSON.stringify(attributes);
+  return isKnown || !attributes ? record : { ...record, attributes };
 }
 
 function sameContent(a: FileRecord, b: FileRecord): boolean {

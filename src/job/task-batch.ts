@@ -43,8 +43,12 @@ export function buildBatch(context: BatchContext, { tasks }: OwnerBatch): TaskBa
       const record = carriesRecord(unit);
       const follows = kind === 'follow';
       const copy = kind === 'copy' || follows;
+      const file = positionOf(unit.file);
+      const known = files[file];
+      const { attributes } = unit.file.object;
+      if (record && known && attributes) files[file] = { ...known, attributes };
       return {
-        ...{ id, attempt, file: positionOf(unit.file), index, length, record, sources, copy },
+        ...{ id, attempt, file, index, length, record, sources, copy },
         ...(follows && { follows }),
       };
     }),

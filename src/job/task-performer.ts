@@ -9,6 +9,7 @@ import { formatSum, type CombinableSum } from '../base/crc-combine.ts';
 import { RingloadError } from '../base/errors.ts';
 import type { JobId, PeerId } from '../base/ids.ts';
 import { formatDigest, recordDigest, segmentDigest } from '../cache/digest.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
 import type { ResidentSegment, SegmentKey, SegmentStore } from '../cache/segment-store.ts';
 import type { TallyCounts } from '../cluster/job-record.ts';
@@ -31,6 +32,8 @@ export interface PerformerOptions {
   readonly sumOf: (algorithm: CombinableSum, chunks: AsyncIterable<Uint8Array>) => Promise<string>;
   /** Data endpoint of a member; undefined when unknown. */
   readonly endpointOf: (peer: PeerId) => string | undefined;
+  /** What the under store told a peer of an object with a segment that was followed. */
+  readonly toldAt?: (peer: PeerId, key: SegmentKey) => Promise<ObjectAttributes | undefined>;
 }
 
 /** One task of a batch, and who waits for it. */
@@ -61,17 +64,19 @@ export class TaskPerformer {
   /** @throws what the leader is told as the task's failure. */
   async perform(performance: Performance): Promise<TaskResult> {
     const { pass, batch, task } = performance;
-    const record = recordOf(batch, task);
+    let record = recordOf(batch, task);
     const holder = leaseOf(pass);
     const told = task.record ? { recordDigest: formatDigest(recordDigest(record)) } : {};
     if (task.index === METADATA_ONLY_INDEX) {
-      const isNew = await this.#records.put(record, batch.options.reload, holder);
-      return { id: task.id, status: isNew ? 'loaded' : 'resident', ...told };
+      const { loadedBy } = await this.#records.put(record, batch.options.reload, holder);
+      return { id: task.id, status: loadedBy === batch.jobId ? 'loaded' : 'resident', ...told };
     }
     const { path, version, segmentSizeBytes } = record;
     const key: SegmentKey = { path, version, segmentSizeBytes, index: task.index };
-    const putRecord = async (): Promise<void> => {
-      if (task.record) await this.#records.put(record, false, holder);
+    const putRecord = async (outcome: LoadOutcome): Promise<void> => {
+      const attributes = outcome.attributes ?? (await this.#toldOf(task, key));
+      if (attributes) record = { ...record, attributes };
+      if (task.record) record = await this.#records.put(record, false, holder);
     };
     const outcome = await this.#load(performance, key, putRecord);
     const { segment, sum, isChecked } = outcome;
@@ -83,7 +88,16 @@ export class TaskPerformer {
       ...{ id: task.id, status: ours ? 'loaded' : 'resident', digest, ...told },
       ...(wanted !== undefined && known !== undefined && { sum: known }),
       ...(isChecked === true && { isChecked }),
+      ...newsOf(batch, task, record.attributes),
     };
+  }
+
+  /** The leader has ordered to follow before it could know what the object carries. */
+  async #toldOf(task: Task, key: SegmentKey): Promise<ObjectAttributes | undefined> {
+    const [source] = task.sources;
+    const isAsked = task.follows === true && task.record && key.path.startsWith('s3://');
+    if (!isAsked || source === undefined) return undefined;
+    return this.#options.toldAt?.(source, key).catch(() => undefined);
   }
 
   /**
@@ -119,7 +133,7 @@ export class TaskPerformer {
   async #load(
     { pass, batch, task, signal, onBegun }: Performance,
     key: SegmentKey,
-    putRecord: () => Promise<void>,
+    putRecord: (outcome: LoadOutcome) => Promise<void>,
   ): Promise<LoadOutcome> {
     const { options } = batch;
     const { followMinBytes = Infinity } = options;
@@ -164,7 +178,7 @@ export class TaskPerformer {
         tally.segmentCount += 1;
         tally.storedBytes += task.length;
       }
-      await putRecord();
+      await putRecord(outcome);
       signal.throwIfAborted();
       if (this.#options.store.lease(key, leaseOf(pass))) return outcome;
     }
@@ -187,6 +201,16 @@ export class TaskPerformer {
     }
     return tally;
   }
+}
+
+/** What the leader has not told of the object's attributes, where other homes need it. */
+function newsOf(
+  batch: TaskBatch,
+  task: Task,
+  attributes: ObjectAttributes | undefined,
+): Pick<TaskResult, 'attributes'> {
+  if (!attributes || task.index > 0 || batch.files[task.file]?.attributes) return {};
+  return batch.options.replicaCount > 1 || !task.record ? { attributes } : {};
 }
 
 function recordOf(batch: TaskBatch, task: Task): FileRecord {

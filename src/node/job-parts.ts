@@ -51,6 +51,7 @@ export function openJobParts(context: Context): {
     if (command.kind === 'job.finish') countFiles(metrics, command.checkpoint.counters);
   };
   const link = new OwnerLink(self, network, () => cluster.frees.lastFree);
+  link.tellWith(local.loader);
   const executor = openExecutor(context, link);
   const coordinator = new Coordinator({
     stores: local.stores,
@@ -124,6 +125,7 @@ function openExecutor(
     whenFreed: (path, afterFree, signal) => frees.whenMayStore({ path, afterFree }, signal),
     currentTerm: () => consensus.status().term,
     endpointOf,
+    toldAt: (peer, key) => link.toldAt(peer, key),
     sumOf,
     runOf: (jobId) => {
       const record = state.current.jobs.get(jobId);

@@ -1,6 +1,9 @@
 /** Tasks and results over peer links, short-cut when leader and owner are the same peer. */
 import { RingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
+import type { ObjectAttributes } from '../base/object-attributes.ts';
+import type { SegmentKey } from '../cache/segment-store.ts';
+import type { SegmentLoader } from '../data/segment-loader.ts';
 import type { Coordinator } from '../job/coordinator.ts';
 import type { Executor } from '../job/executor.ts';
 import type {
@@ -23,6 +26,7 @@ const INVENTORY = 'task.inventory';
 const CANCEL = 'task.cancel';
 const DISCARD = 'task.discard';
 const RECALL = 'task.recall';
+const TOLD = 'object.told';
 const DEADLINE_MS = 10_000;
 /** A peer may have to read the records of ten million files. */
 const INVENTORY_DEADLINE_MS = 600_000;
@@ -67,6 +71,18 @@ export class OwnerLink implements OwnerTransport, LeaderTransport {
     this.#network.onMessage(RECALL, (from, payload) => {
       executor.recall(from, payload as TaskRecall);
     });
+  }
+
+  /** From now on others are told what the under store told here of objects that they followed. */
+  tellWith(loader: Pick<SegmentLoader, 'told'>): void {
+    this.#network.onRequest(TOLD, (_from, payload) =>
+      Promise.resolve(loader.told(payload as SegmentKey) ?? null),
+    );
+  }
+
+  async toldAt(peer: PeerId, key: SegmentKey): Promise<ObjectAttributes | undefined> {
+    const told = await this.#network.request(peer, TOLD, key, DEADLINE_MS);
+    return (told as ObjectAttributes | null) ?? undefined;
   }
 
   sendBatch(to: PeerId, ordered: TaskBatch): Promise<BatchAck> {

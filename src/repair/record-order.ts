@@ -24,11 +24,18 @@ export function mergeRecords(
   orderOf: JobOrder,
 ): FileRecord {
   if (isSameContent(known, offered)) {
-    const wider = offered.replicaCount > known.replicaCount ? offered : known;
+    const isWider = offered.replicaCount > known.replicaCount;
+    const [wider, other] = isWider ? [offered, known] : [known, offered];
+    const told = withAttributesOf(wider, other);
     const afterFree = Math.max(known.afterFree ?? 0, offered.afterFree ?? 0);
-    return (wider.afterFree ?? 0) < afterFree ? { ...wider, afterFree } : wider;
+    return (told.afterFree ?? 0) < afterFree ? { ...told, afterFree } : told;
   }
   return compareAge(known, offered, orderOf) < 0 ? offered : known;
+}
+
+/** The record itself where it lacks nothing that the other one has. */
+function withAttributesOf(known: FileRecord, { attributes }: FileRecord): FileRecord {
+  return known.attributes || !attributes ? known : { ...known, attributes };
 }
 
 export function isSameContent(a: FileRecord, b: FileRecord): boolean {

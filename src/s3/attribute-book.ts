@@ -1,9 +1,9 @@
 /**
  * What objects carry beside their bytes, remembered by version.
  *
- * A look at the under store tells it for nothing. Of a file that is read from the cache without
- * such a look it is asked for once; while the under store does not answer, such files are served
- * without: the bytes do not wait for it.
+ * A look at the under store tells it for nothing, and so does the fetch of an object's first byte:
+ * then it stands in the file's record. Otherwise it is asked for once; while the under store does
+ * not answer, such files are served without: the bytes do not wait for it.
  */
 import { withTimeout, type Clock } from '../base/clock.ts';
 import type { ObjectAttributes } from '../base/object-attributes.ts';
@@ -39,15 +39,15 @@ export class AttributeBook {
   }
 
   /** Undefined: not known now. */
-  async of(found: FoundFile): Promise<ObjectAttributes | undefined> {
-    const { path, version } = found;
-    if (found.attributes) {
-      this.#remember(path, { version, attributes: found.attributes });
-      return found.attributes;
+  async of(found: FoundFile, wantsChecksums = false): Promise<ObjectAttributes | undefined> {
+    const { path, version, attributes } = found;
+    if (attributes && (!wantsChecksums || tellsChecksums(found, attributes))) {
+      if (found.source === 'ufs') this.#remember(path, { version, attributes });
+      return attributes;
     }
     if (this.#entries.get(path)?.version !== version) await this.#askOnce(path);
     const entry = this.#entries.get(path);
-    if (entry?.version !== version) return undefined;
+    if (entry?.version !== version) return attributes;
     this.#remember(path, entry);
     return entry.attributes;
   }
@@ -82,4 +82,12 @@ export class AttributeBook {
     const oldest = this.#entries.keys().next().value;
     if (this.#entries.size > ENTRY_MAX_COUNT && oldest !== undefined) this.#entries.delete(oldest);
   }
+}
+
+/** Whether checksums that are not among the attributes are none of the object's. */
+export function tellsChecksums(found: FoundFile, attributes: ObjectAttributes): boolean {
+  const { source, sizeBytes, segmentSizeBytes } = found;
+  // Why the size: of an object that was fetched in ranges the answers told none.
+  if (source === 'ufs' || sizeBytes <= segmentSizeBytes) return true;
+  return attributes.some(([name]) => name.startsWith('x-amz-checksum-'));
 }

@@ -20,6 +20,7 @@ import {
 import type { HeldReads } from '../data/pieces.ts';
 import type { FoundFile, MarkedFile, OpenRange } from '../read/file-reader.ts';
 import type { ObjectPart } from '../ufs/under-store.ts';
+import { tellsChecksums } from './attribute-book.ts';
 import type { HeaderMap, S3Answer } from './message.ts';
 import { S3Error, type Field } from './s3-error.ts';
 import type { StandingObject } from './standing-object.ts';
@@ -27,7 +28,7 @@ import type { StandingObject } from './standing-object.ts';
 /** A `FileReader`, and what else is known of objects. */
 export interface ObjectSource {
   /** What the object carries beside its bytes; undefined: not known. */
-  attributesOf(found: FoundFile): Promise<ObjectAttributes | undefined>;
+  attributesOf(found: FoundFile, wantsChecksums: boolean): Promise<ObjectAttributes | undefined>;
   /** A part of a multipart object; undefined: nobody can tell. */
   part(found: FoundFile, partNumber: number): Promise<ObjectPart | undefined>;
   stat(path: string): Promise<MarkedFile>;
@@ -61,7 +62,7 @@ export async function answerObject(source: ObjectSource, call: ObjectCall): Prom
     const refused = refusalOf(found, call.headers);
     if (refused) return refused;
     const part = await partOf(source, call, found);
-    const known = await source.attributesOf(found);
+    const known = await source.attributesOf(found, asksChecksums(call));
     const { within, ...head } = headOf(found, call, known ?? [], part);
     const standing = standingOf(found, known);
     if (call.method === 'HEAD') return { ...head, ...standing };
@@ -87,7 +88,11 @@ export interface ObjectHead {
 /** The answer to a call for an object that is known, not by part. @throws S3Error */
 export function tellKnown({ found, attributes }: StandingObject, call: ObjectCall): ObjectHead {
   const refused = refusalOf(found, call.headers);
-  return refused ? { ...refused, within: undefined } : headOf(found, call, attributes);
+  if (refused) return { ...refused, within: undefined };
+  if (asksChecksums(call) && !tellsChecksums(found, attributes)) {
+    throw new S3Error('NotImplemented', 'The checksums of the object are not known here.');
+  }
+  return headOf(found, call, attributes);
 }
 
 function headOf(
@@ -170,13 +175,11 @@ function headersOf(
 ): Field[] {
   const { offset, length } = within ?? { offset: 0, length: record.sizeBytes };
   const overridden = new Set(call.overrides.map(([name]) => name));
-  // As S3 does: for whole objects, and only where it is asked for.
-  const mode = call.headers.get('x-amz-checksum-mode').toUpperCase();
-  const tellsChecksums = !within && mode === 'ENABLED';
+  const isTelling = !within && asksChecksums(call);
   const own = attributes.filter(
     ([name, value]) =>
       !overridden.has(name) &&
-      (tellsChecksums || !name.startsWith('x-amz-checksum-')) &&
+      (isTelling || !name.startsWith('x-amz-checksum-')) &&
       !(name === 'x-amz-storage-class' && value === 'STANDARD'),
   );
   const hasType = [...own, ...call.overrides].some(([name]) => name === 'content-type');
@@ -192,6 +195,12 @@ function headersOf(
     partCount !== undefined && ['x-amz-mp-parts-count', String(partCount)],
   ];
   return fields.filter((field) => field !== false);
+}
+
+/** As S3 does: of whole objects, and only where it is asked for. */
+function asksChecksums({ headers, partNumber }: ObjectCall): boolean {
+  const isWhole = partNumber === undefined && headers.get('range') === '';
+  return isWhole && headers.get('x-amz-checksum-mode').toUpperCase() === 'ENABLED';
 }
 
 /** @throws S3Error when there is no such part, or nobody can tell where it lies. */

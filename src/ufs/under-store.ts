@@ -85,6 +85,8 @@ export interface RangeRequest {
   readonly length: number;
   /** Called when what was read is all of the object and matched the checksum that came with it. */
   readonly onChecked?: () => void;
+  /** Called with what the answer told of the object, where it can be kept. */
+  readonly onAttributes?: (attributes: ObjectAttributes) => void;
 }
 
 export interface ObjectPart {

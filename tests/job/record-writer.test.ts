@@ -53,20 +53,24 @@ test('record writer: a failed write fails those who wait for it, and no others',
   const first = writer.put(record({ path: 'p1' }), false, HOLDER);
   const second = writer.put(record({ path: 'p2' }), false, HOLDER);
   await t.throwsAsync(first, { message: 'disk' });
-  t.true(await second);
+  t.is((await second).path, 'p2');
   t.is(await catalog.get('p1'), undefined);
 });
 
 test('record writer: an equal record of another job stays theirs, with the most replicas', async (t) => {
   const catalog = new MemoryFileCatalog();
   const writer = new RecordWriter(catalog);
-  t.true(await writer.put(record(), false, HOLDER));
-  t.true(await writer.put(record(), false, HOLDER), 'ours, before or now');
+  const ours = record();
+  t.is((await writer.put(ours, false, HOLDER)).loadedBy, ours.loadedBy);
+  t.is((await writer.put(ours, false, HOLDER)).loadedBy, ours.loadedBy, 'ours, before or now');
   const other = record({ loadedBy: jobId('b') });
-  t.false(await writer.put(other, false, HOLDER));
-  t.false(await writer.put({ ...other, replicaCount: 3 }, false, HOLDER));
+  t.is((await writer.put(other, false, HOLDER)).loadedBy, ours.loadedBy);
+  t.like(await writer.put({ ...other, replicaCount: 3 }, false, HOLDER), {
+    loadedBy: ours.loadedBy,
+    replicaCount: 3,
+  });
   t.like(await catalog.get('s3://b/a'), { loadedBy: jobId('a'), replicaCount: 3 });
-  t.false(await writer.put({ ...other, replicaCount: 2 }, false, HOLDER));
+  t.is((await writer.put({ ...other, replicaCount: 2 }, false, HOLDER)).replicaCount, 3);
   t.is((await catalog.get('s3://b/a'))?.replicaCount, 3);
 });
 
@@ -81,10 +85,11 @@ test('record writer: another version, cut or a reload replaces what was there', 
     { sizeBytes: 9 },
   ]) {
     const next = record({ ...change, loadedBy: jobId('b') });
-    t.true(await writer.put(next, false, HOLDER));
+    t.is(await writer.put(next, false, HOLDER), next);
     t.deepEqual(await catalog.get('s3://b/a'), next);
   }
-  t.true(await writer.put(record({ sizeBytes: 9, loadedBy: jobId('c') }), true, HOLDER));
+  const again = record({ sizeBytes: 9, loadedBy: jobId('c') });
+  t.is(await writer.put(again, true, HOLDER), again);
   t.is((await catalog.get('s3://b/a'))?.loadedBy, jobId('c'));
 });
 
@@ -109,9 +114,33 @@ test('record writer: two jobs that bring the same file at once agree on one reco
   const first = writer.put(record(), false, HOLDER);
   const more = record({ loadedBy: jobId('b'), replicaCount: 2 });
   const second = writer.put(more, false, jobId('b/1.1'));
-  t.deepEqual(await Promise.all([busy, first, second]), [true, true, false]);
+  const stored = await Promise.all([busy, first, second]);
+  t.deepEqual(
+    stored.map(({ loadedBy }) => loadedBy),
+    Array.from({ length: 3 }, () => jobId('a')),
+  );
   t.like(await catalog.get(record().path), { loadedBy: jobId('a'), replicaCount: 2 });
   for (const holder of [HOLDER, jobId('b/1.1')]) {
     t.is((await catalog.heldInventory(holder, record().path)).recordCount, 1);
   }
+});
+
+test('record writer: what is known of an object besides is kept, and the newest of it', async (t) => {
+  const catalog = new MemoryFileCatalog();
+  const writer = new RecordWriter(catalog);
+  const stored = async (): Promise<unknown> => (await catalog.get(record().path))?.attributes;
+  const png = [['content-type', 'image/png']] as const;
+  const gif = [['content-type', 'image/gif']] as const;
+  await writer.put(record(), false, HOLDER);
+  await writer.put(record({ attributes: png, loadedBy: jobId('b') }), false, HOLDER);
+  t.deepEqual(await stored(), png);
+  t.is((await catalog.get(record().path))?.loadedBy, jobId('a'));
+  await writer.put(record({ replicaCount: 3 }), false, HOLDER);
+  t.deepEqual(await stored(), png, 'with more replicas');
+  await writer.put(record({ loadedBy: jobId('c') }), true, HOLDER);
+  t.deepEqual(await stored(), png, 'after a reload of the same version');
+  await writer.put(record({ attributes: gif }), false, HOLDER);
+  t.deepEqual(await stored(), gif);
+  await writer.put(record({ version: 'v2' }), false, HOLDER);
+  t.is(await stored(), undefined, 'of another version');
 });

@@ -51,6 +51,19 @@ test('records: of the same content the one with more copies stays', (t) => {
   t.is(mergeRecords(old, { ...old }, orderOf), old);
 });
 
+test('records: of the same content what is known besides is kept from both', (t) => {
+  const attributes = [['content-type', 'image/png']] as const;
+  const told = { ...old, attributes };
+  const more = { ...old, replicaCount: 3, ...loadedBy('second') };
+  t.is(mergeRecords(told, { ...old }, orderOf), told);
+  t.deepEqual(mergeRecords(old, told, orderOf), told);
+  t.deepEqual(mergeRecords(told, more, orderOf), { ...more, attributes });
+  t.is(
+    mergeRecords(told, { ...old, version: 'v2', ...loadedBy('second') }, orderOf).attributes,
+    undefined,
+  );
+});
+
 test('records: in whatever order they are offered, the same content comes out', (t) => {
   const record = fc.record({
     version: fc.constantFrom('v1', 'v2', 'v3'),

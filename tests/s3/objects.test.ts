@@ -178,6 +178,27 @@ test('objects: the under store is asked once what a version carries', async (t) 
   t.is(own.statCount, 2);
 });
 
+test('objects: what a record tells of an object is told without the under store', async (t) => {
+  await using own = await S3World.open();
+  const attributes = [
+    ['content-type', 'image/png'],
+    ['x-amz-meta-color', 'blue'],
+  ] as const;
+  const shape = { segmented: true, replicaCount: 1, attributes };
+  const small = { ...own.put('small', TEXT), ...shape, segmentSizeBytes: 1000 };
+  const large = { ...own.put('large', TEXT), ...shape, segmentSizeBytes: 10 };
+  await own.reads.peer('me').catalog.putAll([small, large]);
+  own.fault = new RingloadError('ufs_unavailable', 'down');
+  const told = Object.fromEntries(attributes);
+  const mode = { 'x-amz-checksum-mode': 'ENABLED' };
+  for (const key of ['/b/small', '/b/large']) t.like((await own.get(key)).headers, told);
+  t.like((await own.get('/b/small', mode)).headers, told);
+  t.is(own.statCount, 0);
+  // Of an object that came in ranges nobody has told the checksums yet.
+  t.like((await own.get('/b/large', mode)).headers, told);
+  t.is(own.statCount, 1);
+});
+
 test('objects: without an answer of the under store the bytes come, and nobody waits again', async (t) => {
   await using own = await S3World.open();
   own.put('a');

@@ -61,7 +61,7 @@ export class S3World implements AsyncDisposable {
       objects: {
         stat: (path) => reader.stat(path),
         open: (found, range) => reader.open(found, range),
-        attributesOf: (found) => book.of(found),
+        attributesOf: (found, wantsChecksums) => book.of(found, wantsChecksums),
         part: ({ path }, number) => Promise.resolve(this.parts.get(path)?.[number - 1]),
       },
       authenticator: new Authenticator({

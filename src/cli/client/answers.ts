@@ -38,6 +38,7 @@ import {
   number,
   oneOf,
   optional,
+  pairOf,
   shape,
   text,
 } from './decode.ts';
@@ -261,6 +262,7 @@ const recordFields = {
   replicaCount: number,
   loadedBy: optional(jobIdText),
   afterFree: optional(number),
+  attributes: optional(listOf(pairOf(text))),
 } as const;
 
 const fileRecord = shape<FileRecord>(recordFields);

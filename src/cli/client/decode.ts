@@ -54,6 +54,14 @@ export function listOf<T>(check: Check<T>): Check<readonly T[]> {
   };
 }
 
+export function pairOf<T>(check: Check<T>): Check<readonly [T, T]> {
+  const list = listOf(check);
+  return (value, at) => {
+    if (list(value, at).length !== 2) throw wrong(at, 'a pair');
+    return value as [T, T];
+  };
+}
+
 export function optional<T>(check: Check<T>): Check<T | undefined> {
   return (value, at) => (value === undefined ? undefined : check(value, at));
 }

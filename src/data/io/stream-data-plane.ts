@@ -5,6 +5,7 @@
  * next buffer fills, and nothing is received faster than it is written.
  */
 import { RingloadError, toRingloadError } from '../../base/errors.ts';
+import type { ObjectAttributes } from '../../base/object-attributes.ts';
 import type { UnderStores } from '../../ufs/under-store.ts';
 import type { DataPlane, ExtentWriter, FillCommand, FillResult } from '../data-plane.ts';
 import { partReceived } from '../fill-steps.ts';
@@ -19,6 +20,7 @@ const POOLED_BUFFER_MAX_COUNT = 64;
 interface Progress {
   receivedBytes: number;
   isChecked: boolean;
+  attributes: ObjectAttributes | undefined;
   readonly sum: ExtraSum | undefined;
 }
 
@@ -55,6 +57,7 @@ export class StreamDataPlane implements DataPlane {
     const progress: Progress = {
       receivedBytes: 0,
       isChecked: false,
+      attributes: undefined,
       sum: command.sum === undefined ? undefined : new ExtraSum(command.sum),
     };
     try {
@@ -67,10 +70,11 @@ export class StreamDataPlane implements DataPlane {
           'a peer sent a segment that does not match its checksum',
         );
       }
-      const { receivedBytes, sum, isChecked } = progress;
+      const { receivedBytes, sum, isChecked, attributes } = progress;
       return {
         ...{ ...checksums, lengthBytes, receivedBytes, isChecked },
         ...(sum && { sum: sum.result() }),
+        ...(attributes && { attributes }),
       };
     } catch (thrown) {
       const error = signal.aborted ? cancelled(signal, thrown) : toRingloadError(thrown);
@@ -93,7 +97,11 @@ export class StreamDataPlane implements DataPlane {
       const onChecked = (): void => {
         progress.isChecked = true;
       };
-      const range = { ...source.range, onChecked };
+      const onAttributes = (attributes: ObjectAttributes): void => {
+        progress.attributes = attributes;
+      };
+      const isFirst = source.range.offset === 0;
+      const range = { ...source.range, onChecked, ...(isFirst && { onAttributes }) };
       return { body: this.#stores.storeOf(range.path).readRange(range, signal) };
     }
     const { endpoint, key, lengthBytes } = source;

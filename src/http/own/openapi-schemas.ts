@@ -55,6 +55,10 @@ const fileRecord = {
   replicaCount: count,
   loadedBy: id,
   afterFree: { ...count, description: 'number of the newest free when it was loaded' },
+  attributes: {
+    ...listOf({ type: 'array', items: text, minItems: 2, maxItems: 2 }),
+    description: 'header fields that an S3 object carries besides',
+  },
 };
 
 const incident = object({ task: text, reason: text, message: text });
@@ -257,11 +261,12 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   TransferRequest: object({ to: id }),
   Transferred: object({ to: id }),
   Removed: object({ removed: id }),
-  FileRecord: object(fileRecord, 'loadedBy', 'afterFree'),
+  FileRecord: object(fileRecord, 'loadedBy', 'afterFree', 'attributes'),
   FileStat: object(
     { ...fileRecord, source: { type: 'string', enum: ['catalog', 'ufs'] } },
     'loadedBy',
     'afterFree',
+    'attributes',
   ),
   FileList: object(
     { files: listOf(ref('FileRecord')), next: text, unanswered: listOf(id) },

@@ -1,9 +1,11 @@
-/** What a HEAD tells of an object beside size and version, as the header fields it came in. */
-import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+/** What an answer tells of an object beside size and version, as the header fields it came in. */
+import type { GetObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 
-import { isAttribute, type ObjectAttributes } from '../../base/object-attributes.ts';
+import { areKept, attributesAmong, type ObjectAttributes } from '../../base/object-attributes.ts';
 
-export function attributesOf(output: HeadObjectCommandOutput): ObjectAttributes {
+export function attributesOf(
+  output: HeadObjectCommandOutput | GetObjectCommandOutput,
+): ObjectAttributes {
   const fields: Readonly<Record<string, string | undefined>> = {
     'content-type': output.ContentType,
     'cache-control': output.CacheControl,
@@ -27,8 +29,18 @@ export function attributesOf(output: HeadObjectCommandOutput): ObjectAttributes 
   for (const [name, value] of Object.entries(output.Metadata ?? {})) {
     attributes.push([`x-amz-meta-${name.toLowerCase()}`, value]);
   }
-  return attributes.filter(([name, value]) => isAttribute(name) && FIELD_VALUE.test(value));
+  return attributesAmong(attributes);
 }
 
-/** What may stand in a header; nothing else came in one. */
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/**
+ * The same of an answer that brought bytes. Why no checksums of a range: some stores tell those of
+ * its bytes.
+ */
+export function attributesOfBody(
+  told: ObjectAttributes,
+  isWhole: boolean,
+): ObjectAttributes | undefined {
+  const fields = isWhole ? told : told.filter(([name]) => !name.startsWith('x-amz-checksum-'));
+  const attributes = attributesAmong(fields);
+  return areKept(attributes) ? attributes : undefined;
+}

@@ -24,6 +24,7 @@ import type {
 } from '../under-store.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
 import { AddressBook } from './address-book.ts';
+import { attributesOfBody } from './s3-attributes.ts';
 import { checkHead } from './s3-body.ts';
 import { objectChecksumOf } from './s3-checksum.ts';
 import { BucketEndpoints } from './s3-endpoint.ts';
@@ -96,7 +97,12 @@ export class S3Direct {
     if (outcome.kind === 'answered') {
       throw new RingloadError('ufs_bad_response', `the body of ${request.path} has another length`);
     }
-    return this.#checkBody(outcome, request, start, mover);
+    if (!this.#checkBody(outcome, request, start, mover)) return false;
+    const isWhole = start === 0 && request.length === request.sizeBytes;
+    const attributes =
+      request.onAttributes && attributesOfBody(Object.entries(head.headers), isWhole);
+    if (attributes) request.onAttributes(attributes);
+    return true;
   }
 
   #checkBody(

@@ -30,7 +30,7 @@ import type {
   UnderStore,
 } from '../under-store.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
-import { attributesOf } from './s3-attributes.ts';
+import { attributesOf, attributesOfBody } from './s3-attributes.ts';
 import { checkHead, watchBody } from './s3-body.ts';
 import { browseKeys } from './s3-browse.ts';
 import { objectChecksumOf, verifierOf, type ChecksumVerifier } from './s3-checksum.ts';
@@ -256,9 +256,10 @@ export class S3UnderStore implements UnderStore {
         body.destroy();
         throw thrown;
       }
-      if (start === 0 && request.length === request.sizeBytes) {
-        progress.verifier = this.#verifierOf(output);
-      }
+      const isWhole = start === 0 && request.length === request.sizeBytes;
+      if (isWhole) progress.verifier = this.#verifierOf(output);
+      const attributes = request.onAttributes && attributesOfBody(attributesOf(output), isWhole);
+      if (attributes) request.onAttributes(attributes);
       const chunks = watchBody(body, {
         clock,
         windowMs: this.#limits.throughputWindowMs,

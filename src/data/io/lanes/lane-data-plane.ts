@@ -3,7 +3,8 @@
  * understand (another protocol than S3, chunked or compressed answers) goes the way of streams.
  */
 import { RingloadError, toRingloadError } from '../../../base/errors.ts';
-import type { UnderStores } from '../../../ufs/under-store.ts';
+import type { ObjectAttributes } from '../../../base/object-attributes.ts';
+import type { RangeRequest, UnderStores } from '../../../ufs/under-store.ts';
 import type {
   DataPlane,
   ExtentPlacer,
@@ -28,6 +29,9 @@ export interface LaneDataPlaneOptions {
   readonly onFallback: (source: FillSource['kind']) => void;
 }
 
+/** What the under store tells besides the bytes. */
+type Hearing = Required<Pick<RangeRequest, 'onChecked' | 'onAttributes'>>;
+
 export class LaneDataPlane implements DataPlane {
   readonly #options: LaneDataPlaneOptions;
 
@@ -38,11 +42,17 @@ export class LaneDataPlane implements DataPlane {
   async fill(command: FillCommand, signal: AbortSignal): Promise<FillResult> {
     const mover = this.#moverFor(command);
     let isChecked = false;
-    const onChecked = (): void => {
-      isChecked = true;
+    let attributes: ObjectAttributes | undefined;
+    const hear: Hearing = {
+      onChecked: () => {
+        isChecked = true;
+      },
+      onAttributes: (told) => {
+        attributes = told;
+      },
     };
     try {
-      if (!(await this.#move(command, mover, onChecked, signal))) {
+      if (!(await this.#move(command, mover, hear, signal))) {
         command.trail?.fail();
         const filled = await this.#options.streams.fill(command, signal);
         return { ...filled, receivedBytes: filled.receivedBytes + mover.receivedBytes };
@@ -51,8 +61,11 @@ export class LaneDataPlane implements DataPlane {
       this.#options.placer.written(command.extent);
       const { receivedBytes, sum } = mover;
       const { crc32c, blockCrc32c } = mover.checksums();
-      const filled = { crc32c, blockCrc32c, lengthBytes, receivedBytes, isChecked };
-      return sum === undefined ? filled : { ...filled, sum };
+      return {
+        ...{ crc32c, blockCrc32c, lengthBytes, receivedBytes, isChecked },
+        ...(sum !== undefined && { sum }),
+        ...(attributes && { attributes }),
+      };
     } catch (thrown) {
       const error = toRingloadError(thrown);
       const receivedBytes = mover.receivedBytes + Number(error.details['receivedBytes'] ?? 0);
@@ -82,7 +95,7 @@ export class LaneDataPlane implements DataPlane {
   async #move(
     { source, urgency }: FillCommand,
     mover: ExtentMover,
-    onChecked: () => void,
+    { onChecked, onAttributes }: Hearing,
     signal: AbortSignal,
   ): Promise<boolean> {
     const { stores, peers, onFallback } = this.#options;
@@ -93,7 +106,9 @@ export class LaneDataPlane implements DataPlane {
     } else {
       const store = stores.storeOf(source.range.path);
       if (!store.moveRange) return false;
-      isMoved = await store.moveRange({ ...source.range, onChecked }, mover, signal);
+      const isFirst = source.range.offset === 0;
+      const range = { ...source.range, onChecked, ...(isFirst && { onAttributes }) };
+      isMoved = await store.moveRange(range, mover, signal);
     }
     if (!isMoved) onFallback(source.kind);
     return isMoved;
