@@ -50,11 +50,14 @@ export async function run(args: readonly string[]): Promise<void> {
       count: { type: 'string', default: '1024' },
       'size-mib': { type: 'string', default: '2' },
       'segment-mib': { type: 'string', default: '8' },
+      'rate-mbps': { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
   const sizeBytes = Number(values['size-mib']) * MIB;
-  await using origin = await startOrigin({ count: Number(values.count), sizeBytes });
+  const { count, 'rate-mbps': rate } = values;
+  const rateMbps = rate === undefined ? {} : { rateMbps: Number(rate) };
+  await using origin = await startOrigin({ count: Number(count), sizeBytes, ...rateMbps });
   const samples: Sample[] = [];
   for (let round = 1; round <= Number(values.pairs); round++) {
     for (const replicas of [1, 2]) {

@@ -36,6 +36,8 @@ export interface NginxOptions {
   readonly tls?: Identity;
   /** Caches what this other server has, by slices of 1 MiB, in place of serving files. */
   readonly sliceCacheOf?: string;
+  /** MB/s that each connection gets at most; absent: as much as it takes. */
+  readonly rateMbps?: number;
   /** Default 2. */
   readonly workerCount?: number;
 }
@@ -106,7 +108,7 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
 }
 
 function configOf(
-  { root, forwarded, tls, sliceCacheOf, workerCount = 2 }: NginxOptions,
+  { root, forwarded, tls, sliceCacheOf, rateMbps, workerCount = 2 }: NginxOptions,
   folder: string,
   port: number,
 ): string {
@@ -136,6 +138,7 @@ function configOf(
       server {
         listen 127.0.0.1:${port}${tls ? ' ssl' : ''};
         ${tls ? `ssl_certificate ${folder}/cert.pem; ssl_certificate_key ${folder}/key.pem;` : ''}
+        ${rateMbps === undefined ? '' : `limit_rate ${rateMbps * 1_000_000};`}
         ${forwards.join('\n        ')}
         location / { ${sliceCacheOf === undefined ? `root ${root};` : SLICES} }
       }

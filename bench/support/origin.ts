@@ -16,6 +16,8 @@ export interface OriginOptions {
   readonly sizeBytes: number;
   /** Over TLS; needs nginx. */
   readonly tls?: boolean;
+  /** MB/s of each connection at most; with nginx only. */
+  readonly rateMbps?: number;
   /** Default {@link ORIGIN_BUCKET}. */
   readonly bucket?: string;
 }
@@ -54,7 +56,7 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
 }
 
 async function nginxOrigin(options: OriginOptions): Promise<Origin> {
-  const { count, sizeBytes, tls = false, bucket = ORIGIN_BUCKET } = options;
+  const { count, sizeBytes, tls = false, rateMbps, bucket = ORIGIN_BUCKET } = options;
   const folder = await fastFolder();
   let store: Awaited<ReturnType<typeof startStore>> | undefined;
   let nginx: Nginx | undefined;
@@ -73,6 +75,7 @@ async function nginxOrigin(options: OriginOptions): Promise<Origin> {
     const authority = tls ? new CertificateAuthority() : undefined;
     nginx = await startNginx({
       root: folder,
+      ...(rateMbps !== undefined && { rateMbps }),
       forwarded: {
         paths: ['/', `/${bucket}`, `/${bucket}/`],
         to: store.endpoint,

@@ -61,8 +61,8 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'owner: a segment is acknowledged before it is stored',
     breaks: 'S3 S7',
     file: 'data/segment-loader.ts',
-    find: 'await reservation.commit(filled);',
-    replace: 'void reservation.commit(filled).catch(() => undefined);',
+    find: 'await reservation.commit(filled, urgency);',
+    replace: 'void reservation.commit(filled, urgency).catch(() => undefined);',
     tests: ['data/segment-loader.test.js', 'job/executor.test.js'],
   },
   {
