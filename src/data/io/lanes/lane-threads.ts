@@ -172,6 +172,8 @@ export class LaneThreads {
 
   #leastBusy(crew: LaneCrew): LaneThread {
     const threads = this.#crews[crew];
+    // Why: the first reader would wait for a thread to start while a load has the processor.
+    this.#crews.readers[0] ??= this.#start('readers', 0);
     let least: LaneThread | undefined;
     for (let index = 0; index < this.#options.threadCount; index++) {
       const thread = (threads[index] ??= this.#start(crew, index));
