@@ -39,6 +39,12 @@ interface KnownObject {
   readonly places: Map<number, StandingPlace>;
 }
 
+/** Told as an {@link OwnRead}. */
+interface Counted extends OwnRead {
+  count: number;
+  bytes: number;
+}
+
 type Request = Parameters<OwnAnswers['answer']>[0];
 
 /** About a kilobyte each, with as many places. */
@@ -51,7 +57,7 @@ export class StandingObjects implements OwnAnswers {
   /** By path, in the order in which they were told. */
   readonly #objects = new Map<string, KnownObject>();
   #placeCount = 0;
-  #reads = new Map<StandingPlace, OwnRead>();
+  #reads = new Map<StandingPlace, Counted>();
 
   constructor(options: StandingObjectsOptions) {
     this.#options = options;
@@ -152,8 +158,13 @@ export class StandingObjects implements OwnAnswers {
   }
 
   #count(facts: StandingObject, place: StandingPlace, length: number): void {
-    const { count = 0, bytes = 0 } = this.#reads.get(place) ?? {};
-    this.#reads.set(place, { facts, key: place.key, count: count + 1, bytes: bytes + length });
+    let read = this.#reads.get(place);
+    if (!read) {
+      read = { facts, key: place.key, count: 0, bytes: 0 };
+      this.#reads.set(place, read);
+    }
+    read.count++;
+    read.bytes += length;
   }
 
   #stands({ standing }: KnownObject): boolean {

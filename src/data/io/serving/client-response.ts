@@ -9,6 +9,8 @@ export interface ClientResponse {
   write(bytes: Uint8Array, done: (error?: Error | null) => void): unknown;
   /** The last bytes, if any. */
   end(bytes?: Uint8Array, done?: () => void): unknown;
+  /** The next bytes follow on `room` in memory: the head may be put at its end. */
+  useRoom?(room: Buffer): void;
   writeContinue(): void;
   destroy(): unknown;
   /** Answered, or nobody waits for it any more. */

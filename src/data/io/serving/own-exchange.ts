@@ -95,7 +95,10 @@ export class OwnExchange {
       this.#uses.onOver();
     });
     response.writeHead(status, headers as string[]);
-    response.end(range && this.#buffer?.subarray(...bytesOf(range)), () => {
+    const [begin, end] = range ? bytesOf(range) : [0, 0];
+    // What lies in front of the range nobody needs any more.
+    if (this.#buffer) response.useRoom?.(this.#buffer.subarray(0, begin));
+    response.end(this.#buffer?.subarray(begin, end), () => {
       this.#giveBack();
     });
     onSent();

@@ -31,6 +31,7 @@ export class PlainResponse implements ClientResponse {
   readonly #uses: ResponseUses;
   #head: { readonly status: number; readonly headers: readonly string[] } | undefined;
   #isHeadSent = false;
+  #room: Buffer | undefined;
   #unsentBytes = 0;
   #onClose: (() => void)[] = [];
   #isOver = false;
@@ -60,6 +61,10 @@ export class PlainResponse implements ClientResponse {
       this.over();
       this.#uses.onEnd();
     });
+  }
+
+  useRoom(room: Buffer): void {
+    this.#room = room;
   }
 
   writeContinue(): void {
@@ -94,19 +99,31 @@ export class PlainResponse implements ClientResponse {
     if (this.#isOver) return;
     const hasBody = this.#hasBody;
     const body = hasBody && bytes && bytes.length > 0 ? bytes : undefined;
-    const pieces = body ? [body] : [];
+    let pieces = body ? [body] : [];
     if (!this.#isHeadSent) {
       const head = this.#begin(body?.length ?? 0);
-      if (!head) {
+      if (head === undefined) {
         this.destroy();
         return;
       }
-      pieces.unshift(head);
+      pieces = this.#withHead(head, body);
     }
     this.#unsentBytes -= body?.length ?? 0;
     // Why: whoever waits for bytes that were promised would take the next answer for them.
     if (this.#unsentBytes < 0 || (isLast && hasBody && this.#unsentBytes > 0)) this.destroy();
     else this.socket.write(pieces, done);
+  }
+
+  /** In one piece where there is room for that. */
+  #withHead(head: string, body: Uint8Array | undefined): Uint8Array[] {
+    const room = this.#room;
+    if (!body || !room || room.length < head.length) {
+      const bytes = Buffer.from(head, 'latin1');
+      return body ? [bytes, body] : [bytes];
+    }
+    const begin = room.length - head.length;
+    room.write(head, begin, 'latin1');
+    return [Buffer.from(room.buffer, room.byteOffset + begin, head.length + body.length)];
   }
 
   get #hasBody(): boolean {
@@ -115,7 +132,7 @@ export class PlainResponse implements ClientResponse {
   }
 
   /** Undefined: it cannot be sent. */
-  #begin(bodyBytes: number): Buffer | undefined {
+  #begin(bodyBytes: number): string | undefined {
     const { status, headers } = this.#head ?? { status: 200, headers: [] };
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`;
     let lengthBytes: number | undefined;
@@ -136,7 +153,7 @@ export class PlainResponse implements ClientResponse {
     this.#isHeadSent = true;
     const keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${KEEP_ALIVE_S}\r\n`;
     const rest = isClosed ? '' : this.#uses.keepsAlive() ? keepAlive : 'Connection: close\r\n';
-    return Buffer.from(`${text}Date: ${dateLine()}\r\n${rest}\r\n`, 'latin1');
+    return `${text}Date: ${dateLine()}\r\n${rest}\r\n`;
   }
 }
 
