@@ -129,7 +129,7 @@ function isFreshness(text: string): boolean {
 export const ufs = z.strictObject({
   mounts: list({
     description:
-      'Prefixes of under file systems that may be loaded and read, nothing else is ever contacted: `path`, and if need be `endpoint`, `region`, `forcePathStyle`, `credentials`, `responseChecksums` and `freshness`. Without `credentials` the standard AWS chain is used. `freshness` says how far readers trust what is cached: immutable (default; what was loaded is served until it is loaded anew), always (the store is asked for the version of a file for each read), skip (never cached), or a duration such as 30s (asked again after that time); it has to be the same on all peers, and a rule set by `ringload cache rule` for the same path goes before it.',
+      'Prefixes of under file systems that may be loaded and read, nothing else is ever contacted: `path`, and if need be `endpoint`, `region`, `forcePathStyle`, `credentials`, `responseChecksums` and `freshness`. Without `credentials` the standard AWS chain is used. `freshness` says how far readers trust what is cached: immutable (default: what was loaded is served until it is loaded anew; where it is said, what was never loaded is looked up once, too), always (the store is asked for the version of a file for each read), skip (never cached), or a duration such as 30s (asked again after that time); it has to be the same on all peers, and a rule set by `ringload cache rule` for the same path goes before it.',
     flag: 'mount',
     item: MOUNT,
     maxCount: 1_000,

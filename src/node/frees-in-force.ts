@@ -50,6 +50,16 @@ export class FreesInForce {
     });
   }
 
+  /** Told of the path of each free that comes from now on. */
+  onFree(listener: (path: string) => void): () => void {
+    let seen = this.lastFree;
+    return this.#state.onChange(({ lastFree, frees }) => {
+      if (lastFree === seen) return;
+      for (const { number, path } of frees) if (number > seen) listener(path);
+      seen = lastFree;
+    });
+  }
+
   /** The same value until something about frees changes. */
   #current(): FreeRoll {
     const { lastFree, frees } = this.#state.current;

@@ -31,6 +31,11 @@ export class RulesInForce {
   }
 
   freshnessOf(path: string): Freshness {
-    return this.book.effective(path).freshness ?? 'immutable';
+    return this.saidOf(path) ?? 'immutable';
+  }
+
+  /** What a rule or a mount says, if anything does. */
+  saidOf(path: string): Freshness | undefined {
+    return this.book.effective(path).freshness;
   }
 }

@@ -243,7 +243,7 @@ function openFileReader(
     },
   });
   const { load, ufs } = loaded.config;
-  return new FileReader({
+  const files = new FileReader({
     catalog: new DrainAwareCatalog({
       catalog: local.catalog,
       drainingPeers: () => ring.drainingPeers(),
@@ -255,7 +255,7 @@ function openFileReader(
     placement,
     segmentSizeBytes: load.segmentSizeBytes,
     statTimeoutMs: ufs.listTimeoutMs,
-    freshnessOf: (path) => rules.freshnessOf(path),
+    freshnessOf: (path) => rules.saidOf(path),
     isFreed: (record) => frees.isFreed(record),
     metadataMaxAgeMs: ufs.metadataMaxAgeMs,
     marks: local.marks,
@@ -264,4 +264,8 @@ function openFileReader(
     },
     clock: local.clock,
   });
+  frees.onFree((path) => {
+    files.forgetBelow(path);
+  });
+  return files;
 }

@@ -23,6 +23,7 @@ import {
 } from '../data/pieces.ts';
 import { comparePaths } from '../ufs/path.ts';
 import type { UfsObject, UnderStores } from '../ufs/under-store.ts';
+import type { FilePage, FilePlacement } from './file-page.ts';
 import { HeadCache } from './head-cache.ts';
 import { RangeBody, RangePieces } from './range-body.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
@@ -44,8 +45,11 @@ export interface FileReaderOptions {
   readonly segmentSizeBytes: number;
   readonly statTimeoutMs: number;
   readonly clock: Clock;
-  /** How far what is known of a file is trusted. Absent: all files are immutable. */
-  readonly freshnessOf?: (path: string) => Freshness;
+  /**
+   * How far what is known of a file is trusted. Undefined: what was loaded is immutable, and what
+   * was not is remembered for `metadataMaxAgeMs`.
+   */
+  readonly freshnessOf?: (path: string) => Freshness | undefined;
   /** Age of what is remembered of files that were never loaded, absence included. Absent: 0. */
   readonly metadataMaxAgeMs?: number;
   /** Raised for each record that changes here, by its path, and when ring or rules change. */
@@ -75,27 +79,7 @@ export interface OpenRange {
   readonly pieces: PieceFlow;
 }
 
-export interface FilePage {
-  readonly files: readonly FileRecord[];
-  /** Where the next page begins; absent after the last one. */
-  readonly next?: string;
-  /** Members that could not be asked: files that only they know of are not in the page. */
-  readonly unanswered?: readonly PeerId[];
-}
-
-export interface SegmentLocation {
-  readonly index: number;
-  readonly lengthBytes: number;
-  readonly owners: readonly PeerId[];
-  readonly residentOn: readonly PeerId[];
-}
-
-export interface FilePlacement {
-  readonly record: FileRecord;
-  readonly segments: readonly SegmentLocation[];
-  /** Members that could not be asked: what they hold is not known. */
-  readonly unanswered: readonly PeerId[];
-}
+export type { FilePage, FilePlacement };
 
 /** Homes that are asked for a record: the most replicas that are usual, and former owners. */
 const HOME_MAX_COUNT = 5;
@@ -130,13 +114,15 @@ export class FileReader {
   async find(path: string): Promise<MarkedFile> {
     // Why first: what lies outside of the mounts is refused, whatever is cached.
     this.#options.stores.storeOf(path);
-    const freshness = this.#freshnessOf(path);
-    if (freshness === 'skip') return this.#fromStore(await this.#heads.get(path, 0));
+    const said = this.#options.freshnessOf?.(path);
+    if (said === 'skip') return this.#fromStore(await this.#heads.get(path, 0));
     // Why before the look: what changes from here on raises it.
     const mark = this.#options.marks?.now(hashOfText(path));
     const { record, isOwn } = await this.#cachedRecord(path);
-    if (freshness !== 'immutable') return this.#validate(path, record, freshness.revalidateAfterMs);
-    return this.#statImmutable(path, record, isOwn ? mark : undefined);
+    if (typeof said === 'object') return this.#validate(path, record, said.revalidateAfterMs);
+    // Where users say that nothing changes, the first answer of the store is good for ever.
+    const maxAgeMs = said === 'immutable' ? Infinity : (this.#options.metadataMaxAgeMs ?? 0);
+    return this.#statImmutable(path, record, { maxAgeMs, mark: isOwn ? mark : undefined });
   }
 
   /** What is remembered of the file's version is no longer true: somebody wrote it. */
@@ -144,17 +130,23 @@ export class FileReader {
     this.#heads.forget(path);
   }
 
+  /** The same of all files at or below it: they were freed. */
+  forgetBelow(root: string): void {
+    this.#heads.forgetBelow(root);
+  }
+
+  /** @param maxAgeMs of what is remembered of a file that was never loaded */
   async #statImmutable(
     path: string,
     record: FileRecord | undefined,
-    mark: Mark | undefined,
+    { maxAgeMs, mark }: { readonly maxAgeMs: number; readonly mark: Mark | undefined },
   ): Promise<MarkedFile> {
     const cached: FoundFile | undefined = record && { ...record, source: 'catalog' };
     const isWhole = record?.version !== this.#incomplete.get(path);
     if (cached && isWhole) return mark ? { ...cached, mark } : cached;
     try {
-      const maxAgeMs = cached ? 0 : (this.#options.metadataMaxAgeMs ?? 0);
-      return this.#fromStore(await this.#heads.get(path, maxAgeMs));
+      const absentMaxAgeMs = this.#options.metadataMaxAgeMs ?? 0;
+      return this.#fromStore(await this.#heads.get(path, cached ? 0 : maxAgeMs, absentMaxAgeMs));
     } catch (thrown) {
       // What is cached of it can still be read when the store cannot.
       if (cached) return cached;
@@ -178,10 +170,6 @@ export class FileReader {
     const { segmentSizeBytes } = this.#options;
     const object = { path, sizeBytes, version, mtimeMs, ...attributesIn(found) };
     return { ...object, segmentSizeBytes, segmented: true, replicaCount: 1, source: 'ufs' };
-  }
-
-  #freshnessOf(path: string): Freshness {
-    return this.#options.freshnessOf?.(path) ?? 'immutable';
   }
 
   /**
@@ -339,7 +327,7 @@ export class FileReader {
       );
     }
     const controller = new AbortController();
-    const isSkipped = this.#freshnessOf(record.path) === 'skip';
+    const isSkipped = this.#options.freshnessOf?.(record.path) === 'skip';
     const given = isSkipped
       ? this.#passThrough(record, offset, length, controller)
       : this.#stitch({ record, offset, length, ...(via && { via }) }, controller);

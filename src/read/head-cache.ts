@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
+import { isAtOrBelow } from '../ufs/path.ts';
 import type { UfsObject } from '../ufs/under-store.ts';
 
 /** A few hundred bytes each. */
@@ -22,17 +23,23 @@ export class HeadCache {
   readonly #ask: (path: string) => Promise<UfsObject>;
   /** The longest unused first. */
   readonly #entries = new Map<string, Entry>();
+  /** Answers to what was asked before are not remembered. */
+  #forgotMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock, ask: (path: string) => Promise<UfsObject>) {
     this.#clock = clock;
     this.#ask = ask;
   }
 
-  /** @throws ufs_not_found, also from memory; ufs_* */
-  async get(path: string, maxAgeMs: number): Promise<UfsObject> {
+  /**
+   * @param absentMaxAgeMs of the word that there is no such file; at most `maxAgeMs` counts
+   * @throws ufs_not_found, also from memory; ufs_*
+   */
+  async get(path: string, maxAgeMs: number, absentMaxAgeMs = maxAgeMs): Promise<UfsObject> {
     const nowMs = this.#clock.nowMs();
     const entry = this.#entries.get(path);
-    if (entry && nowMs - entry.askedMs < maxAgeMs) {
+    const entryMaxAgeMs = entry?.object ? maxAgeMs : Math.min(maxAgeMs, absentMaxAgeMs);
+    if (entry && nowMs - entry.askedMs < entryMaxAgeMs) {
       this.#entries.delete(path);
       this.#entries.set(path, entry);
       if (entry.object) return entry.object;
@@ -53,8 +60,16 @@ export class HeadCache {
     this.#entries.delete(path);
   }
 
+  /** Also what is being asked just now. */
+  forgetBelow(root: string): void {
+    this.#forgotMs = this.#clock.nowMs();
+    for (const path of [...this.#entries.keys()])
+      if (isAtOrBelow(root, path)) this.#entries.delete(path);
+  }
+
   #remember(path: string, entry: Entry): void {
     const known = this.#entries.get(path);
+    if (entry.askedMs < this.#forgotMs) return;
     // An answer that was overtaken by the answer to a later question.
     if (known && known.askedMs > entry.askedMs) return;
     this.#entries.delete(path);

@@ -436,8 +436,8 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     name: 'read: with always, what was asked a moment ago is believed',
     breaks: 'rules',
     file: 'read/head-cache.ts',
-    find: 'nowMs - entry.askedMs < maxAgeMs',
-    replace: 'nowMs - entry.askedMs < maxAgeMs + 1000',
+    find: 'nowMs - entry.askedMs < entryMaxAgeMs',
+    replace: 'nowMs - entry.askedMs < entryMaxAgeMs + 1000',
     tests: ['read/freshness.test.js'],
   },
   {

@@ -9,7 +9,7 @@ import { bytesOf, collect, PATH, ReadWorld } from './support.ts';
 class FreshWorld extends ReadWorld {
   statCount = 0;
 
-  constructor(freshness: Freshness, metadataMaxAgeMs = 0) {
+  constructor(freshness: Freshness | undefined, metadataMaxAgeMs = 0) {
     super(undefined, {
       freshnessOf: () => freshness,
       metadataMaxAgeMs,
@@ -125,7 +125,7 @@ test('freshness: an answer is as old as its question', async (t) => {
 });
 
 test('metadata: of a file that was never loaded, size and absence are remembered for a while', async (t) => {
-  const world = new FreshWorld('immutable', 1000);
+  const world = new FreshWorld(undefined, 1000);
   await t.throwsAsync(world.bytes(), { message: /does not exist/ });
   await t.throwsAsync(world.bytes(), { message: /no object/ });
   t.is(world.statCount, 1);
@@ -140,12 +140,54 @@ test('metadata: of a file that was never loaded, size and absence are remembered
 });
 
 test('metadata: a version that is remembered and gone is looked up anew, not an error', async (t) => {
-  const world = new FreshWorld('immutable', 60_000);
+  const world = new FreshWorld(undefined, 60_000);
   world.under.put(PATH, OLD);
   await world.reader.stat(PATH);
   world.under.put(PATH, NEW);
   t.deepEqual(await world.bytes(), NEW);
   t.is((await world.reader.stat(PATH)).version, 'v2');
+});
+
+test('freshness: where all is said to be immutable, a file that was never loaded is asked about once', async (t) => {
+  const world = new FreshWorld('immutable', 1000);
+  world.under.put(PATH, OLD);
+  for (let day = 0; day < 5; day += 1) {
+    t.deepEqual(await world.bytes(), OLD);
+    world.clock.advance(86_400_000);
+  }
+  t.is(world.statCount, 1, 'one question to the store for all reads');
+  t.is(world.under.readBytes, OLD.length, 'and one body');
+  world.under.put(PATH, NEW);
+  t.deepEqual(await world.bytes(), OLD, 'as it was cached');
+  world.reader.forgetBelow('s3://b');
+  t.deepEqual(await world.bytes(), NEW, 'a free has it looked up anew');
+  t.is(world.statCount, 2);
+});
+
+test('freshness: what is immutable and cached no more is looked up anew, and absence is not for ever', async (t) => {
+  const world = new FreshWorld('immutable', 1000);
+  await t.throwsAsync(world.bytes(), { message: /does not exist/ });
+  world.under.put(PATH, OLD);
+  await t.throwsAsync(world.bytes(), { message: /no object/ });
+  world.clock.advance(1000);
+  await world.reader.stat(PATH);
+  world.under.put(PATH, NEW);
+  t.deepEqual(await world.bytes(), NEW, 'no byte of the old version is cached');
+  t.is(world.statCount, 3);
+});
+
+test('freshness: an answer that was under way when its path was freed is not remembered', async (t) => {
+  const world = new FreshWorld('immutable', 1000);
+  world.under.put(PATH, OLD);
+  world.under.onCall = ({ operation }) => {
+    if (operation !== 'stat') return;
+    world.statCount += 1;
+    world.clock.advance(1);
+    if (world.statCount === 1) world.reader.forgetBelow(PATH);
+  };
+  await world.reader.stat(PATH);
+  await world.reader.stat(PATH);
+  t.is(world.statCount, 2);
 });
 
 /** `FRESH_SEED=n` replays one history. */

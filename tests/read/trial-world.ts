@@ -125,7 +125,7 @@ export class TrialWorld {
       ...{ catalog, stores, sources, network, placement, clock },
       segmentSizeBytes: SEGMENT_BYTES,
       statTimeoutMs: 5000,
-      freshnessOf: () => (isAlwaysFresh ? { revalidateAfterMs: 0 } : 'immutable'),
+      freshnessOf: () => (isAlwaysFresh ? { revalidateAfterMs: 0 } : undefined),
     });
     return { id, store, catalog, loader, reader, isAway: false };
   }

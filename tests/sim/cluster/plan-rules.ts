@@ -2,7 +2,7 @@
  * What clients ask of the caches in some runs: rules of paths, frees, checks, and loads of several
  * roots or of an index file. Drawn by a chance of their own, so that other runs stay as they were.
  */
-import type { RuleChanges } from '../../../src/base/path-rule.ts';
+import type { Freshness, RuleChanges } from '../../../src/base/path-rule.ts';
 import { Chance } from '../raft/chance.ts';
 import {
   START_MS,
@@ -101,8 +101,12 @@ function changesOf(chance: Chance, { files, isSmallCache }: Bounds): RuleChanges
   if (chance.hit(0.2))
     changes.push({ quotaBytes: Math.max(1, Math.round(sizeBytes * chance.between(0.2, 2))) });
   if (chance.hit(0.5))
-    changes.push({ freshness: { revalidateAfterMs: chance.pick([0, 0, 700, 3000]) ?? 0 } });
+    changes.push({ freshness: freshnessOf(chance.pick([0, 0, 700, 3000, Infinity]) ?? 0) });
   return changes;
+}
+
+function freshnessOf(revalidateAfterMs: number): Freshness {
+  return revalidateAfterMs === Infinity ? 'immutable' : { revalidateAfterMs };
 }
 
 /** What lets go of segments that were loaded: then some may be fetched again, or be missing. */

@@ -189,6 +189,7 @@ export const PLANTED_BUGS: readonly HuntedBug[] = [
   },
   {
     name: 'no rule is in force at the caches',
+    firstSeed: 141,
     mode: 'safety',
     breaks: 'rules',
     plant: replaced(FileSegmentStore.prototype, 'setRetention', () => async () => {

@@ -69,7 +69,7 @@ function openReader(
   cluster.network.onLinkChange(({ peerId, connected }) => {
     if (connected) choice.isAlive(peerId);
   });
-  return new FileReader({
+  const reader = new FileReader({
     catalog: new DrainAwareCatalog({
       catalog: local.catalog,
       drainingPeers: () => ring.drainingPeers(),
@@ -83,7 +83,11 @@ function openReader(
     ...{ network, placement, clock },
     segmentSizeBytes: config.load.segmentSizeBytes,
     statTimeoutMs: config.ufs.listTimeoutMs,
-    freshnessOf: (path) => rules.freshnessOf(path),
+    freshnessOf: (path) => rules.saidOf(path),
     isFreed: (record) => frees.isFreed(record),
   });
+  frees.onFree((path) => {
+    reader.forgetBelow(path);
+  });
+  return reader;
 }
