@@ -78,6 +78,16 @@ test('free: what a running job holds, or may count on, stays and is told', async
   t.like(await free(world, 's3://b/a'), { freed: { segments: 3 }, complete: true });
 });
 
+test('free: what a running load of several paths covers stays below each of them', async (t) => {
+  const world = new ResidenceWorld();
+  await world.load('s3://b/a/1', 10, [P1]);
+  const end = world.runJob('s3://b/0', { paths: ['s3://b/0', 's3://b/a'] });
+  t.like(await free(world, 's3://b/a'), { freed: { segments: 0 }, leased: { segments: 1 } });
+  t.truthy(await world.at(P1).catalog.get('s3://b/a/1'));
+  end();
+  t.like(await free(world, 's3://b/a'), { freed: { segments: 1 }, complete: true });
+});
+
 test('free: what is pinned stays unless it is asked for', async (t) => {
   const world = new ResidenceWorld();
   await world.load('s3://b/a/1', 10, [P1]);
