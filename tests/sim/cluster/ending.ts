@@ -141,11 +141,14 @@ export class Ending {
   }
 
   #isDrained(): boolean {
+    if (this.#lacksRoom()) return true;
     const { members } = this.#cluster.world.history.state;
     return ![...members.values()].some(({ state }) => state === 'draining');
   }
 
   #isRepaired(): boolean {
+    // Copies that find no room are tried again and again.
+    if (this.#lacksRoom()) return true;
     const { epoch } = this.#cluster.world.history.state;
     return this.#members().every((peer) => {
       const status = peer.services?.repair.repairer.status;
@@ -340,9 +343,9 @@ export class Ending {
       if (!isHeld || !isHome || isAsked) continue;
       open += 1;
       world.count('reads.alone');
-      const isRotten = (world.counts.get('disk.rottenBits') ?? 0) > 0;
+      const mayGo = this.#lacksRoom() || (world.counts.get('disk.rottenBits') ?? 0) > 0;
       void clients
-        .read(index, record.path, false, isRotten ? undefined : 'L3')
+        .read(index, record.path, false, mayGo ? undefined : 'L3')
         .then(() => (open -= 1));
     }
     return this.#until(() => open === 0, READS_MAX_MS, 'cached files are read alone');

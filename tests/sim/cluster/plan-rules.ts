@@ -37,7 +37,10 @@ export function cachePlanOf(seed: number, bounds: Bounds): CachePlan {
   const steps: ClientStep[] = [];
   const changed: CachePlan['changes'][number][] = [];
   const push = (atMs: number, action: ClientAction): void => {
-    steps.push({ ...action, atMs, peer: chance.whole(0, peerCount - 1) });
+    // No later: then it is looked whether all comes to rest.
+    const untilMs = START_MS + stormMs - 500;
+    const peer = chance.whole(0, peerCount - 1);
+    steps.push({ ...action, atMs: Math.min(atMs, untilMs), peer });
   };
   const place = (): Place => {
     const { root, file } = chance.pick(files) ?? { root: 0, file: 0 };

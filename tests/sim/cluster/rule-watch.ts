@@ -177,15 +177,18 @@ export class RuleWatch {
     const sizes = this.#sizes();
     for (const { path, quotaBytes } of [...looks.values()][0]?.book.rules ?? []) {
       if (quotaBytes === undefined) continue;
-      const names = [...looks.values()].flatMap((look) => [...look.names]);
-      const total = names
-        .filter((name) => isAtOrBelow(path, pathIn(name)))
-        .reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
-      const before = this.#totals.get(path) ?? Infinity;
-      this.#totals.set(path, total);
-      this.#world.check('rules', total <= Math.max(quotaBytes, before), () => {
-        return `all peers hold ${total} bytes of ${path}, ${before} before, where ${quotaBytes} may lie`;
-      });
+      for (const [peer, { names }] of looks) {
+        const share = peer.services?.cluster.ring.ring().shares().get(peer.id) ?? 0;
+        const total = [...names]
+          .filter((name) => isAtOrBelow(path, pathIn(name)))
+          .reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+        // What was leased, or lay there before, may be more than the share of a peer for a while.
+        const before = this.#totals.get(`${peer.address} ${path}`) ?? Infinity;
+        this.#totals.set(`${peer.address} ${path}`, total);
+        this.#world.check('rules', total <= Math.max(quotaBytes * share, before), () => {
+          return `${peer.address} holds ${total} bytes of ${path}, ${before} before, where ${quotaBytes * share} may lie`;
+        });
+      }
     }
   }
 
