@@ -118,6 +118,7 @@ const GROUPS = {
       'types:read',
       'ufs/browse.ts',
       'ufs/path.ts',
+      'ufs/store-writer.ts',
       'ufs/under-store.ts',
     ],
     packages: [],

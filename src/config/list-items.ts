@@ -14,6 +14,7 @@ const MOUNT_KEYS = [
   'credentials',
   'responseChecksums',
   'freshness',
+  'writes',
 ];
 const MOUNT_SPLIT = new RegExp(`,(?=(?:${MOUNT_KEYS.join('|')})=)`);
 

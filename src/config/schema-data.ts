@@ -115,6 +115,7 @@ const MOUNT = z.strictObject({
     .string()
     .refine(isFreshness, 'expected immutable, always, skip or a duration')
     .exactOptional(),
+  writes: z.enum(['refused', 'through']).exactOptional(),
 });
 
 function isFreshness(text: string): boolean {
@@ -129,7 +130,7 @@ function isFreshness(text: string): boolean {
 export const ufs = z.strictObject({
   mounts: list({
     description:
-      'Prefixes of under file systems that may be loaded and read, nothing else is ever contacted: `path`, and if need be `endpoint`, `region`, `forcePathStyle`, `credentials`, `responseChecksums` and `freshness`. Without `credentials` the standard AWS chain is used. `freshness` says how far readers trust what is cached: immutable (default: what was loaded is served until it is loaded anew; where it is said, what was never loaded is looked up once, too), always (the store is asked for the version of a file for each read), skip (never cached), or a duration such as 30s (asked again after that time); it has to be the same on all peers, and a rule set by `ringload cache rule` for the same path goes before it.',
+      'Prefixes of under file systems that may be loaded and read, nothing else is ever contacted: `path`, and if need be `endpoint`, `region`, `forcePathStyle`, `credentials`, `responseChecksums`, `freshness` and `writes`. Without `credentials` the standard AWS chain is used. `freshness` says how far readers trust what is cached: immutable (default: what was loaded is served until it is loaded anew; where it is said, what was never loaded is looked up once, too), always (the store is asked for the version of a file for each read), skip (never cached), or a duration such as 30s (asked again after that time); it has to be the same on all peers, and a rule set by `ringload cache rule` for the same path goes before it. `writes` says what becomes of objects that S3 clients write: refused (default), or through (they go to the store, and what is cached of them is forgotten on all peers).',
     flag: 'mount',
     item: MOUNT,
     maxCount: 1_000,

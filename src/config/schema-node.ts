@@ -229,7 +229,8 @@ export const http = z.strictObject({
     max: 10 * MINUTE_MS,
   }),
   requestTimeoutMs: durationMs({
-    description: 'Time for a client to send a whole request.',
+    description:
+      'Time for a client to send a whole request; on the S3 port, for which a body may stand still.',
     default: 30 * SECOND_MS,
     min: 100,
     max: HOUR_MS,

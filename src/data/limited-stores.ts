@@ -11,6 +11,7 @@ export function limitStores(stores: UnderStores, bandwidth: Bandwidth): UnderSto
 function limitStore(store: UnderStore, bandwidth: Bandwidth): UnderStore {
   return {
     ...(store.listsByKey === true && { listsByKey: true }),
+    ...(store.writer && { writer: store.writer }),
     list: (request, signal) => store.list(request, signal),
     ...(store.browse && { browse: store.browse.bind(store) }),
     ...(store.part && { part: store.part.bind(store) }),

@@ -3,6 +3,7 @@ import { toRingloadError, type ErrorCode } from '../base/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Metrics, UfsOperation } from '../obs/metrics.ts';
 import type { MountTable } from '../ufs/mounts.ts';
+import type { StoreWriter, UploadWriter } from '../ufs/store-writer.ts';
 import type { UnderStore, UnderStores } from '../ufs/under-store.ts';
 import { wrapStores } from '../ufs/wrap-stores.ts';
 
@@ -32,6 +33,7 @@ function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderSto
   const part = store.part?.bind(store);
   return {
     ...(store.listsByKey === true && { listsByKey: true }),
+    ...(store.writer && { writer: meterWriter(store.writer, time) }),
     list: (request, signal) => time('list', () => store.list(request, signal)),
     ...(browse && { browse: (request, signal) => time('list', () => browse(request, signal)) }),
     ...(part && { part: (request, signal) => time('stat', () => part(request, signal)) }),
@@ -55,5 +57,26 @@ function meterStore(store: UnderStore, metrics: Metrics, clock: Clock): UnderSto
     }),
     checksum: (object, signal) => time('stat', () => store.checksum(object, signal)),
     close: () => store.close(),
+  };
+}
+
+type Time = <T>(op: UfsOperation, call: () => Promise<T>) => Promise<T>;
+
+function meterWriter(writer: StoreWriter, time: Time): StoreWriter {
+  const { uploads } = writer;
+  return {
+    put: (request, signal) => time('write', () => writer.put(request, signal)),
+    delete: (path, signal) => time('delete', () => writer.delete(path, signal)),
+    ...(uploads && { uploads: meterUploads(uploads, time) }),
+  };
+}
+
+function meterUploads(uploads: UploadWriter, time: Time): UploadWriter {
+  return {
+    create: (path, fields, signal) => time('write', () => uploads.create(path, fields, signal)),
+    putPart: (request, signal) => time('write', () => uploads.putPart(request, signal)),
+    complete: (request, signal) => time('write', () => uploads.complete(request, signal)),
+    abort: (target, signal) => time('delete', () => uploads.abort(target, signal)),
+    parts: (request, signal) => time('list', () => uploads.parts(request, signal)),
   };
 }

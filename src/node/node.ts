@@ -8,6 +8,7 @@
  */
 import type { ClusterId, PeerId } from '../base/ids.ts';
 import { FailureFile } from '../job/io/failure-file.ts';
+import { WrittenPaths } from '../read/written-paths.ts';
 import { Announcer } from './announcer.ts';
 import { BandwidthLeases } from './bandwidth-leases.ts';
 import { Closer } from './closer.ts';
@@ -23,6 +24,7 @@ import type { ReplicatedState } from './replicated-state.ts';
 import { openServices } from './service-parts.ts';
 import { openS3 } from './s3-parts.ts';
 import { openWorkerPort } from './worker-parts.ts';
+import { openWriteNews } from './write-parts.ts';
 import { shareSlowDown } from './slow-down-news.ts';
 
 export interface Node extends AsyncDisposable {
@@ -57,7 +59,8 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
   const local = await openLocalParts(options, closer);
   const logger = options.logger.child({ peer: local.identity.peerId });
   const cluster = await openClusterParts({ ...options, local, closer, logger });
-  const readLink = new ReadLink({ ...local, ...cluster });
+  const written = new WrittenPaths(local.clock);
+  const readLink = new ReadLink({ ...local, ...cluster, written });
   local.loader.drainingEndpoints = () =>
     cluster.ring.drainingPeers().flatMap((peer) => cluster.endpointOf(peer) ?? []);
   const repair = openRepairParts({ local, cluster, readLink, closer, logger });
@@ -72,9 +75,11 @@ async function start(options: NodeOptions, closer: Closer): Promise<Node> {
   const ports = { areOpen: false };
   const { files, services } = openServices({
     isOpen: () => ports.areOpen,
-    ...{ ...options, local, cluster, coordinator, times, readLink, repair, closer, logger },
+    ...{ ...options, local, cluster, coordinator, times, readLink, repair, written },
+    ...{ closer, logger },
   });
-  const s3Endpoint = await openS3({ ...options, local, files, closer, logger });
+  const news = openWriteNews({ local, cluster, files, written, closer, logger });
+  const s3Endpoint = await openS3({ ...options, local, files, news, closer, logger });
   const workerAddress = await openWorkerPort({ ...options, local, services, closer, logger });
   ports.areOpen = true;
   const { announcement, proposer, state, membership, consensus } = cluster;

@@ -10,6 +10,7 @@ import type { SegmentLoader } from '../data/segment-loader.ts';
 import type { SegmentRequest } from '../data/segment-request.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
 import type { ReadNetwork } from '../read/read-network.ts';
+import type { WrittenPaths } from '../read/written-paths.ts';
 
 const RECORD = 'catalog.get';
 const SCAN = 'catalog.scan';
@@ -35,6 +36,8 @@ export interface ReadLinkOptions {
   readonly store: SegmentStore;
   readonly loader: Pick<SegmentLoader, 'isLoading'>;
   readonly client: PeerSegments;
+  /** Absent: nobody writes. */
+  readonly written?: Pick<WrittenPaths, 'stateOf'>;
   /** What loads pass over; told of each sign of life. */
   readonly mutes: Pick<MuteEndpoints, 'answered'>;
   readonly endpointOf: (peer: PeerId) => string | undefined;
@@ -51,10 +54,12 @@ export class ReadLink implements ReadNetwork {
       const endpoint = endpointOf(peerId);
       if (connected && endpoint !== undefined) mutes.answered(endpoint);
     });
-    network.onRequest(
-      RECORD,
-      async (_from, payload) => (await catalog.get((payload as { path: string }).path)) ?? null,
-    );
+    network.onRequest(RECORD, async (_from, payload) => {
+      const { path } = payload as { path: string };
+      // Why: who asks may have settled already that the path was written.
+      if (options.written?.stateOf(path) !== undefined) return null;
+      return (await catalog.get(path)) ?? null;
+    });
     network.onRequest(SCAN, (_from, payload) => {
       const request = payload as { root: string; after?: string; limit: number };
       return catalog.scan({ ...request, limit: Math.min(SCAN_MAX_COUNT, request.limit) });

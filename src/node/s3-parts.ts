@@ -9,12 +9,15 @@ import { Authenticator } from '../s3/authenticator.ts';
 import { newRequestId } from '../s3/common-headers.ts';
 import type { ObjectSource } from '../s3/objects.ts';
 import { toS3Error } from '../s3/s3-error.ts';
+import { newRunningSum } from '../s3/io/running-sums.ts';
 import { errorAnswer, S3Service } from '../s3/service.ts';
 import type { StandingObject } from '../s3/standing-object.ts';
+import { ObjectWrites } from '../s3/writes.ts';
 import type { Closer } from './closer.ts';
 import type { OpenedLocalParts } from './local-parts.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { S3ThreadData } from './s3-thread.ts';
+import type { WriteNews } from './write-news.ts';
 
 /** Answers in flight when the port closes may take so long. */
 const DRAIN_GRACE_MS = 5000;
@@ -23,6 +26,7 @@ const DEFAULT_REGION = 'us-east-1';
 type Context = NodeOptions & {
   readonly local: OpenedLocalParts;
   readonly files: FileReader;
+  readonly news: WriteNews;
   readonly closer: Closer;
   readonly logger: Logger;
 };
@@ -95,11 +99,15 @@ function tooMany(): ShortAnswer {
   return { status, headers, ...(body && !('record' in body) && { body }) };
 }
 
-function openObjects({ stores, clock }: OpenedLocalParts, files: FileReader): ObjectSource {
+function openObjects({ local, files, news }: Context): ObjectSource {
+  const { stores, clock } = local;
   const { signal } = new AbortController();
   const book = new AttributeBook({
     stat: (path, asked) => stores.storeOf(path).stat(path, asked),
     clock,
+  });
+  news.onForget((path) => {
+    book.forget(path);
   });
   return {
     stat: (path) => files.find(path),
@@ -110,11 +118,14 @@ function openObjects({ stores, clock }: OpenedLocalParts, files: FileReader): Ob
   };
 }
 
-function createService({ loaded, local, files, logger }: Context): S3Service {
+function createService(context: Context): S3Service {
+  const { loaded, local, news, logger } = context;
+  const { stores } = local;
   const { region } = loaded.config.s3;
   return new S3Service({
-    stores: local.stores,
-    objects: openObjects(local, files),
+    stores,
+    objects: openObjects(context),
+    writes: new ObjectWrites({ stores, notices: news, newSum: newRunningSum }),
     authenticator: new Authenticator({
       ...whoMayAsk(loaded),
       wallMs: () => local.clock.wallMs(),

@@ -14,6 +14,7 @@ import { HotCopies } from '../read/hot-copies.ts';
 import { keyOf, segmentLengthOf, type SegmentSlice } from '../read/segment-slice.ts';
 import { SegmentSources } from '../read/segment-sources.ts';
 import { SourceChoice } from '../read/source-choice.ts';
+import type { WrittenPaths } from '../read/written-paths.ts';
 import { NodeCacheService } from './cache-service.ts';
 import type { Closer } from './closer.ts';
 import { NodeClusterService } from './cluster-service.ts';
@@ -45,6 +46,7 @@ type Context = NodeOptions & {
   readonly readLink: ReadLink;
   /** Whether all ports of clients are open. */
   readonly isOpen: () => boolean;
+  readonly written: WrittenPaths;
   readonly closer: Closer;
   readonly logger: Logger;
 };
@@ -213,7 +215,7 @@ function raiseWithCluster(state: ReplicatedState, marks: ChangeMarks): void {
 }
 
 function openFileReader(
-  { local, cluster, readLink, loaded, metrics, closer, logger }: Context,
+  { local, cluster, readLink, written, loaded, metrics, closer, logger }: Context,
   rules: RulesInForce,
 ): FileReader {
   const { store, loader, stores } = local;
@@ -251,6 +253,7 @@ function openFileReader(
     }),
     stores,
     sources,
+    written,
     network: readLink,
     placement,
     segmentSizeBytes: load.segmentSizeBytes,

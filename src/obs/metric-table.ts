@@ -36,7 +36,7 @@ export const METRIC_TABLE = {
   ufs_requests_total: {
     type: 'counter',
     help: 'Requests to under file systems.',
-    labels: { op: 'list, stat, read', code: CODES },
+    labels: { op: 'list, stat, read, write, delete', code: CODES },
   },
   ufs_bytes_total: {
     type: 'counter',
@@ -45,7 +45,7 @@ export const METRIC_TABLE = {
   ufs_request_duration_seconds: {
     type: 'histogram',
     help: 'Duration of requests to under file systems, body included.',
-    labels: { op: 'list, stat, read' },
+    labels: { op: 'list, stat, read, write, delete' },
     bucketsSeconds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
   },
   fill_fallbacks_total: {

@@ -12,7 +12,7 @@ import type { ErrorCode } from '../base/errors.ts';
 import { METRIC_PREFIX, type MetricName, metricRow, type NameOf } from './metric-table.ts';
 
 export type CacheResult = 'hit' | 'peer' | 'miss' | 'error';
-export type UfsOperation = 'list' | 'stat' | 'read';
+export type UfsOperation = 'list' | 'stat' | 'read' | 'write' | 'delete';
 export type FileOutcome = 'loaded' | 'skipped' | 'failed' | 'filtered';
 
 /** States that are asked for at each scrape. One that throws leaves its metrics as they were. */

@@ -7,13 +7,12 @@
  * other rules of freshness are looked up as often as their rule says, and not served when the under
  * store cannot be asked: a bound on staleness is kept.
  */
-import { hashOfText, type ChangeMarks, type Mark } from '../base/change-marks.ts';
-import { withTimeout, type Clock } from '../base/clock.ts';
+import { hashOfText, type Mark } from '../base/change-marks.ts';
+import { withTimeout } from '../base/clock.ts';
 import { RingloadError, toRingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
-import type { Freshness } from '../base/path-rule.ts';
 import type { ObjectAttributes } from '../base/object-attributes.ts';
-import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
+import type { FileRecord } from '../cache/file-catalog.ts';
 import {
   beginPiece,
   type HeldReads,
@@ -22,41 +21,18 @@ import {
   type Pieces,
 } from '../data/pieces.ts';
 import { comparePaths } from '../ufs/path.ts';
-import type { UfsObject, UnderStores } from '../ufs/under-store.ts';
+import type { UfsObject } from '../ufs/under-store.ts';
+import type { FileReaderOptions } from './file-reader-options.ts';
 import type { FilePage, FilePlacement } from './file-page.ts';
 import { HeadCache } from './head-cache.ts';
 import { RangeBody, RangePieces } from './range-body.ts';
-import type { ReadNetwork, ReadPlacement } from './read-network.ts';
+import type { ReadPlacement } from './read-network.ts';
 import { AheadBudget } from './read-ahead.ts';
 import { keyOf, wholeSegment } from './segment-slice.ts';
-import type { SegmentSources } from './segment-sources.ts';
 import { SharedStat } from './shared-stat.ts';
 import { stitch, type StitchOptions } from './stitch.ts';
 
-export interface FileReaderOptions {
-  readonly catalog: FileCatalog;
-  readonly stores: UnderStores;
-  readonly sources: SegmentSources;
-  readonly network: ReadNetwork;
-  readonly placement: () => ReadPlacement;
-  /** A free came after the record was written: it counts no more. Absent: none did. */
-  readonly isFreed?: (record: FileRecord) => boolean;
-  /** For files that were never loaded. */
-  readonly segmentSizeBytes: number;
-  readonly statTimeoutMs: number;
-  readonly clock: Clock;
-  /**
-   * How far what is known of a file is trusted. Undefined: what was loaded is immutable, and what
-   * was not is remembered for `metadataMaxAgeMs`.
-   */
-  readonly freshnessOf?: (path: string) => Freshness | undefined;
-  /** Age of what is remembered of files that were never loaded, absence included. Absent: 0. */
-  readonly metadataMaxAgeMs?: number;
-  /** Raised for each record that changes here, by its path, and when ring or rules change. */
-  readonly marks?: ChangeMarks;
-  /** Told of chunks that nobody needs any more. */
-  readonly recycle?: (chunk: Uint8Array) => void;
-}
+export type { FileReaderOptions };
 
 export interface FoundFile extends FileRecord {
   /** Present where the under store has just been asked, or lately. */
@@ -119,7 +95,10 @@ export class FileReader {
     // Why before the look: what changes from here on raises it.
     const mark = this.#options.marks?.now(hashOfText(path));
     const { record, isOwn } = await this.#cachedRecord(path);
+    const written = this.#options.written?.stateOf(path);
+    if (written === 'open') return this.#validate(path, record, 0);
     if (typeof said === 'object') return this.#validate(path, record, said.revalidateAfterMs);
+    if (written) return this.#validate(path, record, this.#options.metadataMaxAgeMs ?? 0);
     // Where users say that nothing changes, the first answer of the store is good for ever.
     const maxAgeMs = said === 'immutable' ? Infinity : (this.#options.metadataMaxAgeMs ?? 0);
     return this.#statImmutable(path, record, { maxAgeMs, mark: isOwn ? mark : undefined });
@@ -127,6 +106,7 @@ export class FileReader {
 
   /** What is remembered of the file's version is no longer true: somebody wrote it. */
   forget(path: string): void {
+    this.#options.marks?.raise(hashOfText(path));
     this.#heads.forget(path);
   }
 

@@ -16,6 +16,8 @@ interface Entry {
   readonly askedMs: number;
   /** Absent: there was no such file. */
   readonly object?: UfsObject;
+  /** Nothing is known of the file, and no answer to a question that was asked before will tell. */
+  readonly isForgotten?: true;
 }
 
 export class HeadCache {
@@ -39,7 +41,7 @@ export class HeadCache {
     const nowMs = this.#clock.nowMs();
     const entry = this.#entries.get(path);
     const entryMaxAgeMs = entry?.object ? maxAgeMs : Math.min(maxAgeMs, absentMaxAgeMs);
-    if (entry && nowMs - entry.askedMs < entryMaxAgeMs) {
+    if (entry && entry.isForgotten !== true && nowMs - entry.askedMs < entryMaxAgeMs) {
       this.#entries.delete(path);
       this.#entries.set(path, entry);
       if (entry.object) return entry.object;
@@ -57,7 +59,7 @@ export class HeadCache {
   }
 
   forget(path: string): void {
-    this.#entries.delete(path);
+    this.#keep(path, { askedMs: this.#clock.nowMs(), isForgotten: true });
   }
 
   /** Also what is being asked just now. */
@@ -72,6 +74,12 @@ export class HeadCache {
     if (entry.askedMs < this.#forgotMs) return;
     // An answer that was overtaken by the answer to a later question.
     if (known && known.askedMs > entry.askedMs) return;
+    // Of the same moment: whether it was asked before or after, nobody can tell.
+    if (known?.isForgotten === true && known.askedMs === entry.askedMs) return;
+    this.#keep(path, entry);
+  }
+
+  #keep(path: string, entry: Entry): void {
     this.#entries.delete(path);
     this.#entries.set(path, entry);
     const oldest = this.#entries.keys().next().value;

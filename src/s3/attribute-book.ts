@@ -52,6 +52,11 @@ export class AttributeBook {
     return entry.attributes;
   }
 
+  /** Somebody wrote it: the same bytes may carry something else now. */
+  forget(path: string): void {
+    this.#entries.delete(path);
+  }
+
   #askOnce(path: string): Promise<void> {
     const { stat, clock } = this.#options;
     // Only the keys of S3 carry anything.

@@ -2,13 +2,16 @@
  * Who asks: somebody who signed with one of the cluster's own key pairs, by header or in a
  * presigned URL, or nobody in particular, where that is allowed.
  */
+import type { ChunkSigning } from './chunk-signatures.ts';
 import type { HeaderMap } from './message.ts';
 import { S3Error } from './s3-error.ts';
 import { SignatureVerifier, type SignedParts } from './sigv4.ts';
 import type { Target } from './target.ts';
 
 export type Caller =
-  { readonly kind: 'anonymous' } | { readonly kind: 'signed'; readonly accessKeyId: string };
+  /** May write only where nobody could prove anything: no key pairs are set. */
+  | { readonly kind: 'anonymous'; readonly mayWrite: boolean }
+  | { readonly kind: 'signed'; readonly accessKeyId: string; readonly chunks: ChunkSigning };
 
 export interface AuthenticatorOptions {
   /** Secrets by access key id. */
@@ -29,18 +32,20 @@ const ALGORITHM = 'AWS4-HMAC-SHA256';
 
 export class Authenticator {
   readonly #allowsAnonymous: boolean;
+  readonly #hasKeys: boolean;
   readonly #verifier: SignatureVerifier;
 
   constructor({ allowsAnonymous, ...verifier }: AuthenticatorOptions) {
     this.#allowsAnonymous = allowsAnonymous;
+    this.#hasKeys = verifier.accessKeys.size > 0;
     this.#verifier = new SignatureVerifier(verifier);
   }
 
   /** @throws S3Error */
   authenticate(request: AuthenticatedRequest): Caller {
     const parts = signedPartsOf(request);
-    if (parts) return { kind: 'signed', accessKeyId: this.#verifier.verify(request, parts) };
-    if (this.#allowsAnonymous) return { kind: 'anonymous' };
+    if (parts) return { kind: 'signed', ...this.#verifier.verify(request, parts) };
+    if (this.#allowsAnonymous) return { kind: 'anonymous', mayWrite: !this.#hasKeys };
     throw new S3Error('AccessDenied');
   }
 }

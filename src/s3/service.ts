@@ -7,10 +7,10 @@
  */
 import { toRingloadError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Authenticator, Caller } from './authenticator.ts';
-import type { HeldReads } from '../data/pieces.ts';
+import type { Authenticator } from './authenticator.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
 import { bucketsOf, pathOf, type Bucket } from './buckets.ts';
+import type { Call } from './call.ts';
 import { commonHeaders } from './common-headers.ts';
 import { HeaderMap, type S3Answer, type S3Request } from './message.ts';
 import { answerObject, type ObjectSource } from './objects.ts';
@@ -18,26 +18,20 @@ import { listObjects } from './listing.ts';
 import { overridesOf } from './overrides.ts';
 import { S3Error, toS3Error, type Field } from './s3-error.ts';
 import { bucketLimitOf, partNumberOf, refuseSubResources } from './parameters.ts';
-import { parseTarget, queryValue, type Target } from './target.ts';
+import { parseTarget, queryValue } from './target.ts';
+import type { ObjectWrites } from './writes.ts';
+import { xmlAnswer } from './xml-answer.ts';
 import { bucketsXml, errorXml, locationXml } from './xml.ts';
 
 export interface S3ServiceOptions {
   readonly objects: ObjectSource;
   readonly stores: UnderStores;
+  readonly writes: ObjectWrites;
   readonly authenticator: Authenticator;
   /** What clients are told that all of this lies in. */
   readonly region: string;
   readonly newRequestId: () => string;
   readonly logger: Logger;
-}
-
-/** One request while it is answered. */
-interface Call {
-  readonly method: string;
-  readonly target: Target;
-  readonly headers: HeaderMap;
-  readonly caller: Caller;
-  readonly via: HeldReads | undefined;
 }
 
 const OWNER = { id: 'ringload', displayName: 'ringload' };
@@ -57,9 +51,9 @@ export class S3Service {
     try {
       const target = parseTarget(request.target);
       const headers = new HeaderMap(request.headers);
-      const { method, via } = request;
+      const { method, body, via } = request;
       const caller = this.#options.authenticator.authenticate({ method, target, headers });
-      const answer = await this.#route({ method, target, headers, caller, via });
+      const answer = await this.#route({ method, target, headers, caller, body, via });
       return { ...answer, headers: [...commonHeaders(requestId), ...answer.headers] };
     } catch (thrown) {
       return this.#refuse(thrown, request, requestId);
@@ -73,19 +67,21 @@ export class S3Service {
 
   async #route(call: Call): Promise<S3Answer> {
     const { method, target } = call;
-    if (method !== 'GET' && method !== 'HEAD') throw notAllowed();
+    const isWrite = method === 'PUT' || method === 'POST' || method === 'DELETE';
+    if (method !== 'GET' && method !== 'HEAD' && !isWrite) throw notAllowed();
     if (target.bucket === '') return this.#listBuckets(call);
     const bucket = this.#buckets.get(target.bucket);
     if (!bucket) {
       const fields: Field[] = [['BucketName', target.bucket]];
       throw new S3Error('NoSuchBucket', undefined, { fields });
     }
+    if (isWrite) return this.#options.writes.answer(call, bucket);
     if (target.key !== '') return this.#object(call, bucket);
     return this.#bucket(call, bucket);
   }
 
   #listBuckets({ method, target }: Call): S3Answer {
-    if (method === 'HEAD') throw notAllowed();
+    if (method !== 'GET') throw notAllowed();
     refuseSubResources(target);
     const prefix = queryValue(target, 'prefix');
     const token = queryValue(target, 'continuation-token') ?? '';
@@ -121,7 +117,10 @@ export class S3Service {
     });
   }
 
-  #object({ method, target, headers, caller, via }: Call, bucket: Bucket): Promise<S3Answer> {
+  async #object(call: Call, bucket: Bucket): Promise<S3Answer> {
+    const { method, target, headers, caller, via } = call;
+    const isUpload = method === 'GET' && queryValue(target, 'uploadId') !== undefined;
+    if (isUpload) return this.#options.writes.parts(call, bucket);
     refuseSubResources(target);
     return answerObject(this.#options.objects, {
       method: method === 'HEAD' ? 'HEAD' : 'GET',
@@ -156,15 +155,6 @@ export class S3Service {
 
 function notAllowed(): S3Error {
   return new S3Error('MethodNotAllowed', undefined, { headers: [['allow', 'GET, HEAD']] });
-}
-
-export function xmlAnswer(status: number, xml: string): S3Answer {
-  const body = Buffer.from(xml);
-  const headers: Field[] = [
-    ['content-type', 'application/xml'],
-    ['content-length', String(body.length)],
-  ];
-  return { status, headers, body };
 }
 
 /** A document with everything that helps to find the cause; HEAD gets its headers only. */

@@ -7,6 +7,7 @@
  * a client likes to sign.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { ChunkSigning } from './chunk-signatures.ts';
 import type { HeaderMap } from './message.ts';
 import { S3Error, type Field, type S3ErrorCode } from './s3-error.ts';
 import { decodePercent, type Target } from './target.ts';
@@ -34,6 +35,12 @@ export interface VerifierOptions {
   readonly wallMs: () => number;
 }
 
+/** Who signed, and what the chunks of the body are signed with, if they are. */
+export interface Verified {
+  readonly accessKeyId: string;
+  readonly chunks: ChunkSigning;
+}
+
 interface Scope {
   readonly accessKeyId: string;
   readonly day: string;
@@ -58,8 +65,8 @@ export class SignatureVerifier {
     this.#options = options;
   }
 
-  /** The access key that signed. @throws S3Error */
-  verify(request: Signable, parts: SignedParts): string {
+  /** @throws S3Error */
+  verify(request: Signable, parts: SignedParts): Verified {
     const malformed = (message: string): S3Error => new S3Error(malformedCode(parts), message);
     const scope = this.#scopeOf(parts, malformed);
     const signedAtMs = timeOf(parts.date);
@@ -94,7 +101,8 @@ export class SignatureVerifier {
     remember();
     // Why after the signature: only who may ask is told how the clocks differ.
     this.#checkTime(parts, signedAtMs);
-    return scope.accessKeyId;
+    const chunks = { key, time, scope: scope.text, seed: expected };
+    return { accessKeyId: scope.accessKeyId, chunks };
   }
 
   #scopeOf({ credential }: SignedParts, malformed: (message: string) => S3Error): Scope {

@@ -43,21 +43,21 @@ export interface BucketsDocument {
   readonly next?: string | undefined;
 }
 
-const HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n';
-const NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';
+export const XML_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n';
+export const XML_NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';
 /** Parameters that are keys, or begin as keys do: `url` encodes them as well. */
 const KEY_LIKE = new Set(['StartAfter', 'Marker']);
 
 export function errorXml(code: string, message: string, fields: readonly Field[]): string {
   const rest = fields.map(([name, value]) => element(name, value));
   const body = [element('Code', code), element('Message', message), ...rest];
-  return `${HEAD}<Error>${body.join('')}</Error>`;
+  return `${XML_HEAD}<Error>${body.join('')}</Error>`;
 }
 
 /** us-east-1 is told by silence. */
 export function locationXml(region: string): string {
   const name = region === 'us-east-1' ? '' : escapeXml(region);
-  return `${HEAD}<LocationConstraint ${NAMESPACE}>${name}</LocationConstraint>`;
+  return `${XML_HEAD}<LocationConstraint ${XML_NAMESPACE}>${name}</LocationConstraint>`;
 }
 
 export function bucketsXml({ owner, buckets, prefix, next }: BucketsDocument): string {
@@ -69,7 +69,7 @@ export function bucketsXml({ owner, buckets, prefix, next }: BucketsDocument): s
     ...(prefix === undefined ? [] : [element('Prefix', prefix)]),
     ...(next === undefined ? [] : [element('ContinuationToken', next)]),
   ];
-  return `${HEAD}<ListAllMyBucketsResult ${NAMESPACE}>${ownerXml(owner)}<Buckets>${listed.join('')}</Buckets>${rest.join('')}</ListAllMyBucketsResult>`;
+  return `${XML_HEAD}<ListAllMyBucketsResult ${XML_NAMESPACE}>${ownerXml(owner)}<Buckets>${listed.join('')}</Buckets>${rest.join('')}</ListAllMyBucketsResult>`;
 }
 
 export function listingXml(listing: ListingDocument): string {
@@ -103,7 +103,7 @@ export function listingXml(listing: ListingDocument): string {
     (prefix) => `<CommonPrefixes>${element('Prefix', text(prefix))}</CommonPrefixes>`,
   );
   const body = [...fields, ...objects, ...prefixes].join('');
-  return `${HEAD}<ListBucketResult ${NAMESPACE}>${body}</ListBucketResult>`;
+  return `${XML_HEAD}<ListBucketResult ${XML_NAMESPACE}>${body}</ListBucketResult>`;
 }
 
 function contentsXml(object: ListedObject, text: (raw: string) => string): string {
@@ -130,7 +130,7 @@ function ownerXml({ id, displayName }: Owner): string {
   return `<Owner>${element('ID', id)}${name}</Owner>`;
 }
 
-function timeOf(ms: number): string {
+export function timeOf(ms: number): string {
   return new Date(ms).toISOString();
 }
 
@@ -142,7 +142,7 @@ function formEncode(text: string, blank: string): string {
     .replaceAll('%20', blank);
 }
 
-function element(name: string, text: string): string {
+export function element(name: string, text: string): string {
   return `<${name}>${escapeXml(text)}</${name}>`;
 }
 

@@ -8,6 +8,7 @@ import { RingloadError } from '../base/errors.ts';
 import { browseByList } from './browse.ts';
 import { throwIfCancelled } from './cancel.ts';
 import { checkRange } from './check-range.ts';
+import { MemoryWriter } from './memory-writer.ts';
 import { comparePaths, isAtOrBelow } from './path.ts';
 import type {
   BrowsePage,
@@ -25,7 +26,7 @@ interface StoredObject extends UfsObject {
 }
 
 export interface MemoryCall {
-  readonly operation: 'list' | 'stat' | 'readRange';
+  readonly operation: 'list' | 'stat' | 'readRange' | 'write' | 'delete';
   readonly path: string;
   /** Set for readRange. */
   readonly offset?: number;
@@ -36,15 +37,27 @@ const CHUNK_BYTES = 64 * 1024;
 
 export class MemoryUnderStore implements UnderStore {
   readonly listsByKey = true;
+  writer?: MemoryWriter;
   /** Runs before each call takes effect; a rejection is the call's result. */
   onCall: ((call: MemoryCall) => Promise<void> | void) | undefined;
   #objects: StoredObject[] = [];
   #versionCount = 0;
   #readBytes = 0;
+  #writeCount = 0;
 
   /** Bytes yielded by readRange so far. */
   get readBytes(): number {
     return this.#readBytes;
+  }
+
+  /** As a mount with writes=through does. */
+  takeWrites(): void {
+    this.writer = new MemoryWriter({
+      find: (path) => this.#at(path)?.version,
+      put: (path, bytes) => this.put(path, bytes, ++this.#writeCount).version,
+      delete: (path) => void this.delete(path),
+      called: (operation, path, signal) => this.#called({ operation, path }, signal),
+    });
   }
 
   /** Stores `bytes` (not copied: do not change them) as a new version. */
@@ -140,9 +153,14 @@ export class MemoryUnderStore implements UnderStore {
   }
 
   #find(path: string): StoredObject {
-    const object = this.#objects[this.#indexAtOrAfter(path)];
-    if (object?.path === path) return object;
+    const object = this.#at(path);
+    if (object) return object;
     throw new RingloadError('ufs_not_found', `${path} does not exist`);
+  }
+
+  #at(path: string): StoredObject | undefined {
+    const object = this.#objects[this.#indexAtOrAfter(path)];
+    return object?.path === path ? object : undefined;
   }
 
   #indexAtOrAfter(path: string): number {

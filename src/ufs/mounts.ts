@@ -79,6 +79,8 @@ export interface MountConfig {
    * `ignore`: for stores that send composite multipart checksums as if they covered the object.
    */
   readonly responseChecksums?: 'verify' | 'thorough' | 'ignore';
+  /** `through`: S3 clients may write, and what they write goes to the store. Default: refused. */
+  readonly writes?: 'refused' | 'through';
   readonly limits?: Partial<UfsLimits>;
 }
 

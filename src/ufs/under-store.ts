@@ -7,6 +7,7 @@
 
 import type { CombinableSum } from '../base/crc-combine.ts';
 import type { ObjectAttributes } from '../base/object-attributes.ts';
+import type { StoreWriter } from './store-writer.ts';
 
 /** One object of an under store under one version. */
 export interface UfsObject {
@@ -101,6 +102,8 @@ export interface UnderStore {
    * after another, as each goes on where the last one ended.
    */
   readonly listsByKey?: boolean;
+  /** Absent: the mount takes no writes. */
+  readonly writer?: StoreWriter;
   /** @throws ufs_* classed; a root that does not exist gives one empty page with `done`. */
   list(request: ListRequest, signal: AbortSignal): Promise<ListPage>;
   /**

@@ -26,6 +26,7 @@ import { AttributeBook } from '../../src/s3/attribute-book.ts';
 import { Authenticator } from '../../src/s3/authenticator.ts';
 import { S3Service } from '../../src/s3/service.ts';
 import { MemoryUnderStore } from '../../src/ufs/memory-under-store.ts';
+import { unheardWrites } from './support.ts';
 import { newMutes } from '../data/support.ts';
 import { tempFolder, type TempFolder } from '../support/temp-folder.ts';
 import { KEY_ID, SECRET } from './support.ts';
@@ -86,6 +87,7 @@ export class StandingWorld implements AsyncDisposable {
     });
     this.service = new S3Service({
       stores,
+      writes: unheardWrites(stores),
       objects: {
         stat: (path) => this.reader.find(path),
         open: (found, range, via) => this.reader.open(found, range, via),

@@ -9,7 +9,10 @@ import { type AnswerServer, startAnswerServer } from '../../src/data/io/answer-s
 import { AttributeBook } from '../../src/s3/attribute-book.ts';
 import { Authenticator } from '../../src/s3/authenticator.ts';
 import type { Field } from '../../src/s3/s3-error.ts';
+import { newRunningSum } from '../../src/s3/io/running-sums.ts';
 import { S3Service } from '../../src/s3/service.ts';
+import { ObjectWrites, type WriteNotices } from '../../src/s3/writes.ts';
+import { MountTable } from '../../src/ufs/mounts.ts';
 import type { ObjectPart, UfsObject, UnderStores } from '../../src/ufs/under-store.ts';
 import { ReadWorld } from '../read/support.ts';
 
@@ -26,10 +29,20 @@ export interface Reply {
   readonly code: string | undefined;
 }
 
+/** Writes where nobody has to hear of them. */
+export function unheardWrites(stores: UnderStores): ObjectWrites {
+  const notices = { begin: async () => ({ end: () => Promise.resolve() }) };
+  return new ObjectWrites({ stores, notices, newSum: newRunningSum });
+}
+
 export interface S3WorldOptions {
   readonly mounts?: readonly string[];
   readonly anonymous?: boolean;
   readonly region?: string;
+  /** The mounts take writes. */
+  readonly writable?: boolean;
+  /** How long a body may stand still. */
+  readonly bodyStallMs?: number;
 }
 
 export class S3World implements AsyncDisposable {
@@ -45,9 +58,15 @@ export class S3World implements AsyncDisposable {
   readonly service: S3Service;
   #server: AnswerServer | undefined;
 
-  private constructor({ mounts = ['s3://b'], anonymous = true, region }: S3WorldOptions) {
+  /** What was said about writes, in order: `begin path`, `end path changed`. */
+  readonly notices: string[] = [];
+
+  private constructor(options: S3WorldOptions) {
+    const { mounts = ['s3://b'], anonymous = true, region, writable = false } = options;
     const { reader, under } = this.reads;
-    const stores: UnderStores = { mounts, storeOf: () => under };
+    if (writable) under.takeWrites();
+    const table = new MountTable(mounts.map((path) => ({ path, store: under })));
+    const stores: UnderStores = { mounts, storeOf: (path) => table.storeOf(path) };
     const stat = async (path: string, signal: AbortSignal): Promise<UfsObject> => {
       this.statCount++;
       if (this.fault) throw this.fault;
@@ -64,6 +83,7 @@ export class S3World implements AsyncDisposable {
         attributesOf: (found, wantsChecksums) => book.of(found, wantsChecksums),
         part: ({ path }, number) => Promise.resolve(this.parts.get(path)?.[number - 1]),
       },
+      writes: new ObjectWrites({ stores, notices: this.#notices(), newSum: newRunningSum }),
       authenticator: new Authenticator({
         accessKeys: new Map([[KEY_ID, SECRET]]),
         allowsAnonymous: anonymous,
@@ -91,7 +111,7 @@ export class S3World implements AsyncDisposable {
         ...{ headTimeoutMs: 60_000, stallTimeoutMs: 60_000 },
       },
       headersTimeoutMs: 60_000,
-      requestTimeoutMs: 60_000,
+      requestTimeoutMs: options.bodyStallMs ?? 60_000,
       onRefused: () => undefined,
     });
     return world;
@@ -105,18 +125,36 @@ export class S3World implements AsyncDisposable {
     return this.reads.under.put(`${bucket}/${key}`, Buffer.from(text), MTIME_MS);
   }
 
+  #notices(): WriteNotices {
+    return {
+      begin: async (paths) => {
+        this.notices.push(...paths.map((path) => `begin ${path}`));
+        return {
+          end: async (mayHaveChanged) => {
+            const outcome = mayHaveChanged ? 'changed' : 'same';
+            for (const path of paths) {
+              this.notices.push(`end ${path} ${outcome}`);
+              if (mayHaveChanged) this.reads.reader.forget(path);
+            }
+          },
+        };
+      },
+    };
+  }
+
   /** Sends exactly this target. */
   async send(
     method: string,
     target: string,
     headers: Readonly<Record<string, string | readonly string[]>> = {},
+    sent?: Uint8Array | string,
   ): Promise<Reply> {
     const { hostname, port } = new URL(this.endpoint);
     const outgoing = httpRequest({
       ...{ method, hostname, port, path: target, agent: false },
       headers: headers as Record<string, string | string[]>,
     });
-    outgoing.end();
+    outgoing.end(sent);
     const [incoming] = (await once(outgoing, 'response')) as [
       AsyncIterable<Buffer> & { statusCode: number; headers: Reply['headers'] },
     ];

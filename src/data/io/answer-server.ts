@@ -67,6 +67,7 @@ export interface AnswerServerOptions {
   readonly openFileMaxCount: number;
   readonly peers: PeerReadBounds & { readonly token: () => string | undefined };
   readonly headersTimeoutMs: number;
+  /** A client whose body stands still for so long, while it is wanted, is gone. */
   readonly requestTimeoutMs: number;
   /** A client that takes nothing for so long is gone. Default a minute. */
   readonly writeStallMs?: number;

@@ -10,7 +10,7 @@ import { setMaxListeners } from 'node:events';
 import type { BigIntStats } from 'node:fs';
 import { constants, lstat, open, realpath, type FileHandle } from 'node:fs/promises';
 
-import { RingloadError, type ErrorCode } from '../../base/errors.ts';
+import { RingloadError } from '../../base/errors.ts';
 import { browseByList } from '../browse.ts';
 import { Scope, throwIfCancelled } from '../cancel.ts';
 import { checkRange } from '../check-range.ts';
@@ -26,7 +26,9 @@ import type {
   UnderStore,
 } from '../under-store.ts';
 import type { UnderStoreDependencies } from './dependencies.ts';
+import { classed, describe, versionOf } from './file-facts.ts';
 import { FileWalk } from './file-walk.ts';
+import { FileWriter } from './file-writer.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 const STAT_CONCURRENCY = 16;
@@ -34,6 +36,7 @@ const STAT_CONCURRENCY = 16;
 const KEPT_WALK_MAX_COUNT = 4;
 
 export class FileUnderStore implements UnderStore {
+  readonly writer?: FileWriter;
   readonly #mountPath: string;
   readonly #dependencies: UnderStoreDependencies;
   readonly #limits: UfsLimits;
@@ -45,6 +48,12 @@ export class FileUnderStore implements UnderStore {
     this.#mountPath = checkMount(mount).path;
     this.#dependencies = dependencies;
     this.#limits = { ...UFS_DEFAULT_LIMITS, ...mount.limits };
+    if (mount.writes !== 'through') return;
+    const { clock, random } = dependencies;
+    const closing = this.#closing.signal;
+    this.writer = new FileWriter(this.#mountPath, {
+      ...{ clock, random, limits: this.#limits, closing },
+    });
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
@@ -266,19 +275,6 @@ function walkKey(root: string, cursor: string): string {
   return `${root}\0${cursor}`;
 }
 
-function describe(path: string, stats: BigIntStats): UfsObject {
-  return {
-    path,
-    sizeBytes: Number(stats.size),
-    version: versionOf(stats),
-    mtimeMs: Number(stats.mtimeMs),
-  };
-}
-
-function versionOf({ size, mtimeNs, ino }: BigIntStats): string {
-  return [size, mtimeNs, ino].map((part) => part.toString(16)).join('-');
-}
-
 function checkVersion(request: RangeRequest, stats: BigIntStats): void {
   const version = versionOf(stats);
   if (version !== request.version || Number(stats.size) !== request.sizeBytes) {
@@ -352,22 +348,4 @@ async function lstatOrNothing(path: Buffer): Promise<BigIntStats | undefined> {
     if (classed(thrown, 'stat').code === 'ufs_not_found') return undefined;
     throw thrown;
   }
-}
-
-const CODES: Readonly<Record<string, ErrorCode>> = {
-  ENOENT: 'ufs_not_found',
-  ENOTDIR: 'ufs_not_found',
-  ENAMETOOLONG: 'ufs_not_found',
-  EACCES: 'ufs_forbidden',
-  EPERM: 'ufs_forbidden',
-  ELOOP: 'ufs_forbidden',
-};
-
-function classed(thrown: unknown, action: string): RingloadError {
-  if (thrown instanceof RingloadError) return thrown;
-  const code = (thrown as NodeJS.ErrnoException).code ?? 'unknown error';
-  return new RingloadError(CODES[code] ?? 'ufs_unavailable', `cannot ${action}: ${code}`, {
-    details: { errno: code },
-    cause: thrown,
-  });
 }

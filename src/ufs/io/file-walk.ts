@@ -124,7 +124,11 @@ export class FileWalk {
   }
 }
 
+/** Files that are being written begin with this: nobody lists them. */
+export const UNFINISHED_PREFIX = '.ringload-unfinished-';
+
 function sortName(entry: Dirent): string | undefined {
+  if (entry.name.startsWith(UNFINISHED_PREFIX)) return undefined;
   if (entry.isFile()) return entry.name;
   return entry.isDirectory() ? `${entry.name}/` : undefined;
 }

@@ -39,7 +39,9 @@ import { S3Direct } from './s3-direct.ts';
 import { classifyS3Failure } from './s3-errors.ts';
 import { headObject } from './s3-head.ts';
 import { listKeys, type KeyPage, type KeyRange } from './s3-listing.ts';
+import { targetOf } from './s3-target.ts';
 import { conditionOf, versionFrom } from './s3-version.ts';
+import { S3Writer } from './s3-writer.ts';
 
 const BYTES_PER_EXTRA_RETRY = 16 * 1024 * 1024;
 /** How often refused credentials are read again. */
@@ -55,6 +57,7 @@ interface RangeProgress {
 
 export class S3UnderStore implements UnderStore {
   readonly listsByKey = true;
+  readonly writer?: S3Writer;
   readonly #mount: MountConfig;
   readonly #limits: UfsLimits;
   readonly #dependencies: UnderStoreDependencies;
@@ -84,6 +87,14 @@ export class S3UnderStore implements UnderStore {
       },
     });
     setMaxListeners(0, this.#closing.signal);
+    if (mount.writes !== 'through') return;
+    this.writer = new S3Writer({
+      ...{ limits: this.#limits, clock: dependencies.clock, closing: this.#closing.signal },
+      client: () => this.#client,
+      document: (action, signal, call) => this.#document(action, signal, call),
+      retries: (maxCount) => this.#retryLoop(Math.min(maxCount, this.#limits.retryMaxCount)),
+      failureOf: (thrown, action, client) => this.#failureOf(thrown, action, client),
+    });
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
@@ -347,12 +358,6 @@ function nothingIfForbidden(thrown: unknown): KeyPage {
     return { objects: [], done: true };
   }
   throw thrown;
-}
-
-function targetOf(path: string): { Bucket: string; Key: string } {
-  const { authority, key } = parsePath(path);
-  if (key === '') throw new RingloadError('invalid_argument', `${path} names a bucket, not a file`);
-  return { Bucket: authority, Key: key };
 }
 
 function getCommand(request: RangeRequest, start: number): GetObjectCommand {

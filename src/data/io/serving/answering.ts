@@ -65,6 +65,7 @@ export class Answering {
       ...common,
       files: new SourceFiles(options.openFileMaxCount, nowMs),
       writeStallMs: options.writeStallMs,
+      bodyStallMs: options.requestTimeoutMs,
       tell: (message) => {
         this.#tell(message);
       },
@@ -76,7 +77,8 @@ export class Answering {
     };
     this.#server = createServer({
       headersTimeout: options.headersTimeoutMs,
-      requestTimeout: options.requestTimeoutMs,
+      // How long a body takes is up to its client, as long as it comes: see `bodyStallMs`.
+      requestTimeout: 0,
       // Why: Node looks every 30 s, and until then a time that is over has no effect.
       connectionsCheckingInterval: Math.min(LOOK_MAX_MS, Math.ceil(options.headersTimeoutMs / 4)),
       keepAliveTimeout: 1000 * KEEP_ALIVE_S,

@@ -17,6 +17,8 @@ import { RangeSender, type SenderParts } from './range-sender.ts';
 
 export interface ExchangeParts extends SenderParts {
   readonly writeStallMs: number;
+  /** A client whose body stands still for so long while it is wanted is gone. */
+  readonly bodyStallMs: number;
   readonly tell: (message: FromAnswering) => void;
   readonly heldOf: (heldId: number) => HeldRead | undefined;
   readonly onOver: (exchange: HttpExchange) => void;
@@ -24,6 +26,8 @@ export interface ExchangeParts extends SenderParts {
 
 /** Of a request's body, what may be on its way to the main thread. */
 const WINDOW_BYTES = 1024 * 1024;
+/** Of a body that nobody wants, what is thrown away before the client is cut off. */
+const UNWANTED_MAX_BYTES = 64 * 1024 * 1024;
 
 type RangeHead = PlainAnswer & { readonly length: number };
 
@@ -38,7 +42,10 @@ export class HttpExchange implements Outlet {
   /** Ends what is being sent. */
   #stop: (() => void) | undefined;
   #untakenBytes = 0;
+  #unwantedBytes = 0;
   #wantsBody: boolean;
+  /** The answer is given: what still comes is thrown away. */
+  #isAnswered = false;
   #isOver = false;
 
   /** @param exchange.isAsked whether the client waits to hear that its body is wanted. */
@@ -99,18 +106,40 @@ export class HttpExchange implements Outlet {
     request.on('error', ignore);
     request.on('data', (bytes: Buffer) => {
       if (this.#isOver) return;
+      if (this.#isAnswered) {
+        this.#throwAway(bytes.length);
+        return;
+      }
       this.#untakenBytes += bytes.length;
-      if (this.#untakenBytes >= WINDOW_BYTES) request.pause();
+      if (this.#untakenBytes >= WINDOW_BYTES) this.#rest();
       tell({ kind: 'body', id: this.id, bytes });
     });
     request.once('end', () => {
+      if (!this.#isAnswered) this.#response.socket?.setTimeout(0);
       tell({ kind: 'body-end', id: this.id, isWhole: true });
     });
     request.once('close', () => {
       if (!request.complete) tell({ kind: 'body-end', id: this.id, isWhole: false });
     });
     request.pause();
-    if (this.#wantsBody) request.resume();
+    if (this.#wantsBody) this.#receive();
+  }
+
+  #receive(): void {
+    const isWhole = this.#body?.complete === true;
+    this.#response.socket?.setTimeout(isWhole ? 0 : this.#parts.bodyStallMs);
+    this.#body?.resume();
+  }
+
+  /** What stands still now is not the client. */
+  #rest(): void {
+    this.#body?.pause();
+    this.#response.socket?.setTimeout(0);
+  }
+
+  #throwAway(bytes: number): void {
+    this.#unwantedBytes += bytes;
+    if (this.#unwantedBytes > UNWANTED_MAX_BYTES) this.#body?.destroy();
   }
 
   #taken(bytes: number): void {
@@ -119,15 +148,32 @@ export class HttpExchange implements Outlet {
       this.#response.writeContinue();
     }
     this.#untakenBytes -= bytes;
-    if (this.#untakenBytes < WINDOW_BYTES) this.#body?.resume();
+    if (this.#untakenBytes < WINDOW_BYTES) this.#receive();
   }
 
   #answer({ status, headers, body }: PlainAnswer): void {
     const response = this.#response;
     if (response.headersSent) return void response.destroy();
     this.#watch();
-    response.writeHead(status, headers as string[]);
-    response.end(body);
+    const request = this.#body;
+    if (!request || request.complete) {
+      response.writeHead(status, headers as string[]);
+      response.end(body);
+      return;
+    }
+    this.#isAnswered = true;
+    // Who waits to hear that the body is wanted need not send it: what comes next is not known.
+    const fields = this.#wantsBody ? headers : [...headers, 'connection', 'close'];
+    response.writeHead(status, fields as string[]);
+    if (!this.#wantsBody) {
+      response.end(body);
+      return;
+    }
+    // Who sends may look at the answer only when it has sent all, and would not see it if the
+    // connection were closed before.
+    if (body) response.write(body, ignore);
+    request.once('end', () => response.end());
+    request.resume();
   }
 
   #send(piece: SentPiece): void {
