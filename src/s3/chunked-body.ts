@@ -44,7 +44,7 @@ export async function* decodeChunks(
         hash?.update(piece);
         yield piece;
       }
-      if (hash && !form.signatures?.acceptsChunk(hash.digest('hex'), signature ?? '')) {
+      if (hash && !form.signatures.acceptsChunk(hash.digest('hex'), signature ?? '')) {
         throw new S3Error('SignatureDoesNotMatch', 'The signature of a chunk does not match.');
       }
       if (sizeBytes === 0) break;
