@@ -194,7 +194,11 @@ test(`writes: every read after one is right, whichever peer is asked (seed ${SEE
         await settle();
       }
       for (const peer of world.peers) {
-        t.is(await versionThrough(peer, path), truth.get(path)!, `history ${history}, step ${step}`);
+        t.is(
+          await versionThrough(peer, path),
+          truth.get(path)!,
+          `history ${history}, step ${step}`,
+        );
         counts.reads++;
       }
     }
