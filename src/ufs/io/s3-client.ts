@@ -25,6 +25,10 @@ const DEFAULT_REGION = 'us-east-1';
 /** A listing of 1,000 keys of 1,024 characters, percent-encoded, stays below this. */
 const DOCUMENT_MAX_BYTES = 16 * 1024 * 1024;
 
+const ignore = (): void => undefined;
+/** Without one the SDK prints warnings about what is an error of ours in any case. */
+const SILENCE = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
+
 /** Sockets of one mount; they outlive a client whose credentials were refused. */
 export interface S3Sockets {
   readonly http: HttpAgent;
@@ -58,6 +62,7 @@ export function createS3Client(
     forcePathStyle: mount.forcePathStyle ?? endpoint !== undefined,
     maxAttempts: 1,
     followRegionRedirects: false,
+    logger: SILENCE,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {

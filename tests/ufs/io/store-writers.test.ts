@@ -15,6 +15,17 @@ import { ufsDependencies } from '../../support/ufs-dependencies.ts';
 
 const never = new AbortController().signal;
 
+/** What libraries print by themselves. */
+const printed: string[] = [];
+test.before(() => {
+  console.warn = (...words: unknown[]) => {
+    printed.push(words.join(' '));
+  };
+});
+test.after('writers: nothing is printed, whatever fails', (t) => {
+  t.deepEqual(printed, []);
+});
+
 interface Fixture extends AsyncDisposable {
   readonly store: UnderStore;
   readonly root: string;
