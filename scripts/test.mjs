@@ -1,11 +1,11 @@
 /**
- * `npm test`: the checks and the build of the tests, the unit suite, then the fault suite. Needs
- * Node and npm only.
+ * `npm test`: the build of the tests and the quick checks, then the unit and the fault suites. Needs
+ * Node and npm only. Lint, which takes as long as a suite, is a command of its own.
  *
  * A check that fails counts as one failed test and does not keep the suites from running. The test
  * build compiles all that `tsconfig.json` names, under the same rules: it is the type check here.
  */
-import { LINT, QUICK_CHECKS } from './check.mjs';
+import { QUICK_CHECKS } from './check.mjs';
 import { runSuite } from './run-tests.mjs';
 import { addTally, close, emptyTally, runSteps } from './steps.mjs';
 
@@ -14,15 +14,11 @@ const BUILD = {
   command: ['node', 'scripts/build.mjs', 'test'],
 };
 
-/** Lint takes one core for about as long as all of this needs on the other. */
-async function buildAndUnitSuite() {
-  const tally = await runSteps([BUILD, ...QUICK_CHECKS]);
-  addTally(tally, await runSuite('ava.config.js'));
-  return tally;
-}
-
 const tally = emptyTally();
-for (const lane of await Promise.all([runSteps([LINT]), buildAndUnitSuite()]))
+for (const lane of await Promise.all([runSteps([BUILD]), runSteps(QUICK_CHECKS)])) {
   addTally(tally, lane);
-addTally(tally, await runSuite('ava.fault.config.js'));
+}
+for (const config of ['ava.config.js', 'ava.fault.config.js']) {
+  addTally(tally, await runSuite(config));
+}
 close(tally);

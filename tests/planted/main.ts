@@ -70,7 +70,7 @@ async function runAll(all: readonly PlantedDefect[]): Promise<string[]> {
 async function runDefect(number: number, defect: PlantedDefect): Promise<TestRun> {
   const root = await copyBuild(String(number));
   await plant(root, defect);
-  const run = await runTests(root, defect.tests);
+  const run = await runTests(root, defect.tests, defect.match);
   await rm(root, { recursive: true, force: true });
   return run;
 }
@@ -110,9 +110,9 @@ async function plant(root: string, { name, file, find, replace }: PlantedDefect)
   await writeFile(target, outputText);
 }
 
-async function runTests(root: string, tests: readonly string[]): Promise<TestRun> {
+async function runTests(root: string, tests: readonly string[], match = '*'): Promise<TestRun> {
   const files = tests.map((file) => `tests/${file}`);
-  const child = spawn(process.execPath, [AVA, '--tap', '--fail-fast', ...files], {
+  const child = spawn(process.execPath, [AVA, '--tap', '--fail-fast', '--match', match, ...files], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, FORCE_COLOR: '0' },

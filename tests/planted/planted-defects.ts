@@ -14,6 +14,8 @@ export interface PlantedDefect {
   readonly replace: string;
   /** Compiled tests below `tests/` of which one has to fail. */
   readonly tests: readonly string[];
+  /** Titles of tests that are run, where all of them would take long; absent: all. */
+  readonly match?: string;
 }
 
 export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
@@ -174,6 +176,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: 'table.index.isLive(id) && table.isKept(id, rank)',
     replace: 'table.index.isLive(id) && table.isLeased(id) && false',
     tests: ['cache/io/file-segment-store.test.js', 'cache/io/segment-store-model.test.js'],
+    match: '*random concurrent use*',
   },
   {
     name: 'cache: blocks are served unchecked',
@@ -182,6 +185,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: 'if (crc32c(bytes.subarray(at, at + CHECKSUM_BLOCK_BYTES)) !== expected) return undefined;',
     replace: 'if (expected === undefined) return undefined;',
     tests: ['cache/io/file-segment-store.test.js'],
+    match: '*a damaged block is never served*',
   },
   {
     name: 'cache: the identity of a segment leaves its version out',
@@ -206,6 +210,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: "if (version === 'other') {",
     replace: "if (version === 'none') {",
     tests: ['ufs/io/s3-read-faults.test.js'],
+    match: '*another ETag*',
   },
   {
     name: 'under store: a range is asked for without its version',
@@ -214,6 +219,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: '{ ...targetOf(request.path), ...conditionOf(request.version) }',
     replace: 'targetOf(request.path)',
     tests: ['ufs/io/s3-read-faults.test.js'],
+    match: '*If-Match is sent with every request*',
   },
   {
     name: 'under store: another range than the one asked for is accepted',
@@ -222,6 +228,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: 'if (output.ContentRange !== expected) {',
     replace: 'if (output.ContentRange === undefined) {',
     tests: ['ufs/io/s3-read-faults.test.js'],
+    match: '*206 of another range*',
   },
   {
     name: 'under store: a body that ends early is whole',
@@ -230,6 +237,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: '      if (!last) throw cutBody(progress);\n',
     replace: '      if (!last) return;\n',
     tests: ['ufs/io/s3-read-faults.test.js'],
+    match: '*no length, closed half way*',
   },
   {
     name: 'lanes: the head of an answer is not judged',
@@ -238,6 +246,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: '    checkHead(asOutput(head), request, request.offset + start);\n',
     replace: '',
     tests: ['ufs/io/s3-read-faults.test.js'],
+    match: '*Content-Length and body too short*',
   },
   {
     name: 'lanes: a broken body is resumed where it was cut, not at a block that was written',
@@ -359,6 +368,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: 'return this.isLeased(id) || this.rankOf(id) > rank;',
     replace: 'return this.isLeased(id);',
     tests: ['cache/io/file-segment-store.test.js'],
+    match: '*low goes before medium*',
   },
   {
     name: 'cache: nothing is ever too old for its rule',
@@ -367,6 +377,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: 'ttlMs === undefined || ageMs < ttlMs',
     replace: 'ttlMs === undefined || ageMs < Infinity',
     tests: ['cache/io/file-segment-store.test.js'],
+    match: '*older than its rule allows*',
   },
   {
     name: 'cache: a quota does not count what is being filled',
@@ -375,6 +386,7 @@ export const PLANTED_DEFECTS: readonly PlantedDefect[] = [
     find: 'for (const sums of [store.table.spaceByGroup(), this.#reserved])',
     replace: 'for (const sums of [store.table.spaceByGroup()])',
     tests: ['cache/io/file-segment-store.test.js'],
+    match: '*a quota counts what is being filled*',
   },
   {
     name: 'free: one member is not waited for',
