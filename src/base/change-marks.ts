@@ -12,6 +12,10 @@
 const MARK_COUNT = 2 ** 16;
 /** Raised by what changes everything. */
 const ALL = MARK_COUNT;
+/** Two words that no other memory of marks has: see {@link ChangeMarks.tell}. */
+const NAME = MARK_COUNT + 1;
+const WORD_COUNT = MARK_COUNT + 3;
+const TOLD = /^([0-9a-f]{16})\.(\d{1,5})\.(-?\d{1,10})\.(-?\d{1,10})$/;
 
 /** A moment of one thing. Plain, so that it may be sent to a thread. */
 export interface Mark {
@@ -24,10 +28,30 @@ export class ChangeMarks {
   /** To be handed to threads. */
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
+  #name: string | undefined;
 
-  constructor(memory = new SharedArrayBuffer(4 * (MARK_COUNT + 1))) {
+  constructor(memory = new SharedArrayBuffer(4 * WORD_COUNT)) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
+  }
+
+  /** To be called once, with random numbers, before anything is told to other processes. */
+  name(high: number, low: number): void {
+    Atomics.store(this.#words, NAME, high);
+    Atomics.store(this.#words, NAME + 1, low);
+    this.#name = undefined;
+  }
+
+  /** A mark for another process, to be given back to this one. */
+  tell({ number, value, all }: Mark): string {
+    return `${this.#ownName()}.${number}.${value}.${all}`;
+  }
+
+  /** Of what {@link tell} gave, here and since this process began. */
+  isToldStill(told: string): boolean {
+    const [, name, number, value, all] = TOLD.exec(told) ?? [];
+    if (name !== this.#ownName() || Number(number) >= MARK_COUNT) return false;
+    return this.isStill({ number: Number(number), value: Number(value), all: Number(all) });
   }
 
   /** To be taken before what it stands for is looked at. @param hash any 32 bits of the thing's name */
@@ -48,6 +72,13 @@ export class ChangeMarks {
 
   isStill({ number, value, all }: Mark): boolean {
     return Atomics.load(this.#words, number) === value && Atomics.load(this.#words, ALL) === all;
+  }
+
+  #ownName(): string {
+    this.#name ??= [NAME, NAME + 1]
+      .map((at) => (Atomics.load(this.#words, at) >>> 0).toString(16).padStart(8, '0'))
+      .join('');
+    return this.#name;
   }
 }
 

@@ -5,7 +5,8 @@
  * whichever thread does the sending.
  */
 import type { RingloadError } from '../base/errors.ts';
-import type { PlacedSegment } from '../cache/segment-store.ts';
+import type { PeerId } from '../base/ids.ts';
+import type { PlacedSegment, SegmentKey } from '../cache/segment-store.ts';
 import type { BodyWatch } from './peer-segments.ts';
 import type { SegmentRequest } from './segment-request.ts';
 
@@ -15,8 +16,16 @@ export interface Piece {
   chunks(): AsyncIterable<Uint8Array>;
   /** It is a part of a resident segment, which another thread may read from its file and check. */
   readonly placed?: { readonly segment: PlacedSegment; readonly from: number };
-  /** The bytes are on their way to a thread that was asked to read them, under this id. */
-  readonly heldId?: number;
+  /** The bytes are on their way to a thread that was asked to read them. */
+  readonly held?: {
+    /** Under which the thread has them. */
+    readonly id: number;
+    readonly key: SegmentKey;
+    readonly endpoint: string;
+    readonly token: string | undefined;
+  };
+  /** Who gives them, where that is another peer. */
+  readonly peer?: PeerId;
   close(): void;
 }
 

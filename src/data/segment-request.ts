@@ -24,30 +24,40 @@ export interface SegmentRequest {
   readonly fill?: { readonly lengthBytes: number; readonly fileSizeBytes: number };
   /** Of a fill that runs: give its bytes as they come. */
   readonly follows?: boolean;
+  /** Only while this mark of the peer that is asked stands: see `ChangeMarks.tell`. */
+  readonly stands?: string;
 }
 
-export function formatSegmentRequest(request: SegmentRequest): string {
-  const { path, version, segmentSizeBytes, index } = request.key;
-  const key = Buffer.from(JSON.stringify([path, version, segmentSizeBytes, index])).toString(
-    'base64url',
-  );
-  const parts = [`k=${key}`, `o=${String(request.offset)}`];
+/** What every request for ranges of that segment begins with. */
+export function formatSegmentKey({ path, version, segmentSizeBytes, index }: SegmentKey): string {
+  const key = JSON.stringify([path, version, segmentSizeBytes, index]);
+  return `${SEGMENT_PATH}?k=${Buffer.from(key).toString('base64url')}`;
+}
+
+export function formatSegmentRequest(
+  request: SegmentRequest,
+  start = formatSegmentKey(request.key),
+): string {
+  const parts = [start, `o=${String(request.offset)}`];
   if (request.length !== undefined) parts.push(`l=${String(request.length)}`);
   if (request.fill)
     parts.push(`f=${String(request.fill.lengthBytes)}.${String(request.fill.fileSizeBytes)}`);
   if (request.follows === true) parts.push('c=1');
-  return `${SEGMENT_PATH}?${parts.join('&')}`;
+  if (request.stands !== undefined) parts.push(`m=${request.stands}`);
+  return parts.join('&');
 }
 
 /** @throws invalid_argument for anything that {@link formatSegmentRequest} does not write. */
 export function parseSegmentRequest(url: string): SegmentRequest {
   const query = new URLSearchParams(url.slice(url.indexOf('?') + 1));
   const length = query.get('l');
+  const stands = query.get('m');
   const fill = query.get('f')?.split('.');
   return {
     key: parseKey(query.get('k') ?? ''),
     offset: parseCount(query.get('o') ?? '0'),
     ...(query.get('c') === '1' && { follows: true }),
+    ...(stands !== null && { stands }),
     ...(length !== null && { length: parseCount(length) }),
     ...(fill && {
       fill: { lengthBytes: parseCount(fill[0] ?? ''), fileSizeBytes: parseCount(fill[1] ?? '') },

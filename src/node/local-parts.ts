@@ -34,7 +34,7 @@ import { meterStores } from './metered-stores.ts';
 import type { NodeOptions } from './node-options.ts';
 import { openDataPlane } from './open-data-plane.ts';
 import { openSegment } from './open-segment.ts';
-import { systemClock, systemRandom } from './system.ts';
+import { randomWord, systemClock, systemRandom } from './system.ts';
 
 export interface LocalParts {
   readonly clock: Clock;
@@ -78,6 +78,7 @@ export async function openLocalParts(
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   // Why first: the catalogue's lock is the data directory's lock; nothing is touched before it.
   const marks = new ChangeMarks();
+  marks.name(randomWord(), randomWord());
   const catalog = await LevelFileCatalog.open(join(dataDir, 'catalog'), logger, marks);
   closer.add('catalogue', () => catalog.close());
   const identity = await startIdentity(dataDir);
@@ -144,6 +145,7 @@ export async function openLocalParts(
     port: config.peer.dataPort,
     token,
     open: (request, signal) => openSegment(store, loader, request, signal),
+    marks,
     follow: (key) => loader.follow(key),
     onFollowed: (bytes) => {
       metrics.followed(bytes);

@@ -1,4 +1,5 @@
 /** Metadata lookups over peer links, segment bytes from data endpoints. */
+import { hashOfText, type ChangeMarks } from '../base/change-marks.ts';
 import { RingloadError } from '../base/errors.ts';
 import type { PeerId } from '../base/ids.ts';
 import type { FileCatalog, FileRecord } from '../cache/file-catalog.ts';
@@ -9,7 +10,7 @@ import { beginPiece, type Piece, type PieceWatch } from '../data/pieces.ts';
 import type { SegmentLoader } from '../data/segment-loader.ts';
 import type { SegmentRequest } from '../data/segment-request.ts';
 import type { PeerNetwork } from '../peer/peer-network.ts';
-import type { ReadNetwork } from '../read/read-network.ts';
+import type { ReadNetwork, ToldRecord } from '../read/read-network.ts';
 import type { WrittenPaths } from '../read/written-paths.ts';
 
 const RECORD = 'catalog.get';
@@ -38,6 +39,8 @@ export interface ReadLinkOptions {
   readonly client: PeerSegments;
   /** Absent: nobody writes. */
   readonly written?: Pick<WrittenPaths, 'stateOf'>;
+  /** Raised by what changes in the catalogue. Absent: nothing is told about what stands. */
+  readonly marks?: ChangeMarks;
   /** What loads pass over; told of each sign of life. */
   readonly mutes: Pick<MuteEndpoints, 'answered'>;
   readonly endpointOf: (peer: PeerId) => string | undefined;
@@ -55,10 +58,13 @@ export class ReadLink implements ReadNetwork {
       if (connected && endpoint !== undefined) mutes.answered(endpoint);
     });
     network.onRequest(RECORD, async (_from, payload) => {
-      const { path } = payload as { path: string };
+      const { path, tells } = payload as { path: string; tells?: true };
+      // Why before the look: what changes from here on raises it.
+      const mark = tells && options.marks?.now(hashOfText(path));
+      const record = await catalog.get(path);
       // Why: who asks may have settled already that the path was written.
-      if (options.written?.stateOf(path) !== undefined) return null;
-      return (await catalog.get(path)) ?? null;
+      if (!record || options.written?.stateOf(path) !== undefined) return null;
+      return mark && options.marks ? { record, stands: options.marks.tell(mark) } : record;
     });
     network.onRequest(SCAN, (_from, payload) => {
       const request = payload as { root: string; after?: string; limit: number };
@@ -78,6 +84,14 @@ export class ReadLink implements ReadNetwork {
       DEADLINE_MS,
     )) as FileRecord | null;
     return found ?? undefined;
+  }
+
+  async tellingRecordAt(peer: PeerId, path: string): Promise<ToldRecord | undefined> {
+    const asked = { path, tells: true };
+    const found = (await this.#options.network.request(peer, RECORD, asked, DEADLINE_MS)) as
+      ToldRecord | FileRecord | null;
+    // Older peers give the record alone.
+    return found === null ? undefined : 'record' in found ? found : { record: found };
   }
 
   listAt(

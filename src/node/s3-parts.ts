@@ -62,9 +62,9 @@ export async function openS3(context: Context): Promise<string | undefined> {
     },
     thread: { file: threadFile(), data: threadData(context) },
     onOwnReads: (reads) => {
-      for (const { facts, key, count, bytes } of reads) {
+      for (const { facts, key, from, count, bytes } of reads) {
         const { found } = facts as StandingObject;
-        context.files.noteRead({ record: found, index: key.index, count, bytes });
+        context.files.noteRead({ record: found, index: key.index, from, count, bytes });
       }
     },
   });

@@ -20,6 +20,7 @@ const own = new StandingObjects({
   buckets: bucketsOf(mounts),
   authenticator: new Authenticator({ ...who, wallMs: () => systemClock.wallMs() }),
   marks: new ChangeMarks(marks),
+  nowMs: () => systemClock.nowMs(),
   newRequestId,
 });
 new Answering(options, own).listen();

@@ -17,6 +17,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** 32 bits. */
+export function randomWord(): number {
+  return randomBytes(4).readInt32LE();
+}
+
 export function systemRandom(): Random {
   return new SeededRandom(randomBytes(4).readUInt32LE());
 }

@@ -25,8 +25,8 @@ import type { UfsObject } from '../ufs/under-store.ts';
 import type { FileReaderOptions } from './file-reader-options.ts';
 import type { FilePage, FilePlacement } from './file-page.ts';
 import { HeadCache } from './head-cache.ts';
+import { isHome, recordAtHomes, type TellingHome } from './home-records.ts';
 import { RangeBody, RangePieces } from './range-body.ts';
-import type { ReadPlacement } from './read-network.ts';
 import { AheadBudget } from './read-ahead.ts';
 import { keyOf, wholeSegment } from './segment-slice.ts';
 import { SharedStat } from './shared-stat.ts';
@@ -43,7 +43,12 @@ export interface FoundFile extends FileRecord {
 export interface MarkedFile extends FoundFile {
   /** Present where it is found so again, without asking anybody, as long as this mark stands. */
   readonly mark?: Mark;
+  /** Besides, this home of the file has to say that its own mark stands. */
+  readonly home?: TellingHome;
 }
+
+/** What is found so again as long as the mark stands here, and at the home, if one is named. */
+type Stands = Required<Pick<MarkedFile, 'mark'>> & Pick<MarkedFile, 'home'>;
 
 export interface OpenRange {
   readonly record: FileRecord;
@@ -57,8 +62,6 @@ export interface OpenRange {
 
 export type { FilePage, FilePlacement };
 
-/** Homes that are asked for a record: the most replicas that are usual, and former owners. */
-const HOME_MAX_COUNT = 5;
 /** Files of one page: what a peer answers at most, so that no page hides what follows it. */
 const LIST_MAX_COUNT = 1000;
 /** Files of which it is remembered that their cached version cannot be completed. */
@@ -82,7 +85,7 @@ export class FileReader {
 
   /** @throws path_not_mounted, ufs_not_found, ufs_* */
   async stat(path: string): Promise<FoundFile> {
-    const { mark: _, ...found } = await this.find(path);
+    const { mark: _mark, home: _home, ...found } = await this.find(path);
     return found;
   }
 
@@ -94,14 +97,15 @@ export class FileReader {
     if (said === 'skip') return this.#fromStore(await this.#heads.get(path, 0));
     // Why before the look: what changes from here on raises it.
     const mark = this.#options.marks?.now(hashOfText(path));
-    const { record, isOwn } = await this.#cachedRecord(path);
+    const { record, isOwn, home } = await this.#cachedRecord(path);
     const written = this.#options.written?.stateOf(path);
     if (written === 'open') return this.#validate(path, record, 0);
     if (typeof said === 'object') return this.#validate(path, record, said.revalidateAfterMs);
     if (written) return this.#validate(path, record, this.#options.metadataMaxAgeMs ?? 0);
     // Where users say that nothing changes, the first answer of the store is good for ever.
     const maxAgeMs = said === 'immutable' ? Infinity : (this.#options.metadataMaxAgeMs ?? 0);
-    return this.#statImmutable(path, record, { maxAgeMs, mark: isOwn ? mark : undefined });
+    const stands = mark && (isOwn || home) ? { mark, ...(home && { home }) } : undefined;
+    return this.#statImmutable(path, record, { maxAgeMs, stands });
   }
 
   /** What is remembered of the file's version is no longer true: somebody wrote it. */
@@ -119,11 +123,11 @@ export class FileReader {
   async #statImmutable(
     path: string,
     record: FileRecord | undefined,
-    { maxAgeMs, mark }: { readonly maxAgeMs: number; readonly mark: Mark | undefined },
+    { maxAgeMs, stands }: { readonly maxAgeMs: number; readonly stands: Stands | undefined },
   ): Promise<MarkedFile> {
     const cached: FoundFile | undefined = record && { ...record, source: 'catalog' };
     const isWhole = record?.version !== this.#incomplete.get(path);
-    if (cached && isWhole) return mark ? { ...cached, mark } : cached;
+    if (cached && isWhole) return { ...cached, ...stands };
     try {
       const absentMaxAgeMs = this.#options.metadataMaxAgeMs ?? 0;
       return this.#fromStore(await this.#heads.get(path, cached ? 0 : maxAgeMs, absentMaxAgeMs));
@@ -180,7 +184,7 @@ export class FileReader {
    * @throws ufs_changed when it is another one by now; range_not_satisfiable
    */
   open(
-    { source: _source, attributes: _attributes, mark: _mark, ...record }: MarkedFile,
+    { source: _source, attributes: _attributes, mark: _mark, home: _home, ...record }: MarkedFile,
     range?: { readonly offset: number; readonly length?: number },
     via?: HeldReads,
   ): Promise<OpenRange> {
@@ -191,11 +195,12 @@ export class FileReader {
   noteRead(read: {
     readonly record: FileRecord;
     readonly index: number;
+    readonly from: 'local' | 'peer';
     readonly count: number;
     readonly bytes: number;
   }): void {
-    const { record, index, count, bytes: length } = read;
-    void this.#options.sources.noteRead({ record, index, offset: 0, length }, count);
+    const { record, index, from, count, bytes: length } = read;
+    void this.#options.sources.noteRead({ record, index, offset: 0, length }, from, count);
   }
 
   /** A chunk of a body, or a part of it, is not needed any more: its memory may be used again. */
@@ -270,20 +275,17 @@ export class FileReader {
   }
 
   /** `isOwn`: this peer is a home of the file, and hears of every change. */
-  async #cachedRecord(path: string): Promise<{ record?: FileRecord; isOwn?: true }> {
+  async #cachedRecord(
+    path: string,
+  ): Promise<{ record?: FileRecord; isOwn?: true; home?: MarkedFile['home'] }> {
     const { catalog, network } = this.#options;
     const here = this.#unlessFreed(await catalog.get(path));
     const placement = this.#options.placement();
     // Why not always: who is no home any more does not hear of later loads.
-    if (here && isHome(placement, here)) return { record: here, isOwn: true };
-    const homes = placement.ownersOf({ path, index: 0, segmented: true }, HOME_MAX_COUNT);
-    for (const peer of homes) {
-      if (peer === placement.self || !placement.isReachable(peer)) continue;
-      const found = await network.recordAt(peer, path).catch(() => undefined);
-      const record = this.#unlessFreed(found);
-      if (record) return { record };
-    }
-    return here ? { record: here } : {};
+    if (here && isHome(placement, here, placement.self)) return { record: here, isOwn: true };
+    const isFreed = (record: FileRecord): boolean => !this.#unlessFreed(record);
+    const there = await recordAtHomes({ network, placement, isFreed }, path);
+    return there ?? (here ? { record: here } : {});
   }
 
   #unlessFreed(record: FileRecord | undefined): FileRecord | undefined {
@@ -369,9 +371,4 @@ export class FileReader {
 
 function attributesIn({ attributes }: UfsObject): Pick<FoundFile, 'attributes'> {
   return attributes === undefined ? {} : { attributes };
-}
-
-function isHome(placement: ReadPlacement, { path, replicaCount }: FileRecord): boolean {
-  const homes = placement.ownersOf({ path, index: 0, segmented: true }, replicaCount);
-  return homes.includes(placement.self);
 }

@@ -49,7 +49,7 @@ export class PeerReads {
       const request = { key: keyOf(slice), offset, length };
       const piece = await this.#network.openSegment(peer, request, signal, watch);
       asking?.firstByte();
-      return this.#counted(piece, asking);
+      return this.#counted({ ...piece, peer }, asking);
     } catch (thrown) {
       asking?.ended();
       throw thrown;

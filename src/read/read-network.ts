@@ -4,9 +4,17 @@ import type { FileRecord } from '../cache/file-catalog.ts';
 import type { SegmentKey } from '../cache/segment-store.ts';
 import type { Piece, PieceWatch } from '../data/pieces.ts';
 
+export interface ToldRecord {
+  readonly record: FileRecord;
+  /** As it is given back to that peer; absent: it does not tell. */
+  readonly stands?: string;
+}
+
 export interface ReadNetwork {
   /** The record of a file at one of its homes. @throws peer_unreachable, deadline_exceeded */
   recordAt(peer: PeerId, path: string): Promise<FileRecord | undefined>;
+  /** As `recordAt`, and by which mark of its own the peer would say the same again. */
+  tellingRecordAt?(peer: PeerId, path: string): Promise<ToldRecord | undefined>;
   listAt(
     peer: PeerId,
     request: { root: string; after?: string; limit: number },

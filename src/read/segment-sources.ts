@@ -129,9 +129,10 @@ export class SegmentSources {
     else await this.#fills.run(filler, fillOf(slice), signal);
   }
 
-  /** So many ranges of a segment here were read by who needs nobody's help for that. */
-  async noteRead(slice: SegmentSlice, count: number): Promise<void> {
-    this.#options.onServed?.('local', slice.length, slice, count);
+  /** So many ranges of a segment were read by who needs nobody's help for that. */
+  async noteRead(slice: SegmentSlice, from: 'local' | 'peer', count: number): Promise<void> {
+    this.#options.onServed?.(from, slice.length, slice, count);
+    if (from === 'peer') return;
     // Why: what is read is kept longer, and is no more on trial.
     const reader = await this.#options.store.open(keyOf(slice)).catch(() => undefined);
     reader?.close();

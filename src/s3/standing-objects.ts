@@ -9,6 +9,7 @@
 import type { ChangeMarks } from '../base/change-marks.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../cache/segment-store.ts';
 import type {
+  DistantPlace,
   OwnAnswer,
   OwnAnswers,
   OwnRead,
@@ -31,12 +32,19 @@ export interface StandingObjectsOptions {
   readonly authenticator: Authenticator;
   readonly marks: ChangeMarks;
   readonly newRequestId: () => string;
+  readonly nowMs: () => number;
+  /** After so long it is settled anew from where a segment is read. Default 2 s. */
+  readonly distantMaxAgeMs?: number | undefined;
+}
+
+interface KnownDistantPlace extends DistantPlace {
+  readonly untilMs: number;
 }
 
 interface KnownObject {
   readonly standing: StandingObject;
   /** By the number of the segment. */
-  readonly places: Map<number, StandingPlace>;
+  readonly places: Map<number, StandingPlace | KnownDistantPlace>;
 }
 
 /** Told as an {@link OwnRead}. */
@@ -46,18 +54,26 @@ interface Counted extends OwnRead {
 }
 
 type Request = Parameters<OwnAnswers['answer']>[0];
+/** Bytes of one segment. */
+type Within = Readonly<Record<'from' | 'length', number>>;
 
 /** About a kilobyte each, with as many places. */
 const OBJECT_MAX_COUNT = 4096;
 /** About as much for a segment of 8 MiB. */
 const PLACE_MAX_COUNT = 8192;
+/** There may be better sources by then. */
+const DISTANT_MAX_AGE_MS = 2000;
+/** A peer that said nothing is not asked without the main thread for so long. */
+const SILENT_MS = 5000;
 
 export class StandingObjects implements OwnAnswers {
   readonly #options: StandingObjectsOptions;
   /** By path, in the order in which they were told. */
   readonly #objects = new Map<string, KnownObject>();
   #placeCount = 0;
-  #reads = new Map<StandingPlace, Counted>();
+  #reads = new Map<StandingPlace | DistantPlace, Counted>();
+  /** By endpoint, peers that said nothing, and until when they are left alone. */
+  readonly #silent = new Map<string, number>();
 
   constructor(options: StandingObjectsOptions) {
     this.#options = options;
@@ -77,7 +93,8 @@ export class StandingObjects implements OwnAnswers {
     const standing = facts as StandingObject;
     const { path, version, segmentSizeBytes } = standing.found;
     let known = this.#objects.get(path);
-    if (known?.standing.found.version !== version || !this.#stands(known)) {
+    const isSame = known?.standing.found.home?.stands === standing.found.home?.stands;
+    if (known?.standing.found.version !== version || !isSame || !this.#stands(known)) {
       this.#forget(path);
       known = { standing, places: new Map() };
     } else {
@@ -88,7 +105,7 @@ export class StandingObjects implements OwnAnswers {
       place?.key.version === version && place.key.segmentSizeBytes === segmentSizeBytes;
     if (place && isOfIt && place.key.path === path) {
       if (!known.places.has(place.key.index)) this.#placeCount++;
-      known.places.set(place.key.index, place);
+      known.places.set(place.key.index, 'mark' in place ? place : this.#distant(place));
     }
     this.#bound();
   }
@@ -125,6 +142,8 @@ export class StandingObjects implements OwnAnswers {
       headers: [...commonHeaders(newRequestId()), ...told.headers].flat(),
     };
     if (isHead || told.status === 304 || standing.found.sizeBytes === 0) {
+      // Nobody is asked for bytes who would say that the record stands.
+      if (standing.found.home) return undefined;
       const isStill = (): boolean => marks.isStill(standing.found.mark);
       return { ...head, isStill, onSent: () => undefined };
     }
@@ -133,18 +152,30 @@ export class StandingObjects implements OwnAnswers {
 
   /** Of one segment only: what has to be stitched is stitched by the main thread. */
   #withBytes(
-    { standing, places }: KnownObject,
+    known: KnownObject,
     { within }: ObjectHead,
+    head: Pick<OwnAnswer, 'status' | 'headers'>,
+  ): OwnAnswer | undefined {
+    const { found } = known.standing;
+    const { offset, length } = within ?? { offset: 0, length: found.sizeBytes };
+    const index = Math.floor(offset / found.segmentSizeBytes);
+    const from = offset - index * found.segmentSizeBytes;
+    const place = known.places.get(index);
+    if (!place) return undefined;
+    if ('mark' in place) return this.#fromPlace(known, place, { from, length }, head);
+    return this.#fromPeer(known, place, { from, length }, head);
+  }
+
+  #fromPlace(
+    { standing }: KnownObject,
+    place: StandingPlace,
+    { from, length }: Within,
     head: Pick<OwnAnswer, 'status' | 'headers'>,
   ): OwnAnswer | undefined {
     const { found } = standing;
     const { marks } = this.#options;
-    const { offset, length } = within ?? { offset: 0, length: found.sizeBytes };
-    const index = Math.floor(offset / found.segmentSizeBytes);
-    const from = offset - index * found.segmentSizeBytes;
-    const place = places.get(index);
-    if (!place || from + length > place.segmentBytes || !marks.isStill(place.mark))
-      return undefined;
+    const isThere = from + length <= place.segmentBytes && marks.isStill(place.mark);
+    if (!isThere || found.home) return undefined;
     const { path, offset: placeOffset, segmentBytes, crc32c } = place;
     const blocks = place.blocks.subarray(Math.floor(from / CHECKSUM_BLOCK_BYTES));
     return {
@@ -157,10 +188,64 @@ export class StandingObjects implements OwnAnswers {
     };
   }
 
-  #count(facts: StandingObject, place: StandingPlace, length: number): void {
+  /** The peer says with the bytes whether its record of the file stands, where that is its to say. */
+  #fromPeer(
+    { standing, places }: KnownObject,
+    place: KnownDistantPlace,
+    { from, length }: Within,
+    head: Pick<OwnAnswer, 'status' | 'headers'>,
+  ): OwnAnswer | undefined {
+    const { found } = standing;
+    const { marks } = this.#options;
+    const { peer, endpoint } = place;
+    const isInside = from + length <= found.segmentSizeBytes;
+    if (!isInside || (found.home && found.home.peer !== peer)) return undefined;
+    if (!this.#mayAsk(place)) {
+      this.#drop(places, place);
+      return undefined;
+    }
+    const stands = found.home?.stands;
+    return {
+      ...head,
+      distant: { place, offset: from, length, stands },
+      isStill: () => marks.isStill(found.mark),
+      onSent: () => {
+        this.#count(standing, place, length);
+      },
+      onFailed: (isSlow) => {
+        if (isSlow) this.#silent.set(endpoint, this.#options.nowMs() + SILENT_MS);
+        this.#drop(places, place);
+      },
+    };
+  }
+
+  #distant(place: DistantPlace): KnownDistantPlace {
+    const { nowMs, distantMaxAgeMs = DISTANT_MAX_AGE_MS } = this.#options;
+    return { ...place, untilMs: nowMs() + distantMaxAgeMs };
+  }
+
+  #mayAsk({ endpoint, untilMs }: KnownDistantPlace): boolean {
+    const nowMs = this.#options.nowMs();
+    const silentUntilMs = this.#silent.get(endpoint);
+    if (silentUntilMs === undefined) return nowMs < untilMs;
+    if (nowMs < silentUntilMs) return false;
+    this.#silent.delete(endpoint);
+    return nowMs < untilMs;
+  }
+
+  #drop(places: KnownObject['places'], place: KnownDistantPlace): void {
+    const { key } = place;
+    const isKnown = this.#objects.get(key.path)?.places === places;
+    if (!isKnown || places.get(key.index) !== place) return;
+    places.delete(key.index);
+    this.#placeCount--;
+  }
+
+  #count(facts: StandingObject, place: StandingPlace | DistantPlace, length: number): void {
     let read = this.#reads.get(place);
     if (!read) {
-      read = { facts, key: place.key, count: 0, bytes: 0 };
+      const from = 'mark' in place ? 'local' : 'peer';
+      read = { facts, key: place.key, from, count: 0, bytes: 0 };
       this.#reads.set(place, read);
     }
     read.count++;

@@ -18,7 +18,7 @@ async function nextOf(flow: PieceFlow, sentBytes?: number, failure?: RingloadErr
 
 /** Which peer holds it, and how long it is. */
 function heldOf(world: ReadWorld, piece: Piece | undefined): string {
-  const peer = piece?.heldId === undefined ? 'here' : [...world.peers.keys()][piece.heldId];
+  const peer = piece?.held === undefined ? 'here' : [...world.peers.keys()][piece.held.id];
   return `${peer} ${piece?.length}`;
 }
 

@@ -139,7 +139,8 @@ export class ReadWorld {
         if (!reader) throw new RingloadError('not_found', 'not resident there');
         const { offset, length } = request;
         const chunks = reader.read(offset, length);
-        return this.#piece(id, { length, chunks, close: () => reader.close() }, via);
+        const opened = { key: request.key, length, chunks, close: () => reader.close() };
+        return this.#piece(id, opened, via);
       },
     };
   }
@@ -147,17 +148,23 @@ export class ReadWorld {
   /** Kept in a thread where one is named: then it has an id and no chunks. */
   async #piece(
     id: PeerId,
-    opened: { length: number; chunks: AsyncIterable<Uint8Array>; close: () => void },
+    opened: {
+      key: SegmentKey;
+      length: number;
+      chunks: AsyncIterable<Uint8Array>;
+      close: () => void;
+    },
     via: HeldReads | undefined,
   ): Promise<Piece> {
-    const { length } = opened;
+    const { key, length } = opened;
     if (via) {
       this.openSources += 1;
       const close = (): void => {
         this.openSources -= 1;
         opened.close();
       };
-      return { length, heldId: [...this.peers.keys()].indexOf(id), chunks: noChunks, close };
+      const held = { id: [...this.peers.keys()].indexOf(id), key, endpoint: id, token: undefined };
+      return { length, held, chunks: noChunks, close };
     }
     return beginPiece(length, this.#stream(id, opened.chunks, opened.close));
   }

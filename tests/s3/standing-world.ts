@@ -1,6 +1,6 @@
 /**
  * The S3 endpoint with the thread that answers by itself: a catalogue and a cache on a real disk,
- * an under store in memory, and nobody else.
+ * an under store in memory, and nobody else, or whom the test puts beside it.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -20,6 +20,7 @@ import type { DataPlane } from '../../src/data/data-plane.ts';
 import type { OwnRead } from '../../src/data/own-answers.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
 import { FileReader } from '../../src/read/file-reader.ts';
+import type { ReadNetwork, ReadPlacement } from '../../src/read/read-network.ts';
 import { SegmentSources } from '../../src/read/segment-sources.ts';
 import { SourceChoice } from '../../src/read/source-choice.ts';
 import { AttributeBook } from '../../src/s3/attribute-book.ts';
@@ -33,10 +34,19 @@ import { KEY_ID, SECRET } from './support.ts';
 
 export const SEGMENT = 256 * 1024;
 const REGION = 4 * SEGMENT;
-const SELF = peerId('me');
+export const SELF = peerId('me');
+/** Presented to other peers. */
+export const TOKEN = 'the token of peers';
+
+/** What is not this peer. */
+export interface Others {
+  readonly under: MemoryUnderStore;
+  readonly network: ReadNetwork;
+  readonly placement: ReadPlacement;
+}
 
 export class StandingWorld implements AsyncDisposable {
-  readonly under = new MemoryUnderStore();
+  readonly under: MemoryUnderStore;
   readonly reads: OwnRead[] = [];
   /** Requests that the thread did not answer by itself. */
   askedCount = 0;
@@ -44,6 +54,7 @@ export class StandingWorld implements AsyncDisposable {
   readonly store: FileSegmentStore;
   readonly reader: FileReader;
   readonly service: S3Service;
+  readonly marks: ChangeMarks;
   readonly #folder: TempFolder;
   #server: AnswerServer | undefined;
 
@@ -52,26 +63,21 @@ export class StandingWorld implements AsyncDisposable {
     catalog: LevelFileCatalog;
     store: FileSegmentStore;
     marks: ChangeMarks;
+    others: Others;
   }) {
     this.#folder = opened.folder;
-    const { catalog, store, marks } = opened;
+    const { catalog, store, marks, others } = opened;
+    this.under = others.under;
     this.catalog = catalog;
     this.store = store;
+    this.marks = marks;
     const clock = new ManualClock();
     const stores = { storeOf: () => this.under, mounts: ['s3://b'] };
-    const placement = () => ({
-      ...{ self: SELF, members: [SELF] },
-      ownersOf: () => [SELF],
-      isReachable: () => true,
-    });
-    const nobody = (): never => {
-      throw new RingloadError('peer_unreachable', 'there is nobody else');
-    };
-    const network = { recordAt: nobody, listAt: nobody, holds: nobody, isLoading: nobody };
+    const { network } = others;
     const loader = new SegmentLoader({
       ...{ store, plane: planeOf(this.under, store), mutes: newMutes(), logger: silentLogger },
     });
-    const options = { stores, placement, clock, network: { ...network, openSegment: nobody } };
+    const options = { stores, placement: () => others.placement, clock, network };
     const choice = new SourceChoice({ clock, random: new SeededRandom(1) });
     const sources = new SegmentSources({
       ...options,
@@ -102,16 +108,20 @@ export class StandingWorld implements AsyncDisposable {
   }
 
   /** @param capacityBytes of the cache, in regions of 1 MiB */
-  static async open(capacityBytes = 16 * REGION): Promise<StandingWorld> {
+  static async open(
+    capacityBytes = 16 * REGION,
+    others: Others = nobodyElse(),
+  ): Promise<StandingWorld> {
     const folder = await tempFolder('standing');
     const marks = new ChangeMarks();
+    marks.name(1, 2);
     const path = join(folder.path, 'cache');
     const store = await openFileSegmentStore({
       directories: [{ path, capacityBytes }],
       ...{ regionSizeBytes: REGION, clock: new ManualClock(), logger: silentLogger, marks },
     });
     const catalog = await LevelFileCatalog.open(join(folder.path, 'files'), silentLogger, marks);
-    const world = new StandingWorld({ folder, catalog, store, marks });
+    const world = new StandingWorld({ folder, catalog, store, marks, others });
     await world.#listen(marks);
     return world;
   }
@@ -129,7 +139,7 @@ export class StandingWorld implements AsyncDisposable {
       bounds: { limit: Infinity, refuseFrom: Infinity, dropFrom: Infinity },
       openFileMaxCount: 4,
       peers: {
-        ...{ token: () => undefined, socketMaxCount: 1 },
+        ...{ token: () => TOKEN, socketMaxCount: 16 },
         ...{ headTimeoutMs: 60_000, stallTimeoutMs: 60_000 },
       },
       ...{ headersTimeoutMs: 60_000, requestTimeoutMs: 60_000 },
@@ -140,9 +150,9 @@ export class StandingWorld implements AsyncDisposable {
       },
       onOwnReads: (reads) => {
         this.reads.push(...reads);
-        for (const { facts, key, count, bytes } of reads) {
+        for (const { facts, key, from, count, bytes } of reads) {
           const { found } = facts as { found: FileRecord };
-          reader.noteRead({ record: found, index: key.index, count, bytes });
+          reader.noteRead({ record: found, index: key.index, from, count, bytes });
         }
       },
     });
@@ -176,6 +186,24 @@ export class StandingWorld implements AsyncDisposable {
     await this.catalog.close();
     await this.#folder[Symbol.asyncDispose]();
   }
+}
+
+function nobodyElse(): Others {
+  const nobody = (): never => {
+    throw new RingloadError('peer_unreachable', 'there is nobody else');
+  };
+  return {
+    under: new MemoryUnderStore(),
+    network: {
+      ...{ recordAt: nobody, listAt: nobody, holds: nobody, isLoading: nobody },
+      openSegment: nobody,
+    },
+    placement: {
+      ...{ self: SELF, members: [SELF] },
+      ownersOf: () => [SELF],
+      isReachable: () => true,
+    },
+  };
 }
 
 const WHO = { accessKeys: new Map([[KEY_ID, SECRET]]), allowsAnonymous: true };

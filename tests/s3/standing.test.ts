@@ -1,30 +1,11 @@
 /** What the thread answers by itself: the same as the main thread would, and never what was. */
 import test, { type ExecutionContext } from 'ava';
-import { SeededRandom, randomInt } from '../../src/base/random.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { ask, readWhileLoading, SIZE } from './standing-reads.ts';
 import { SEGMENT, StandingWorld, versionBytes } from './standing-world.ts';
 import { signed } from './support.ts';
 
 const KIB = 1024;
-const SIZE = SEGMENT + 100 * KIB + 123;
-
-interface Seen {
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly body: Buffer;
-}
-
-async function ask(
-  world: StandingWorld,
-  target: string,
-  { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
-): Promise<Seen> {
-  const answer = await fetch(`${world.endpoint}${target}`, { method, headers });
-  const body = Buffer.from(await answer.arrayBuffer());
-  const { date: _date, 'x-amz-request-id': _id, ...fields } = Object.fromEntries(answer.headers);
-  return { status: answer.status, headers: fields, body };
-}
-
 /** The same request until the thread answers it: what stands is told after the answer. */
 async function askTwice(
   t: ExecutionContext,
@@ -134,48 +115,8 @@ test('standing: what the thread served counts as read', async (t) => {
 test('standing: readers of files that are loaded anew and evicted see one version, and no old one', async (t) => {
   const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   t.log(`SEED=${seed}`);
-  const random = new SeededRandom(seed);
   await using world = await StandingWorld.open(3 * 1024 * KIB);
-  const names = ['a', 'b', 'c', 'd'];
-  /** Last version that was acknowledged. */
-  const loaded = new Map<string, number>();
-  /** Last version that was begun. */
-  const begun = new Map<string, number>();
-  const load = async (name: string): Promise<void> => {
-    const number = (begun.get(name) ?? 0) + 1;
-    begun.set(name, number);
-    await world.load(name, versionBytes(name, number, SIZE));
-    loaded.set(name, number);
-  };
-  for (const name of names) await load(name);
-  let isOver = false;
-  let checkedCount = 0;
-  const readers = Array.from({ length: 8 }, async () => {
-    while (!isOver) {
-      const name = names[randomInt(random, names.length)] ?? 'a';
-      const from = randomInt(random, SIZE - 70_000);
-      const length = 1 + randomInt(random, 66_000);
-      const oldest = loaded.get(name) ?? 0;
-      const headers = { range: `bytes=${from}-${from + length - 1}` };
-      // Cut: what is left of a version may be gone when its next one is there.
-      const answer = await ask(world, `/b/${name}`, { headers }).catch(() => undefined);
-      if (!answer) continue;
-      const { status, body } = answer;
-      const newest = begun.get(name) ?? 0;
-      const isOne = [...Array(newest - oldest + 1).keys()].some((step) =>
-        versionBytes(name, oldest + step, SIZE)
-          .subarray(from, from + length)
-          .equals(body),
-      );
-      t.is(status, 206);
-      if (!isOne) throw new Error(`${name} ${headers.range} is none of ${oldest} to ${newest}`);
-      checkedCount++;
-    }
-  });
-  for (let round = 0; round < 40; round++)
-    await load(names[randomInt(random, names.length)] ?? 'a');
-  isOver = true;
-  await Promise.all(readers);
+  const checkedCount = await readWhileLoading({ seed, loads: world, reads: world });
   t.true(world.askedCount < checkedCount, 'the thread answered nothing by itself');
   t.true(world.store.usage().evictedSegmentCount > 0, 'nothing was evicted');
 });

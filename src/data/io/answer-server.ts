@@ -7,9 +7,13 @@
 import { fromWireError, RingloadError, toRingloadError } from '../../base/errors.ts';
 import type { GateBounds } from '../../base/descriptors.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { PlacedSegment } from '../../cache/segment-store.ts';
 import type { HeldReads, Piece, PieceFlow, PieceReport } from '../pieces.ts';
-import type { OwnRead, StandingPlace } from '../own-answers.ts';
+import {
+  DISTANT_MAX_BYTES,
+  type DistantPlace,
+  type OwnRead,
+  type StandingPlace,
+} from '../own-answers.ts';
 import { servedRange } from '../served-range.ts';
 import { RequestBody } from './request-body.ts';
 import { ServingThread } from './serving-thread.ts';
@@ -234,7 +238,7 @@ class Answers {
         const { value: piece } = step;
         // Why after the piece: nobody waits for it.
         const ended = this.#sendPiece(call, piece, send);
-        if (isOwnable(length)) this.#tellStanding(answer.standing, piece.placed?.segment);
+        if (isOwnable(length)) this.#tellStanding(answer.standing, piece);
         report = await ended;
         sentBytes += report.sentBytes;
       }
@@ -246,9 +250,9 @@ class Answers {
     }
   }
 
-  #tellStanding(facts: unknown, segment?: PlacedSegment): void {
+  #tellStanding(facts: unknown, piece?: Piece): void {
     if (facts === undefined) return;
-    const place = segment && standingPlace(segment);
+    const place = piece && (standingPlace(piece) ?? distantPlace(piece));
     this.#thread.post({ kind: 'standing', standing: { facts, ...(place && { place }) } });
   }
 
@@ -257,12 +261,12 @@ class Answers {
     piece: Piece,
     send: (piece: Extract<ToAnswering, { kind: 'piece' }>['piece']) => void,
   ): Promise<PieceReport> {
-    const { placed, heldId } = piece;
-    if (!placed && heldId === undefined) return this.#sendChunks(call, piece, send);
+    const { placed, held } = piece;
+    if (!placed && !held) return this.#sendChunks(call, piece, send);
     const ended = endOf(call);
     if (placed)
       send({ kind: 'place', range: servedRange(placed.segment, placed.from, piece.length) });
-    else if (heldId !== undefined) send({ kind: 'held', heldId });
+    else if (held) send({ kind: 'held', heldId: held.id });
     const end = await ended;
     if (end === 'gone') return { sentBytes: 0, failure: GONE };
     const { sentBytes, fault } = end;
@@ -353,11 +357,18 @@ function isOwnable(length: number): boolean {
   return length <= SEND_MAX_BYTES;
 }
 
-function standingPlace(segment: PlacedSegment): StandingPlace | undefined {
+function standingPlace({ placed }: Piece): StandingPlace | undefined {
+  const { segment } = placed ?? {};
+  if (!segment?.stands) return undefined;
   const { stands, crc32c, lengthBytes: segmentBytes } = segment;
-  if (!stands) return undefined;
   const { path, offset, blockCrc32c: blocks } = segment.place();
   return { ...stands, path, offset, segmentBytes, crc32c, blocks };
+}
+
+function distantPlace({ held, peer, length }: Piece): DistantPlace | undefined {
+  if (!held || peer === undefined || length > DISTANT_MAX_BYTES) return undefined;
+  const { key, endpoint, token } = held;
+  return { key, endpoint, token, peer };
 }
 
 function plainOf({ status, headers, body }: ThreadAnswer): PlainAnswer {

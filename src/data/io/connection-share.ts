@@ -45,8 +45,20 @@ export class ConnectionShare {
   /** @throws overloaded when none is to be had, and what `signal` says. */
   async lease(endpoint: string, signal: AbortSignal): Promise<Lease> {
     signal.throwIfAborted();
-    if (!this.#isFree(endpoint)) await this.#wait(endpoint, signal);
-    else this.#count(endpoint, 1);
+    const free = this.leaseNow(endpoint);
+    if (free) return free;
+    await this.#wait(endpoint, signal);
+    return this.#leaseOf(endpoint);
+  }
+
+  /** Undefined: others would have to wait for it, too. */
+  leaseNow(endpoint: string): Lease | undefined {
+    if (!this.#isFree(endpoint)) return undefined;
+    this.#count(endpoint, 1);
+    return this.#leaseOf(endpoint);
+  }
+
+  #leaseOf(endpoint: string): Lease {
     return new LeaseOfOne(endpoint, this.#resting, () => {
       this.#count(endpoint, -1);
       this.#grant();

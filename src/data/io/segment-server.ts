@@ -8,6 +8,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { GateBounds } from '../../base/descriptors.ts';
+import type { ChangeMarks } from '../../base/change-marks.ts';
 import { RingloadError, toRingloadError, toWireError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { PlacedSegment, SegmentKey } from '../../cache/segment-store.ts';
@@ -15,6 +16,7 @@ import type { Following } from '../fill-trail.ts';
 import { parseSegmentRequest, SEGMENT_PATH, type SegmentRequest } from '../segment-request.ts';
 import { servedRange, type ServedRange } from '../served-range.ts';
 import { ServingThread } from './serving-thread.ts';
+import { SEND_MAX_BYTES } from './serving/send-buffers.ts';
 import type { FromServing, ServingOptions, ToServing } from './serving/serving-messages.ts';
 
 export interface SegmentServerOptions {
@@ -27,6 +29,8 @@ export interface SegmentServerOptions {
     request: SegmentRequest,
     signal: AbortSignal,
   ) => Promise<PlacedSegment | undefined>;
+  /** What says that a segment has left its place; absent: the thread asks for each request. */
+  readonly marks?: ChangeMarks;
   /** A fill of that segment that can be followed now; absent: there never is one. */
   readonly follow?: (key: SegmentKey) => Following | undefined;
   /** Told of each fill that was given on to its end. */
@@ -75,6 +79,7 @@ class SegmentAnswers {
       file: new URL(`./serving/serving-worker.${extension}`, import.meta.url),
       workerData: (port): ServingOptions => ({
         ...{ host, port, bounds, openFileMaxCount, writeStallMs },
+        ...(options.marks && { marks: options.marks.memory }),
       }),
       hear: (message) => {
         this.#hear(message);
@@ -109,6 +114,9 @@ class SegmentAnswers {
       case 'unread':
         this.#failed(message.id, (segment) => segment.unread(message.systemCode, message.message));
         break;
+      case 'read':
+        for (const { target } of message.reads) void this.#noteRead(target);
+        break;
       case 'followed':
         this.#options.onFollowed?.(message);
         break;
@@ -117,12 +125,22 @@ class SegmentAnswers {
     }
   }
 
-  async #open({ id, target, authorization }: Extract<FromServing, { kind: 'ask' }>): Promise<void> {
+  /** What is read is kept longer. */
+  async #noteRead(target: string): Promise<void> {
+    const { key } = parseSegmentRequest(target);
+    const { signal } = new AbortController();
+    const segment = await this.#options.open({ key, offset: 0 }, signal).catch(() => undefined);
+    segment?.close();
+  }
+
+  async #open(ask: Extract<FromServing, { kind: 'ask' }>): Promise<void> {
+    const { id, target, authorization, isStale } = ask;
     const asked: Asked = { gone: new AbortController() };
     this.#asked.set(id, asked);
     try {
       authorize(target, authorization, this.#options.token());
       const wanted = parseSegmentRequest(target);
+      if (isStale) throw new RingloadError('conflict', 'the record is not what it was');
       const following = wanted.follows ? this.#options.follow?.(wanted.key) : undefined;
       if (following) {
         this.#follow(id, asked, following);
@@ -138,7 +156,8 @@ class SegmentAnswers {
         return;
       }
       asked.segment = segment;
-      this.#thread.post({ kind: 'serve', id, range: rangeOf(segment, wanted) });
+      const range = rangeOf(segment, wanted);
+      this.#thread.post({ kind: 'serve', id, range, ...standsOf(segment, range) });
     } catch (thrown) {
       if (!asked.gone.signal.aborted) this.#refuse(id, thrown);
     }
@@ -189,6 +208,15 @@ function authorize(target: string, authorization: string, token: string | undefi
   if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
     throw new RingloadError('unauthenticated', 'the data endpoint is for peers of this cluster');
   }
+}
+
+/** For short ranges: of long ones asking is the least. */
+function standsOf(
+  segment: PlacedSegment,
+  { length }: ServedRange,
+): Pick<Extract<ToServing, { kind: 'serve' }>, 'stands'> {
+  if (!segment.stands || length > SEND_MAX_BYTES) return {};
+  return { stands: { mark: segment.stands.mark, blocks: segment.place().blockCrc32c } };
 }
 
 /** @throws range_not_satisfiable */

@@ -51,7 +51,8 @@ export class ThreadReads implements HeldReads {
           ...(bodyPatienceMs !== undefined && { bodyPatienceMs }),
         });
       });
-      return { length, heldId, chunks: inThread, close: drop };
+      const held = { id: heldId, key: request.key, endpoint, token };
+      return { length, held, chunks: inThread, close: drop };
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#pending.delete(heldId);

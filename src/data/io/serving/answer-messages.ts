@@ -31,6 +31,8 @@ export interface PeerReadBounds {
   readonly socketMaxCount: number;
   readonly headTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  /** A short range that takes longer is left to the main thread. Default 300 ms. */
+  readonly shortMaxMs?: number;
 }
 
 export interface PlainAnswer {

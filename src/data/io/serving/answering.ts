@@ -17,7 +17,7 @@ import type { AnswerOptions, FromAnswering, ToAnswering } from './answer-message
 import type { ClientResponse, RequestHead } from './client-response.ts';
 import type { HeldRead } from './held-read.ts';
 import { HttpExchange, type ExchangeParts } from './http-exchange.ts';
-import { OwnExchange } from './own-exchange.ts';
+import { OwnExchanges } from './own-exchanges.ts';
 import { PlainConnection } from './plain-connection.ts';
 import { KEEP_ALIVE_S } from './plain-response.ts';
 import { PeerReads } from './peer-reads.ts';
@@ -27,6 +27,7 @@ import { SourceFiles } from './source-files.ts';
 /** Presigned URLs with long keys need more than most requests. */
 const HEADER_MAX_BYTES = 32 * 1024;
 const LOOK_MS = 250;
+const SHORT_MAX_MS = 300;
 /** Longest time between two looks for requests that take too long. */
 const LOOK_MAX_MS = 1000;
 /** How often the main thread is told what was read without it. */
@@ -40,7 +41,7 @@ export class Answering {
   readonly #gate: DescriptorGate;
   readonly #silent: SilentClients;
   readonly #exchanges = new Map<number, HttpExchange>();
-  readonly #ownExchanges = new Set<OwnExchange>();
+  readonly #ownExchanges: OwnExchanges;
   /** Answers of peers, opened or being opened. */
   readonly #held = new Map<number, HeldRead>();
   readonly #opening = new Map<number, AbortController>();
@@ -75,6 +76,11 @@ export class Answering {
         this.#endIfDone();
       },
     };
+    const { shortMaxMs = SHORT_MAX_MS } = options.peers;
+    const parts = { ...this.#parts, nowMs, peers: this.#peers, shortMaxMs };
+    this.#ownExchanges = new OwnExchanges(parts, () => {
+      this.#endIfDone();
+    });
     this.#server = createServer({
       headersTimeout: options.headersTimeoutMs,
       // How long a body takes is up to its client, as long as it comes: see `bodyStallMs`.
@@ -189,18 +195,7 @@ export class Answering {
       forward();
       return;
     }
-    const exchange = new OwnExchange(response, own, this.#parts, {
-      onForward: () => {
-        this.#ownExchanges.delete(exchange);
-        forward();
-      },
-      onOver: () => {
-        this.#ownExchanges.delete(exchange);
-        this.#endIfDone();
-      },
-    });
-    this.#ownExchanges.add(exchange);
-    exchange.start();
+    this.#ownExchanges.run(response, own, forward);
   }
 
   #hear(message: ToAnswering): void {
@@ -254,7 +249,7 @@ export class Answering {
   }
 
   #endIfDone(): void {
-    if (!this.#isClosing || this.#exchanges.size > 0 || this.#ownExchanges.size > 0) return;
+    if (!this.#isClosing || this.#exchanges.size > 0 || this.#ownExchanges.count > 0) return;
     this.#tellReads();
     this.#tell({ kind: 'closed' });
   }

@@ -10,7 +10,7 @@ import type { ClientResponse } from './client-response.ts';
 import type { SenderParts } from './range-sender.ts';
 import { HEAD_ROOM_BYTES, SEND_MAX_BYTES } from './send-buffers.ts';
 
-interface OwnUses {
+export interface OwnUses {
   /** Nothing was sent: somebody else is to answer. */
   readonly onForward: () => void;
   readonly onOver: () => void;

@@ -34,22 +34,32 @@ export interface OpenedAnswer {
   readonly first: Buffer;
 }
 
-interface Asking {
+export interface Asking {
   readonly resolve: (answered: Answered) => void;
   readonly reject: (error: Error) => void;
+  /** The head is given with all of the body, where that is short. */
+  readonly isWhole?: boolean;
 }
 
 /** Of a body, that may come in one read with the head: short ranges come whole. */
 const FIRST_BYTES = 64 * 1024;
+/** In front of what is read, for whoever sends it on with a head of his own. */
+const ROOM_BYTES = 1024;
+const SCRATCH_BYTES = ROOM_BYTES + HEAD_MAX_BYTES + FIRST_BYTES;
+const FREE_MAX_COUNT = 32;
+
+const freeScratches: Buffer[] = [];
 
 export class PeerConnection {
   readonly endpoint: string;
-  readonly #scratch = Buffer.allocUnsafeSlow(HEAD_MAX_BYTES + FIRST_BYTES);
+  #scratch = freeScratches.pop() ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   readonly #socket: Socket;
   readonly #onClosed: () => void;
   #asking: Asking | undefined;
   #taker: BodyTaker | undefined;
-  #usedBytes = 0;
+  #usedBytes = ROOM_BYTES;
+  /** Of an answer that is given whole, what has been read of it, and where it ends. */
+  #answered: Answered | undefined;
   #isConnected = false;
   #isClosed = false;
   #keepAlive = true;
@@ -97,12 +107,23 @@ export class PeerConnection {
   /** Resolves when the head is there; nothing of the body is read then. */
   ask(request: string): Promise<Answered> {
     return new Promise((resolve, reject) => {
-      this.#asking = { resolve, reject };
-      this.#usedBytes = 0;
-      this.#socket.ref();
-      this.#socket.write(request, 'latin1');
-      this.#socket.resume();
+      this.begin(request, { resolve, reject });
     });
+  }
+
+  begin(request: string, asking: Asking): void {
+    this.#asking = asking;
+    this.#usedBytes = ROOM_BYTES;
+    this.#socket.ref();
+    this.#socket.write(request, 'latin1');
+    this.#socket.resume();
+  }
+
+  /** The memory of the answer that was just given is the caller's: see {@link giveBackScratch}. */
+  takeScratch(): Buffer {
+    const scratch = this.#scratch;
+    this.#scratch = freeScratches.pop() ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+    return scratch;
   }
 
   /** Reads on, for the body. */
@@ -136,7 +157,7 @@ export class PeerConnection {
 
   #nextTarget(): Buffer {
     if (this.#taker) return this.#taker.room();
-    return this.#asking ? this.#scratch.subarray(this.#usedBytes) : this.#scratch;
+    return this.#scratch.subarray(this.#asking ? this.#usedBytes : ROOM_BYTES);
   }
 
   #read(bytes: Buffer): boolean {
@@ -146,16 +167,17 @@ export class PeerConnection {
       this.close('it said what nobody asked');
       return false;
     }
-    const before = this.#usedBytes;
+    const before = this.#usedBytes - ROOM_BYTES;
     this.#usedBytes += bytes.length;
+    if (this.#answered) return this.#takeRest(this.#asking, this.#answered);
     return this.#takeHead(this.#asking, before);
   }
 
   #takeHead(asking: Asking, before: number): boolean {
-    const filled = this.#scratch.subarray(0, this.#usedBytes);
+    const filled = this.#scratch.subarray(ROOM_BYTES, this.#usedBytes);
     const length = headLength(filled, before);
     if (length < 0) {
-      if (this.#usedBytes < HEAD_MAX_BYTES) return true;
+      if (filled.length < HEAD_MAX_BYTES) return true;
       this.close('the head of its answer is too large');
       return false;
     }
@@ -164,11 +186,35 @@ export class PeerConnection {
       this.close(parsed.why);
       return false;
     }
-    this.#asking = undefined;
     const { head, bodyBytes } = parsed;
     const rest = filled.subarray(length);
     this.#keepAlive = parsed.keepAlive && rest.length <= bodyBytes;
-    asking.resolve({ head, bodyBytes, rest });
+    const answered = { head, bodyBytes, rest };
+    if (asking.isWhole === true) return this.#takeRest(asking, answered);
+    this.#asking = undefined;
+    asking.resolve(answered);
     return false;
   }
+
+  /** @returns whether more is read: also when all is there, for what nobody asked is an end. */
+  #takeRest(asking: Asking, { head, bodyBytes, rest }: Answered): boolean {
+    const begin = rest.byteOffset - this.#scratch.byteOffset;
+    const come = this.#scratch.subarray(begin, this.#usedBytes);
+    if (bodyBytes > FIRST_BYTES || come.length > bodyBytes) {
+      this.close('its answer has another length than what was asked for');
+      return false;
+    }
+    this.#answered = { head, bodyBytes, rest: come };
+    if (come.length < bodyBytes) return true;
+    const answered = this.#answered;
+    this.#answered = undefined;
+    this.#asking = undefined;
+    asking.resolve(answered);
+    return !this.#isClosed;
+  }
+}
+
+/** What {@link PeerConnection.takeScratch} gave and nobody reads any more. */
+export function giveBackScratch(scratch: Buffer): void {
+  if (freeScratches.length < FREE_MAX_COUNT) freeScratches.push(scratch);
 }

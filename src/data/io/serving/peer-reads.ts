@@ -4,7 +4,7 @@
  */
 import { fromWireError, RingloadError, type WireError } from '../../../base/errors.ts';
 import { CRC_HEADER, formatSegmentRequest, type SegmentRequest } from '../../segment-request.ts';
-import { ConnectionShare } from '../connection-share.ts';
+import { ConnectionShare, type Lease } from '../connection-share.ts';
 import type { PeerReadBounds } from './answer-messages.ts';
 import { HeldRead, type HeldParts } from './held-read.ts';
 import { PeerConnection, type Answered, type OpenedAnswer } from './peer-connection.ts';
@@ -14,6 +14,11 @@ export interface PeerOrder {
   readonly request: SegmentRequest;
   readonly token?: string;
   readonly bodyPatienceMs?: number;
+}
+
+export interface TakenConnection {
+  readonly connection: PeerConnection;
+  readonly lease: Lease;
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
@@ -63,6 +68,21 @@ export class PeerReads {
     return read;
   }
 
+  /**
+   * A connection for one short answer; undefined when none is free now. Whoever has it asks once and
+   * then gives it back, or closes it and ends the lease.
+   */
+  take(endpoint: string): TakenConnection | undefined {
+    const lease = this.#share.leaseNow(endpoint);
+    return lease && { lease, connection: this.#connectionTo(endpoint) };
+  }
+
+  /** Its answer was read to the end. */
+  giveBack({ connection, lease }: TakenConnection): void {
+    lease.end();
+    this.#keep(connection);
+  }
+
   /** To be called now and then: ends what stands still and what nobody uses. */
   check(): void {
     const nowMs = this.#parts.nowMs();
@@ -80,14 +100,14 @@ export class PeerReads {
     let connection: PeerConnection | undefined;
     try {
       const kept = this.#idle.get(order.endpoint)?.pop()?.connection;
-      connection = kept ?? new PeerConnection(order.endpoint, () => this.#forget(order.endpoint));
+      connection = kept ?? this.#connect(order.endpoint);
       let answered: Answered;
       try {
         answered = await this.#askOver(connection, order, signal);
       } catch (thrown) {
         // Why once more: what was kept may have been closed meanwhile by the other side.
         if (!kept || signal.aborted) throw thrown;
-        connection = new PeerConnection(order.endpoint, () => this.#forget(order.endpoint));
+        connection = this.#connect(order.endpoint);
         answered = await this.#askOver(connection, order, signal);
       }
       if (answered.head.status !== 200) throw await this.#refusalOf(connection, answered, order);
@@ -108,9 +128,7 @@ export class PeerReads {
     { endpoint, request, token }: PeerOrder,
     signal: AbortSignal,
   ): Promise<Answered> {
-    const host = endpoint.slice(endpoint.indexOf('//') + 2);
-    const authorization = token === undefined ? '' : `authorization: Bearer ${token}\r\n`;
-    const text = `GET ${formatSegmentRequest(request)} HTTP/1.1\r\nhost: ${host}\r\n${authorization}\r\n`;
+    const text = peerRequest({ endpoint, token, target: formatSegmentRequest(request) });
     const giveUp = (): void => {
       connection.close('nobody waits for it');
     };
@@ -153,6 +171,16 @@ export class PeerReads {
     }
   }
 
+  #connectionTo(endpoint: string): PeerConnection {
+    return this.#idle.get(endpoint)?.pop()?.connection ?? this.#connect(endpoint);
+  }
+
+  #connect(endpoint: string): PeerConnection {
+    return new PeerConnection(endpoint, () => {
+      this.#forget(endpoint);
+    });
+  }
+
   #keep(connection: PeerConnection): void {
     connection.rest();
     const idle = this.#idle.get(connection.endpoint) ?? [];
@@ -174,6 +202,18 @@ export class PeerReads {
     if (open.length > 0) this.#idle.set(endpoint, open);
     else this.#idle.delete(endpoint);
   }
+}
+
+/** A request for what lies at `target` of a data endpoint. */
+export function peerRequest(asked: {
+  readonly endpoint: string;
+  readonly token: string | undefined;
+  readonly target: string;
+}): string {
+  const { endpoint, token, target } = asked;
+  const host = endpoint.slice(endpoint.indexOf('//') + 2);
+  const authorization = token === undefined ? '' : `authorization: Bearer ${token}\r\n`;
+  return `GET ${target} HTTP/1.1\r\nhost: ${host}\r\n${authorization}\r\n`;
 }
 
 function asUnreachable(thrown: unknown, endpoint: string): RingloadError {

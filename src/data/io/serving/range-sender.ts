@@ -25,6 +25,8 @@ export interface SentRange {
   readonly head: string;
   /** Absent: it is as urgent as all others. */
   readonly turns?: Turns;
+  /** Asked when bytes are there, before they leave; absent: the segment keeps its place. */
+  readonly isStill?: () => boolean;
 }
 
 /** Begins at once, and lets other connections have their turn between two pieces. */
@@ -46,6 +48,7 @@ export class RangeSender {
   readonly #head: string;
   readonly #parts: SenderParts;
   readonly #turns: Turns;
+  readonly #isStill: (() => boolean) | undefined;
   readonly #onEnd: (end: SendEnd) => void;
   #position: number;
   #hasBegun = false;
@@ -66,6 +69,7 @@ export class RangeSender {
     this.#range = wanted.range;
     this.#head = wanted.head;
     this.#turns = wanted.turns ?? ALIKE;
+    this.#isStill = wanted.isStill;
     this.#parts = parts;
     this.#onEnd = onEnd;
     this.#position = wanted.range.from;
@@ -110,7 +114,8 @@ export class RangeSender {
     room.take(buffer.length);
     const blocks = buffer.subarray(HEAD_ROOM_BYTES, HEAD_ROOM_BYTES + blocksEnd - start);
     const goOn = (isWhole: boolean): void => {
-      if (!this.#isStopped && isWhole && this.#isSound(blocks, start)) {
+      const isGood = !this.#isStopped && isWhole && this.#isSound(blocks, start);
+      if (isGood && this.#isStill?.() !== false) {
         this.#send(buffer, start, end);
         return;
       }

@@ -8,7 +8,8 @@ import { RingloadError, toWireError } from '../../../base/errors.ts';
 import { CRC_HEADER, TAIL_BYTES, TAIL_HEADER } from '../../segment-request.ts';
 import type { ServedRange } from '../../served-range.ts';
 import { FillFollower } from './fill-follower.ts';
-import { RangeSender, type SenderParts } from './range-sender.ts';
+import type { OwnRange, OwnSegments } from './own-segments.ts';
+import { RangeSender, type SendEnd, type SenderParts } from './range-sender.ts';
 import { REQUEST_HEAD_MAX_BYTES, RequestHeads, type ParsedRequest } from './request-head.ts';
 import type { FollowedFill, FromServing, ToServing } from './serving-messages.ts';
 import type { ServingTurns } from './serving-turns.ts';
@@ -25,6 +26,7 @@ export interface ConnectionParts extends SenderParts {
   readonly turns: Pick<ServingTurns, 'readers' | 'copies'>;
   readonly writeStallMs: number;
   readonly nowMs: () => number;
+  readonly own: OwnSegments;
   readonly newId: () => number;
   readonly tell: (message: FromServing) => void;
   /** The connection has an answer to wait for under this id; undefined: it waits no more. */
@@ -39,6 +41,8 @@ export class ServingConnection {
   readonly #refusal: RingloadError | undefined;
   /** Of the request that is being answered. */
   #id: number | undefined;
+  /** Set while the main thread knows of it. */
+  #asked: { readonly target: string; readonly authorization: string } | undefined;
   #sender: RangeSender | FillFollower | undefined;
   #keepAlive = true;
   #isCopy = false;
@@ -76,6 +80,7 @@ export class ServingConnection {
     if (message.id !== this.#id) return;
     switch (message.kind) {
       case 'serve':
+        this.#learn(message);
         this.#serve(message.range);
         break;
       case 'follow':
@@ -123,26 +128,49 @@ export class ServingConnection {
     } else if (request.kind === 'method') {
       this.#refuse(new RingloadError('method_not_allowed', 'the data endpoint takes GET only'));
     } else {
-      const { target, authorization, keepAlive, isCopy } = request;
-      this.#keepAlive = keepAlive;
-      this.#isCopy = isCopy;
-      // A fill may take as long as it has to: the main thread has its deadlines.
-      this.#socket.setTimeout(0);
-      this.#parts.onAsking(this.#id, this);
-      this.#parts.tell({ kind: 'ask', id: this.#id, target, authorization });
+      this.#keepAlive = request.keepAlive;
+      this.#isCopy = request.isCopy;
+      const own = request.isCopy ? undefined : this.#parts.own.find(request);
+      if (own) this.#serveOwn(own, request);
+      else this.#ask(request);
     }
   }
 
-  #serve(range: ServedRange): void {
-    this.#socket.setTimeout(this.#parts.writeStallMs);
-    const head =
-      `HTTP/1.1 200 OK\r\ncontent-length: ${range.length}\r\n` +
-      `${CRC_HEADER}: ${range.crc32c}\r\n${this.#connectionLines()}\r\n`;
-    const turns = this.#isCopy ? this.#parts.turns.copies : this.#parts.turns.readers;
-    this.#sender = new RangeSender(this.#socket, { range, head, turns }, this.#parts, (end) => {
+  #ask({ target, authorization }: { target: string; authorization: string }): void {
+    const { own, onAsking, tell } = this.#parts;
+    const id = this.#id ?? 0;
+    this.#asked = { target, authorization };
+    // A fill may take as long as it has to: the main thread has its deadlines.
+    this.#socket.setTimeout(0);
+    onAsking(id, this);
+    tell({ kind: 'ask', id, target, authorization, isStale: !own.isTrue(target) });
+  }
+
+  /** Whatever goes wrong is asked of the main thread: nothing has left. */
+  #serveOwn(
+    { range, isStill, onSent }: OwnRange,
+    request: { target: string; authorization: string },
+  ): void {
+    this.#send({ range, isStill }, (end) => {
       if (end.kind === 'sent') {
-        this.#over();
-        this.#afterAnswer();
+        onSent();
+        this.#sent();
+        return;
+      }
+      this.#sender = undefined;
+      this.#ask(request);
+    });
+  }
+
+  #learn({ range, stands }: Extract<ToServing, { kind: 'serve' }>): void {
+    if (!stands || !this.#asked || this.#isCopy) return;
+    this.#parts.own.learn(this.#asked, { ...range, blocks: stands.blocks }, stands.mark);
+  }
+
+  #serve(range: ServedRange): void {
+    this.#send({ range }, (end) => {
+      if (end.kind === 'sent') {
+        this.#sent();
         return;
       }
       const { tell } = this.#parts;
@@ -152,7 +180,25 @@ export class ServingConnection {
       // After the head only a cut connection tells the truth.
       if (isLate) this.#socket.destroy();
     });
+  }
+
+  #send(
+    what: { readonly range: ServedRange; readonly isStill?: () => boolean },
+    onEnd: (end: SendEnd) => void,
+  ): void {
+    const { range } = what;
+    this.#socket.setTimeout(this.#parts.writeStallMs);
+    const head =
+      `HTTP/1.1 200 OK\r\ncontent-length: ${range.length}\r\n` +
+      `${CRC_HEADER}: ${range.crc32c}\r\n${this.#connectionLines()}\r\n`;
+    const turns = this.#isCopy ? this.#parts.turns.copies : this.#parts.turns.readers;
+    this.#sender = new RangeSender(this.#socket, { ...what, head, turns }, this.#parts, onEnd);
     this.#sender.start();
+  }
+
+  #sent(): void {
+    this.#over();
+    this.#afterAnswer();
   }
 
   #follow(fill: FollowedFill): void {
@@ -203,10 +249,12 @@ export class ServingConnection {
   #over(): void {
     this.#sender?.stop();
     this.#sender = undefined;
-    if (this.#id === undefined) return;
-    this.#parts.onAsking(this.#id, undefined);
-    this.#parts.tell({ kind: 'done', id: this.#id });
+    const id = this.#id;
     this.#id = undefined;
+    if (id === undefined || !this.#asked) return;
+    this.#asked = undefined;
+    this.#parts.onAsking(id, undefined);
+    this.#parts.tell({ kind: 'done', id });
   }
 
   #afterAnswer(): void {

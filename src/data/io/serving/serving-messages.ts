@@ -4,6 +4,7 @@
  * The thread asks what may be sent to whom, the main thread has the say: it looks at the token, finds
  * the segment, reads it through, and keeps it in its place until the thread has done with it.
  */
+import type { Mark } from '../../../base/change-marks.ts';
 import type { GateBounds } from '../../../base/descriptors.ts';
 import type { ServedRange } from '../../served-range.ts';
 
@@ -15,6 +16,15 @@ export interface ServingOptions {
   readonly openFileMaxCount: number;
   /** A reader that takes nothing for so long is gone. */
   readonly writeStallMs: number;
+  /** Of {@link ChangeMarks}; absent: the thread answers nothing by itself. */
+  readonly marks?: SharedArrayBuffer;
+}
+
+/** So many ranges of one segment were read. */
+export interface SegmentReads {
+  /** Of one of the requests for them. */
+  readonly target: string;
+  readonly count: number;
 }
 
 /** A segment that this peer receives itself, to be given on as it comes. */
@@ -28,7 +38,13 @@ export interface FollowedFill {
 }
 
 export type ToServing =
-  | { readonly kind: 'serve'; readonly id: number; readonly range: ServedRange }
+  | {
+      readonly kind: 'serve';
+      readonly id: number;
+      readonly range: ServedRange;
+      /** Until then it lies there: the thread may give of it by itself. */
+      readonly stands?: { readonly mark: Mark; readonly blocks: Uint32Array };
+    }
   | { readonly kind: 'follow'; readonly id: number; readonly fill: FollowedFill }
   /** What was followed is good: CRC32C of the segment. */
   | { readonly kind: 'judged'; readonly id: number; readonly crc32c: number }
@@ -48,7 +64,11 @@ export type FromServing =
       readonly id: number;
       readonly target: string;
       readonly authorization: string;
+      /** What the request depends on has changed: it is to be refused, by whoever may say so. */
+      readonly isStale: boolean;
     }
+  /** What was given without a word to the main thread. */
+  | { readonly kind: 'read'; readonly reads: readonly SegmentReads[] }
   /** A block does not match its checksum; one `refuse` follows. */
   | { readonly kind: 'damaged'; readonly id: number }
   /** The file could not be read; one `refuse` follows. */

@@ -9,11 +9,15 @@ import { RingloadError } from '../../../base/errors.ts';
 import { ReadRoom } from '../../../cache/read-room.ts';
 import type { ThreadNews } from '../serving-thread.ts';
 import { NICENESS, stepBack } from '../step-back.ts';
+import { OwnSegments } from './own-segments.ts';
 import { SendBuffers } from './send-buffers.ts';
 import { ServingConnection } from './serving-connection.ts';
 import type { FromServing, ServingOptions, ToServing } from './serving-messages.ts';
 import { ServingTurns } from './serving-turns.ts';
 import { SourceFiles } from './source-files.ts';
+
+/** How often the main thread is told what was read without it. */
+const READS_MS = 1000;
 
 stepBack(NICENESS.readers);
 const options = workerData as ServingOptions;
@@ -24,7 +28,9 @@ const asking = new Map<number, ServingConnection>();
 let messages: (FromServing | ThreadNews)[] = [];
 let lastId = 0;
 
+const own = new OwnSegments(options.marks);
 const parts = {
+  own,
   files: new SourceFiles(options.openFileMaxCount, nowMs),
   buffers: new SendBuffers(),
   room: new ReadRoom(),
@@ -67,6 +73,11 @@ server.listen(options.port, options.host, () => {
 parentPort?.on('message', (answers: readonly ToServing[]) => {
   for (const answer of answers) asking.get(answer.id)?.hear(answer);
 });
+
+setInterval(() => {
+  const reads = own.takeReads();
+  if (reads.length > 0) tell({ kind: 'read', reads });
+}, READS_MS).unref();
 
 /** In groups: each message between threads has a price. */
 function tell(message: FromServing | ThreadNews): void {

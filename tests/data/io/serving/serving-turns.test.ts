@@ -9,6 +9,7 @@ import { ReadRoom } from '../../../../src/cache/read-room.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../../../../src/cache/segment-store.ts';
 import { copyFromPeer } from '../../../../src/data/io/lanes/peer-copy.ts';
 import { parseRequest } from '../../../../src/data/io/serving/request-head.ts';
+import { OwnSegments } from '../../../../src/data/io/serving/own-segments.ts';
 import { SEND_MAX_BYTES, SendBuffers } from '../../../../src/data/io/serving/send-buffers.ts';
 import { ServingConnection } from '../../../../src/data/io/serving/serving-connection.ts';
 import { ServingTurns } from '../../../../src/data/io/serving/serving-turns.ts';
@@ -153,6 +154,7 @@ async function stageOf(t: ExecutionContext) {
       files: new SourceFiles(8, () => performance.now()),
       buffers: new SendBuffers(),
       room: new ReadRoom(),
+      own: new OwnSegments(undefined),
       turns: { copies, readers: { ...readers, take } },
       writeStallMs: 60_000,
       nowMs: () => performance.now(),
