@@ -13,14 +13,18 @@ export interface S3ThreadData {
   readonly mounts: readonly string[];
   readonly who: Omit<AuthenticatorOptions, 'wallMs'>;
   readonly marks: SharedArrayBuffer;
+  /** As {@link StandingObjects} takes it. */
+  readonly distantMaxAgeMs?: number;
 }
 
-const { mounts, who, marks, ...options } = workerData as AnswerOptions & S3ThreadData;
+const { mounts, who, marks, distantMaxAgeMs, ...options } = workerData as AnswerOptions &
+  S3ThreadData;
 const own = new StandingObjects({
   buckets: bucketsOf(mounts),
   authenticator: new Authenticator({ ...who, wallMs: () => systemClock.wallMs() }),
   marks: new ChangeMarks(marks),
   nowMs: () => systemClock.nowMs(),
+  distantMaxAgeMs,
   newRequestId,
 });
 new Answering(options, own).listen();

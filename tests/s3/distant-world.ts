@@ -48,8 +48,11 @@ export class DistantWorld implements AsyncDisposable {
     this.#parts.wire = wire;
   }
 
-  /** @param capacityBytes of the home's cache */
-  static async open(capacityBytes?: number): Promise<DistantWorld> {
+  /** @param options.capacityBytes of the home's cache */
+  static async open({
+    capacityBytes,
+    shortMaxMs = 60_000,
+  }: { capacityBytes?: number; shortMaxMs?: number } = {}): Promise<DistantWorld> {
     const home = await StandingWorld.open(capacityBytes);
     const parts: Parts = { openedCount: 0, notedCount: 0, connectionCount: 0, wire: undefined };
     const server = await startSegmentServer({
@@ -65,7 +68,7 @@ export class DistantWorld implements AsyncDisposable {
     parts.server = server;
     parts.relay = await relayTo(server.port, parts);
     const { port } = parts.relay.address() as AddressInfo;
-    const others = othersOf(home, `http://127.0.0.1:${port}`, parts);
+    const others = { ...othersOf(home, `http://127.0.0.1:${port}`, parts), shortMaxMs };
     return new DistantWorld(home, await StandingWorld.open(undefined, others), parts);
   }
 
@@ -86,7 +89,7 @@ interface Parts {
   relay?: Server;
 }
 
-function othersOf(home: StandingWorld, endpoint: string, parts: Parts): Others {
+function othersOf(home: StandingWorld, endpoint: string, parts: Parts): Omit<Others, 'shortMaxMs'> {
   const nobody = (): never => {
     throw new RingloadError('peer_unreachable', 'nobody asks for that here');
   };

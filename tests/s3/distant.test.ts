@@ -116,7 +116,7 @@ const WIRES: readonly (readonly [string, Wire])[] = [
 
 for (const [what, wire] of WIRES) {
   test(`distant: a home that ${what} is replaced, and asked again later`, async (t) => {
-    await using world = await DistantWorld.open();
+    await using world = await DistantWorld.open(wire === mute ? { shortMaxMs: 3000 } : {});
     await world.home.load('a', versionBytes('a', 1, SIZE));
     await warm(t, world, 1);
     world.break(wire);
@@ -160,7 +160,7 @@ test('distant: what was read there counts as read', async (t) => {
 test('distant: readers of files that are loaded anew and evicted see one version, and no old one', async (t) => {
   const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   t.log(`SEED=${seed}`);
-  await using world = await DistantWorld.open(3 * 1024 * KIB);
+  await using world = await DistantWorld.open({ capacityBytes: 3 * 1024 * KIB });
   const { home, reader } = world;
   const checkedCount = await readWhileLoading({ seed, loads: home, reads: reader });
   t.log(`${checkedCount} ranges, ${checkedCount - reader.askedCount} of them without being asked`);

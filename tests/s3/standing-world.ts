@@ -43,6 +43,8 @@ export interface Others {
   readonly under: MemoryUnderStore;
   readonly network: ReadNetwork;
   readonly placement: ReadPlacement;
+  /** How long the thread waits for their short ranges. */
+  readonly shortMaxMs: number;
 }
 
 export class StandingWorld implements AsyncDisposable {
@@ -122,11 +124,11 @@ export class StandingWorld implements AsyncDisposable {
     });
     const catalog = await LevelFileCatalog.open(join(folder.path, 'files'), silentLogger, marks);
     const world = new StandingWorld({ folder, catalog, store, marks, others });
-    await world.#listen(marks);
+    await world.#listen(marks, others.shortMaxMs);
     return world;
   }
 
-  async #listen(marks: ChangeMarks): Promise<void> {
+  async #listen(marks: ChangeMarks, shortMaxMs: number): Promise<void> {
     const { service, reader } = this;
     this.#server = await startAnswerServer({
       ...{ host: '127.0.0.1', port: 0, what: 'S3 endpoint', logger: silentLogger },
@@ -140,13 +142,13 @@ export class StandingWorld implements AsyncDisposable {
       openFileMaxCount: 4,
       peers: {
         ...{ token: () => TOKEN, socketMaxCount: 16 },
-        ...{ headTimeoutMs: 60_000, stallTimeoutMs: 60_000 },
+        ...{ headTimeoutMs: 60_000, stallTimeoutMs: 60_000, shortMaxMs },
       },
       ...{ headersTimeoutMs: 60_000, requestTimeoutMs: 60_000 },
       onRefused: () => undefined,
       thread: {
         file: new URL('../../src/node/s3-thread.js', import.meta.url),
-        data: { mounts: ['s3://b'], who: WHO, marks: marks.memory },
+        data: { mounts: ['s3://b'], who: WHO, marks: marks.memory, distantMaxAgeMs: 60_000 },
       },
       onOwnReads: (reads) => {
         this.reads.push(...reads);
@@ -203,6 +205,7 @@ function nobodyElse(): Others {
       ownersOf: () => [SELF],
       isReachable: () => true,
     },
+    shortMaxMs: 60_000,
   };
 }
 
