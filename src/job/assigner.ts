@@ -171,13 +171,12 @@ export class Assigner {
       if (nowMs < queue.blockedUntilMs || !this.#whereabouts.placement.isReachable(queue.owner))
         continue;
       const wasIdle = queue.out.size === 0;
-      const hadWork = queue.load !== undefined;
+      const hadFetches = queue.outFetchCount > 0;
       const fetchMaxCount = this.#fetchers.fetchMaxCountOf(queue.owner);
       const tasks = queue.takeBatch({ maxCount, fetchMaxCount }, this.#throttle.share, nowMs);
       if (tasks.length === 0) continue;
       if (wasIdle) queue.lastHeardMs = nowMs;
-      if (!hadWork && tasks.some(({ kind }) => kind !== 'follow'))
-        this.#fetchers.begin(queue.owner, nowMs);
+      if (!hadFetches && queue.outFetchCount > 0) this.#fetchers.begin(queue.owner, nowMs);
       for (const task of tasks) {
         task.unit.file.inflightCount += 1;
         addOnce(task.unit, 'tried', queue.owner);
@@ -299,7 +298,8 @@ export class Assigner {
    */
   takeRecalls(nowMs: number): Recall[] {
     return this.#fetchers.takeRecalls(nowMs, (task) => {
-      this.#book.dropUnsent(task);
+      if (task.sentMs === undefined) this.#book.dropUnsent(task);
+      else this.#giveUp(this.#book.queueOf(task.owner), [task]);
       this.#advance(task.unit);
     });
   }

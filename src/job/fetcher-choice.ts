@@ -7,10 +7,10 @@
  */
 import type { PeerId } from '../base/ids.ts';
 import type { OwnerQueue } from './owner-queue.ts';
-import { type OwnerLoad, type PaceLimits, PaceWatch } from './pace-watch.ts';
+import { NEARLY_DONE_COUNT, type OwnerLoad, type PaceLimits, PaceWatch } from './pace-watch.ts';
 import type { Placement } from './placement.ts';
 import type { TaskBook } from './task-book.ts';
-import type { TaskRun, Unit } from './unit.ts';
+import { isFirstCopy, type TaskRun, type Unit } from './unit.ts';
 
 /** Tasks that their owner shall give back. */
 export interface Recall {
@@ -29,7 +29,10 @@ export interface Fetcher {
 
 /** Fetches that a slow owner keeps at a time when nobody else can do them. */
 const SLOW_FETCH_MAX_COUNT = 1;
-/** A recall is a message that may be lost: it is said again. */
+/**
+ * A recall is a message that may be lost: it is said again. Who crawls may hear of it late, on the
+ * same line: after this time its tasks are given up.
+ */
 const RECALL_REPEAT_MS = 2_000;
 
 export class FetcherChoice {
@@ -86,21 +89,24 @@ export class FetcherChoice {
     this.#pace.begin(owner, nowMs);
   }
 
-  answered({ owner, unit, kind }: TaskRun, stored: boolean, nowMs: number): void {
-    // Why: who follows a fetch is as slow as who fetches.
-    if (kind === 'follow') return;
-    const isIdle = this.#book.queueOf(owner).load === undefined;
-    this.#pace.answered(owner, stored ? unit.length : undefined, nowMs, isIdle);
+  answered(task: TaskRun, stored: boolean, nowMs: number): void {
+    if (!isFirstCopy(task)) return;
+    const { owner, unit } = task;
+    const queue = this.#book.queueOf(owner);
+    const count = queue.outFetchCount;
+    const isFull = count + 1 >= NEARLY_DONE_COUNT || (count > 0 && queue.peekFetch() !== undefined);
+    const storedBytes = stored ? unit.length : undefined;
+    this.#pace.answered(owner, { storedBytes, isIdle: count === 0, isFull }, nowMs);
   }
 
   /** What the owner had was given up. */
-  gaveUp({ owner, load }: OwnerQueue): void {
-    if (!load) this.#pace.forgive(owner);
+  gaveUp({ owner, outFetchCount }: OwnerQueue): void {
+    if (outFetchCount === 0) this.#pace.forgive(owner);
   }
 
   /**
    * Looks who does not keep pace, and spares slow owners what others can do.
-   * @param move takes a task that still waits, for somebody else.
+   * @param move takes a task that still waits, or is given up, for somebody else.
    * @returns what they shall give back.
    */
   takeRecalls(nowMs: number, move: (task: TaskRun) => void): Recall[] {
@@ -110,9 +116,14 @@ export class FetcherChoice {
       const level = this.#pace.levelOf(queue.owner);
       if (level === 'steady') continue;
       this.#moveWaiting(queue, move);
-      const taskIds = this.#recallOut(queue, nowMs);
       const alsoRunning = level === 'crawling';
-      if (taskIds.length > 0) recalls.push({ to: queue.owner, taskIds, alsoRunning });
+      const tasks = this.#recallOut(queue, nowMs);
+      if (tasks.length === 0) continue;
+      recalls.push({ to: queue.owner, taskIds: tasks.map(({ id }) => id), alsoRunning });
+      for (const task of tasks) {
+        if (alsoRunning && task.recalledMs !== undefined) move(task);
+        task.recalledMs = nowMs;
+      }
     }
     return recalls;
   }
@@ -134,8 +145,8 @@ export class FetcherChoice {
   }
 
   /** Fetches that are out and that somebody else can do, as far as there are peers to lend. */
-  #recallOut(queue: OwnerQueue, nowMs: number): number[] {
-    const taskIds: number[] = [];
+  #recallOut(queue: OwnerQueue, nowMs: number): TaskRun[] {
+    const tasks: TaskRun[] = [];
     let room = queue.windowTasks - queue.loanCount;
     for (const task of queue.out.values()) {
       const { unit, kind, recalledMs } = task;
@@ -145,10 +156,9 @@ export class FetcherChoice {
         room -= 1;
       }
       if (recalledMs !== undefined && nowMs - recalledMs < RECALL_REPEAT_MS) continue;
-      task.recalledMs = nowMs;
-      taskIds.push(task.id);
+      tasks.push(task);
     }
-    return taskIds;
+    return tasks;
   }
 
   /** The owner that fetches while others are slow. */

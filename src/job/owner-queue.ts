@@ -2,10 +2,15 @@
 import type { PeerId } from '../base/ids.ts';
 import { Fifo } from './fifo.ts';
 import type { OwnerLoad } from './pace-watch.ts';
-import type { TaskRun, Unit } from './unit.ts';
+import { isFirstCopy, type TaskRun, type Unit } from './unit.ts';
 
 /** Paths of a batch may take so much text, so that no frame comes near its limit. */
 const BATCH_TEXT_MAX_LENGTH = 1024 * 1024;
+/**
+ * What copies may take of a window while fetches wait: their sources may be slow, which must not
+ * keep everybody who copies from there from everything else.
+ */
+const COPY_SHARE = 0.75;
 
 export class OwnerQueue {
   readonly owner: PeerId;
@@ -17,6 +22,7 @@ export class OwnerQueue {
   readonly #fetches = new Fifo<TaskRun>();
   readonly out = new Map<number, TaskRun>();
   #outBytes = 0;
+  #outFetchBytes = 0;
   #outFetchCount = 0;
   #outFollowCount = 0;
   #loanCount = 0;
@@ -38,16 +44,18 @@ export class OwnerQueue {
     (task.kind === 'fetch' ? this.#fetches : this.#copies).push(task);
   }
 
-  /**
-   * What is out, as its pace is judged by; undefined when nothing is. Why not what follows a fetch:
-   * that is as slow as somebody else.
-   */
+  /** Fetches that are out. */
+  get outFetchCount(): number {
+    return this.#outFetchCount;
+  }
+
+  /** The fetches that are out; undefined when none is. */
   get load(): OwnerLoad | undefined {
-    const count = this.out.size - this.#outFollowCount;
-    if (count === 0) return undefined;
-    for (const { kind, sentMs } of this.out.values()) {
-      if (kind === 'follow' || sentMs === undefined) continue;
-      return { oldestSentMs: sentMs, bytes: this.#outBytes, count };
+    if (this.#outFetchCount === 0) return undefined;
+    for (const task of this.out.values()) {
+      if (!isFirstCopy(task) || task.sentMs === undefined) continue;
+      const [bytes, count] = [this.#outFetchBytes, this.#outFetchCount];
+      return { oldestSentMs: task.sentMs, bytes, count };
     }
     return undefined;
   }
@@ -98,7 +106,7 @@ export class OwnerQueue {
     const taskRoom = Math.max(1, Math.floor(this.windowTasks * throttle));
     const byteRoom = this.windowBytes * throttle;
     while (batch.length < maxCount && this.out.size < taskRoom) {
-      const next = this.#peek(fetchMaxCount);
+      const next = this.#peek(fetchMaxCount, taskRoom, byteRoom);
       if (!next) break;
       if (textLength > BATCH_TEXT_MAX_LENGTH) break;
       if (next.unit.file !== batch.at(-1)?.unit.file) {
@@ -128,10 +136,16 @@ export class OwnerQueue {
     return this.#outBytes + unit.length <= byteRoom;
   }
 
-  #count({ kind, unit }: TaskRun, sign: 1 | -1): void {
-    if (kind === 'fetch') this.#outFetchCount += sign;
-    if (kind === 'follow') this.#outFollowCount += sign;
-    else this.#outBytes += sign * unit.length;
+  #count(task: TaskRun, sign: 1 | -1): void {
+    if (task.kind === 'follow') {
+      this.#outFollowCount += sign;
+      return;
+    }
+    const bytes = sign * task.unit.length;
+    this.#outBytes += bytes;
+    if (!isFirstCopy(task)) return;
+    this.#outFetchBytes += bytes;
+    this.#outFetchCount += sign;
   }
 
   /** Tasks that were sent before `beforeMs` and are still out, oldest first. */
@@ -151,15 +165,23 @@ export class OwnerQueue {
     this.#fetches.clear();
     this.#copies.clear();
     this.#outBytes = 0;
+    this.#outFetchBytes = 0;
     this.#outFetchCount = 0;
     this.#outFollowCount = 0;
     return tasks;
   }
 
-  #peek(fetchMaxCount: number): TaskRun | undefined {
+  #peek(fetchMaxCount: number, taskRoom: number, byteRoom: number): TaskRun | undefined {
     const copy = this.#head(this.#copies);
-    if (copy || this.#outFetchCount >= fetchMaxCount) return copy;
-    return this.#head(this.#fetches);
+    const mayFetch = this.#outFetchCount < fetchMaxCount;
+    if (copy && !(mayFetch && this.#isFullOfCopies(taskRoom, byteRoom))) return copy;
+    return (mayFetch ? this.#head(this.#fetches) : undefined) ?? copy;
+  }
+
+  #isFullOfCopies(taskRoom: number, byteRoom: number): boolean {
+    const count = this.out.size - this.#outFollowCount - this.#outFetchCount;
+    const bytes = this.#outBytes - this.#outFetchBytes;
+    return count >= COPY_SHARE * taskRoom || bytes >= COPY_SHARE * byteRoom;
   }
 
   /** Passes over what is not wanted any more. */

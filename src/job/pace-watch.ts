@@ -1,5 +1,6 @@
 /**
- * Which owners do not keep pace with the others, judged by what the leader sees of them. Pure.
+ * Which owners do not keep pace with the others, judged by their fetches as the leader sees them:
+ * a copy is as slow as its source. Pure.
  *
  * An owner is behind when it needs much longer for the work that it has out than the others for
  * theirs: what it has not begun is better done by them. It crawls when the others, at the rate
@@ -8,20 +9,25 @@
  * meanwhile are still unread, and must not be held against anybody.
  */
 import type { PeerId } from '../base/ids.ts';
+import { type Amount, RecentWork, timeFor, type Work } from './recent-work.ts';
 
 export interface PaceLimits {
   /** Work that is out for less is never too old. */
   readonly slowAfterMs: number;
 }
 
-interface Amount {
-  readonly bytes: number;
-  readonly count: number;
-}
-
 /** What one owner has out. */
 export interface OwnerLoad extends Amount {
   readonly oldestSentMs: number;
+}
+
+export interface Answer {
+  /** Undefined: the task failed. */
+  readonly storedBytes: number | undefined;
+  /** Nothing is out any more. */
+  readonly isIdle: boolean;
+  /** It had as much out as it can work on at a time. */
+  readonly isFull: boolean;
 }
 
 /** From good to bad. */
@@ -33,34 +39,28 @@ export type PaceLevel = (typeof LEVELS)[number];
 const PATIENCE_FACTOR = 4;
 /** Answers after which an owner's rate says something. */
 const SAMPLE_MIN_COUNT = 4;
-/** What is left of an answer's weight after each one that follows: some ten answers count. */
-const WEIGHT_KEPT = 0.9;
 /** Tasks that may be nearly done: an owner works on many at a time, and may end them together. */
-const NEARLY_DONE_COUNT = 16;
+export const NEARLY_DONE_COUNT = 16;
 /** A slow owner is given full work again after this time, the next time after twice as much. */
 const REST_MS = 30_000;
 const REST_MAX_MS = 600_000;
-
-/** What was stored, and the time with work out that it took. */
-interface Work {
-  busyMs: number;
-  bytes: number;
-  count: number;
-}
+/** Or when it did so much, in at most so many times as long as the others need. */
+const RECOVERED_COUNT = 10;
+const RECOVERED_FACTOR = 2;
 
 interface Pace {
   /** Undefined while nothing is out. */
   countedToMs: number | undefined;
-  /** Of answers that came before the last ones, weighed by their age. */
-  earlier: Work;
-  /** Of the answers that came last, all at once: their time belongs to all of them. */
-  latest: Work;
-  answeredCount: number;
+  readonly recent: RecentWork;
+  /** While it had as much as it can do: where little is left to do, time says little. */
+  readonly atFull: RecentWork;
   /** How it looked the last time. */
   seen: PaceLevel;
   level: PaceLevel;
   slowUntilMs: number;
   restMs: number;
+  /** Of all its answers, those before it was found slow. */
+  answeredBeforeCount: number;
 }
 
 export class PaceWatch {
@@ -84,23 +84,12 @@ export class PaceWatch {
     this.#paceOf(owner).countedToMs = nowMs;
   }
 
-  /**
-   * @param storedBytes undefined: the task failed, which says nothing about the owner's rate.
-   * @param isIdle nothing is out any more.
-   */
-  answered(owner: PeerId, storedBytes: number | undefined, nowMs: number, isIdle: boolean): void {
+  answered(owner: PeerId, { storedBytes, isIdle, isFull }: Answer, nowMs: number): void {
     const pace = this.#paceOf(owner);
     const passedMs = nowMs - (pace.countedToMs ?? nowMs);
     pace.countedToMs = isIdle ? undefined : nowMs;
-    if (passedMs > 0 && pace.latest.count > 0) {
-      pace.earlier = recentWork(pace);
-      pace.latest = noWork();
-    }
-    pace.latest.busyMs += passedMs;
-    if (storedBytes === undefined) return;
-    pace.latest.bytes += storedBytes;
-    pace.latest.count += 1;
-    pace.answeredCount += 1;
+    pace.recent.add(passedMs, storedBytes);
+    if (isFull) pace.atFull.add(passedMs, storedBytes);
   }
 
   /** Nothing of the owner is out any more, and not because it answered. */
@@ -112,8 +101,9 @@ export class PaceWatch {
 
   /** Asked at every tick, with all owners that have work out. */
   judge(loads: ReadonlyMap<PeerId, OwnerLoad>, nowMs: number): void {
-    for (const pace of this.#paces.values()) {
-      if (nowMs >= pace.slowUntilMs) pace.level = 'steady';
+    for (const [owner, pace] of this.#paces) {
+      if (pace.level === 'steady') continue;
+      if (nowMs >= pace.slowUntilMs || this.#hasRecovered(owner, nowMs)) pace.level = 'steady';
     }
     for (const owner of loads.keys()) {
       const pace = this.#paceOf(owner);
@@ -124,6 +114,7 @@ export class PaceWatch {
       if (pace.level === 'steady') {
         pace.slowUntilMs = nowMs + pace.restMs;
         pace.restMs = Math.min(REST_MAX_MS, pace.restMs * 2);
+        pace.answeredBeforeCount = pace.recent.answeredCount;
       }
       pace.level = level;
     }
@@ -133,26 +124,53 @@ export class PaceWatch {
     const load = loads.get(owner);
     if (!load || nowMs - load.oldestSentMs <= this.#limits.slowAfterMs) return 'steady';
     const others = this.#othersOf(owner);
-    if (others.length === 0) return 'steady';
-    const pace = this.#paceOf(owner);
-    const done = recentWork(pace);
-    const busyMs = done.busyMs + nowMs - (pace.countedToMs ?? nowMs);
-    const bytes = done.bytes + (NEARLY_DONE_COUNT * load.bytes) / load.count;
-    const count = done.count + NEARLY_DONE_COUNT;
-    const needed = others.map(([, other]) => timeFor({ bytes, count }, recentWork(other)));
-    if (busyMs > PATIENCE_FACTOR * median(needed)) return 'crawling';
-    const restMs = timeFor(load, { busyMs, bytes, count });
-    const rests = others.map(([peer, other]) => timeFor(loads.get(peer), recentWork(other)));
+    // Why: where most are slow, none of them is slower than usual.
+    if (others.length === 0 || others.length <= this.#slowCountBut(owner)) return 'steady';
+    const done = this.#doneBy(owner, nowMs);
+    const nearly = {
+      bytes: done.bytes + (NEARLY_DONE_COUNT * load.bytes) / load.count,
+      count: done.count + NEARLY_DONE_COUNT,
+    };
+    const needed = others.map(([, work]) => timeFor(nearly, work));
+    if (done.busyMs > PATIENCE_FACTOR * median(needed)) return 'crawling';
+    const restMs = timeFor(load, { ...nearly, busyMs: done.busyMs });
+    const rests = others.map(([peer, work]) => timeFor(loads.get(peer), work));
     const isBehind = restMs > this.#limits.slowAfterMs + PATIENCE_FACTOR * median(rests);
     return isBehind ? 'behind' : 'steady';
   }
 
-  /** Those that keep pace, as far as is known. */
-  #othersOf(owner: PeerId): (readonly [PeerId, Pace])[] {
-    return [...this.#paces].filter(
-      ([peer, { answeredCount, level }]) =>
-        peer !== owner && answeredCount >= SAMPLE_MIN_COUNT && level === 'steady',
-    );
+  /** What it had begun when it was found slow came as quickly as from others. */
+  #hasRecovered(owner: PeerId, nowMs: number): boolean {
+    const { recent, answeredBeforeCount } = this.#paceOf(owner);
+    if (recent.answeredCount - answeredBeforeCount < RECOVERED_COUNT) return false;
+    const others = this.#othersOf(owner);
+    const done = this.#doneBy(owner, nowMs);
+    const needed = others.map(([, work]) => timeFor(done, work));
+    return done.busyMs <= RECOVERED_FACTOR * median(needed);
+  }
+
+  /** With the time that passed since. */
+  #doneBy(owner: PeerId, nowMs: number): Work {
+    const { recent, countedToMs = nowMs } = this.#paceOf(owner);
+    const { busyMs, ...done } = recent.sum;
+    return { ...done, busyMs: busyMs + nowMs - countedToMs };
+  }
+
+  /** Those that keep pace, as far as is known, and what they can do. */
+  #othersOf(owner: PeerId): (readonly [PeerId, Work])[] {
+    return [...this.#paces].flatMap(([peer, { recent, atFull, level }]) => {
+      if (peer === owner || level !== 'steady') return [];
+      const shown = atFull.answeredCount < SAMPLE_MIN_COUNT ? recent : atFull;
+      return shown.answeredCount < SAMPLE_MIN_COUNT ? [] : [[peer, shown.sum] as const];
+    });
+  }
+
+  #slowCountBut(owner: PeerId): number {
+    let count = 0;
+    for (const [peer, { level }] of this.#paces) {
+      if (peer !== owner && level !== 'steady') count += 1;
+    }
+    return count;
   }
 
   #paceOf(owner: PeerId): Pace {
@@ -160,41 +178,18 @@ export class PaceWatch {
     if (!pace) {
       pace = {
         countedToMs: undefined,
-        earlier: noWork(),
-        latest: noWork(),
-        answeredCount: 0,
+        recent: new RecentWork(),
+        atFull: new RecentWork(),
         seen: 'steady',
         level: 'steady',
         slowUntilMs: 0,
         restMs: REST_MS,
+        answeredBeforeCount: 0,
       };
       this.#paces.set(owner, pace);
     }
     return pace;
   }
-}
-
-function noWork(): Work {
-  return { busyMs: 0, bytes: 0, count: 0 };
-}
-
-function recentWork({ earlier, latest }: Pace): Work {
-  const kept = WEIGHT_KEPT ** latest.count;
-  return {
-    busyMs: earlier.busyMs * kept + latest.busyMs,
-    bytes: earlier.bytes * kept + latest.bytes,
-    count: earlier.count * kept + latest.count,
-  };
-}
-
-/**
- * How long who did `done` needs for so much. Why the longer of the two: rates of small objects say
- * little about large ones, and the reverse.
- */
-function timeFor(wanted: Amount | undefined, done: Work): number {
-  if (!wanted) return 0;
-  const byBytes = (wanted.bytes * done.busyMs) / Math.max(1, done.bytes);
-  return Math.max(byBytes, (wanted.count * done.busyMs) / Math.max(1, done.count));
 }
 
 /** The higher of the middle two: in doubt the others are taken for slower. */

@@ -66,6 +66,11 @@ export interface TaskRun {
   recalledMs: number | undefined;
 }
 
+/** Whether it brings the first copy, from the under store. */
+export function isFirstCopy({ kind }: TaskRun): boolean {
+  return kind === 'fetch' || kind === 'relay';
+}
+
 /** What most lists of most units are. */
 const NONE: readonly never[] = [];
 

@@ -3,7 +3,6 @@ import test from 'ava';
 import { carrySum, formatSum } from '../../src/base/crc-combine.ts';
 import { peerId } from '../../src/base/ids.ts';
 import { type ZERO_COUNTERS } from '../../src/job/job-status.ts';
-import { type OwnerLoad, PaceWatch } from '../../src/job/pace-watch.ts';
 import { type ModelOwner, RunWorld, type WorldOptions } from './support/run-world.ts';
 
 const SLOW = peerId('p1');
@@ -161,129 +160,51 @@ test('straggler: a new leader judges anew and ends the job', async (t) => {
   t.true(everyOwnerHolds(world));
 });
 
-const A = peerId('a');
-const B = peerId('b');
-
-/** `b` answers a task of 100 bytes every 10 ms, `a` has work and answers nothing. */
-function watchWithPeer(answers = 10): PaceWatch {
-  const watch = new PaceWatch({ slowAfterMs: 1_000 });
-  watch.begin(A, 0);
-  watch.begin(B, 0);
-  for (let n = 1; n <= answers; n += 1) watch.answered(B, 100, 10 * n, n === answers);
-  return watch;
-}
-
-const LATE = { oldestSentMs: 0, bytes: 1_000, count: 10 };
-
-function judge(watch: PaceWatch, load: OwnerLoad, nowMs: number): void {
-  watch.judge(new Map([[A, load]]), nowMs);
-}
-
-test('pace: old work makes an owner slow when it is found old twice in a row', (t) => {
-  const watch = watchWithPeer();
-  judge(watch, LATE, 1_000);
-  judge(watch, LATE, 1_001);
-  t.false(watch.isSlow(A));
-  judge(watch, LATE, 1_100);
-  t.is(watch.levelOf(A), 'crawling');
-});
-
-test('pace: a stall of the leader makes nobody slow', (t) => {
-  const watch = watchWithPeer();
-  judge(watch, LATE, 60_000);
-  judge(watch, { ...LATE, oldestSentMs: 60_000 }, 60_100);
-  judge(watch, { ...LATE, oldestSentMs: 60_000 }, 60_200);
-  t.false(watch.isSlow(A));
-});
-
-test('pace: what the others would need as long for is not late', (t) => {
-  const watch = watchWithPeer();
-  const much = { oldestSentMs: 0, bytes: 1_000_000, count: 10 };
-  watch.begin(B, 100);
-  for (let nowMs = 1_000; nowMs < 300_000; nowMs += 1_000) {
-    watch.judge(
-      new Map([
-        [A, much],
-        [B, much],
-      ]),
-      nowMs,
-    );
-  }
-  t.false(watch.isSlow(A));
-});
-
-test('pace: work that piles up is no excuse', (t) => {
-  const watch = watchWithPeer();
-  const pile = { oldestSentMs: 0, bytes: 100_000, count: 1_000 };
-  judge(watch, pile, 1_001);
-  judge(watch, pile, 1_100);
-  t.true(watch.isSlow(A));
-});
-
-/** `a` answers one task of 100 bytes every `everyMs`, with `count` more out; `b` is idle or not. */
-function watchAtWork(everyMs: number, count: number, busyCount: number): PaceWatch {
-  const watch = watchWithPeer();
-  watch.begin(B, 100);
-  const loadOf = (tasks: number, nowMs: number): OwnerLoad => {
-    return { oldestSentMs: nowMs - 2_000, bytes: tasks * 100, count: tasks };
+test('straggler: what it was slow at is recalled, though the others end with little to do', async (t) => {
+  const world = worldOf({ files: 60, spec: { replicaCount: 2 } });
+  let count = 0;
+  // The last of the others' fetches come one by one, as when connections were reset.
+  world.fillMs = (owner, from) => {
+    if (from === 'peer') return 10;
+    if (owner.id === SLOW) return 60_000;
+    return (count += 1) > 120 ? 1_500 : 10;
   };
-  for (let nowMs = 110; nowMs < 20_000; nowMs += 10) {
-    if (busyCount > 0) watch.answered(B, 100, nowMs, false);
-    if (nowMs % everyMs !== 0) continue;
-    watch.answered(A, 100, nowMs, false);
-    const loads = new Map([[A, loadOf(count, nowMs)]]);
-    if (busyCount > 0) loads.set(B, loadOf(busyCount, nowMs));
-    watch.judge(loads, nowMs);
-  }
-  return watch;
-}
-
-test('pace: half the speed of others that are at work is fast enough, a twentieth is not', (t) => {
-  t.is(watchAtWork(20, 100, 100).levelOf(A), 'steady');
-  t.is(watchAtWork(200, 100, 100).levelOf(A), 'crawling');
+  world.lead();
+  t.true(await world.finish(120_000));
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.true(world.clock.nowMs() < 60_000, `${world.clock.nowMs()} ms`);
 });
 
-test('pace: with idle others, an owner with much work is behind; with little, it is not', (t) => {
-  t.is(watchAtWork(50, 500, 0).levelOf(A), 'behind');
-  t.is(watchAtWork(50, 500, 400).levelOf(A), 'steady');
-  t.is(watchAtWork(50, 20, 0).levelOf(A), 'steady');
+test('straggler: copies from a slow source keep nobody from fetching', async (t) => {
+  const limits = { windowFiles: 100, windowUnits: 1_000 };
+  const world = worldOf({ files: 60, spec: { replicaCount: 2 }, limits });
+  const begun: number[] = [];
+  world.fillMs = (_owner, from) => {
+    if (from === 'peer') return 20_000;
+    begun.push(world.clock.nowMs());
+    return 10;
+  };
+  world.lead();
+  await world.advance(19_000);
+  t.is(begun.length, 180);
+  t.true(await world.finish(600_000));
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.is(counter(world, 'movedTaskCount'), 0);
 });
 
-test('pace: answers that come many at a time say as much as one by one', (t) => {
-  const watch = watchWithPeer();
-  for (let nowMs = 1_000; nowMs <= 20_000; nowMs += 1_000) {
-    for (let n = 0; n < 100; n += 1) watch.answered(B, 100, nowMs, n === 99);
-    for (let n = 0; n < 50; n += 1) watch.answered(A, 100, nowMs, false);
-    watch.begin(B, nowMs);
-    const load = { oldestSentMs: nowMs - 2_000, bytes: 1_000, count: 10 };
-    watch.judge(
-      new Map([
-        [A, load],
-        [B, load],
-      ]),
-      nowMs + 900,
-    );
-  }
-  t.deepEqual([watch.levelOf(A), watch.levelOf(B)], ['steady', 'steady']);
-});
-
-test('pace: with nobody to compare, or too few answers, nobody is slow', (t) => {
-  for (const watch of [new PaceWatch({ slowAfterMs: 1_000 }), watchWithPeer(3)]) {
-    for (let nowMs = 0; nowMs < 300_000; nowMs += 1_000) judge(watch, LATE, nowMs);
-    t.false(watch.isSlow(A));
-  }
-});
-
-test('pace: a slow owner gets another chance, each time later', (t) => {
-  const watch = watchWithPeer();
-  const changes: number[] = [];
-  let slow = false;
-  for (let nowMs = 0; nowMs <= 200_000; nowMs += 500) {
-    // It has work for some time, and then is done with it, which nobody finds slow.
-    judge(watch, { ...LATE, oldestSentMs: slow ? nowMs : 0 }, nowMs);
-    if (watch.isSlow(A) !== slow) changes.push(nowMs);
-    slow = watch.isSlow(A);
-  }
-  const rests = changes.flatMap((atMs, n) => (n % 2 === 1 ? [atMs - (changes[n - 1] ?? 0)] : []));
-  t.deepEqual(rests.slice(0, 2), [30_000, 60_000]);
+test('straggler: what a crawling owner does not give back is fetched elsewhere all the same', async (t) => {
+  const limits = { windowFiles: 100, windowUnits: 1_000, silentAfterMs: 120_000 };
+  const world = worldOf({ files: 60, spec: { replicaCount: 2 }, limits });
+  world.fillMs = (owner, from) => (owner.id === SLOW && from === 'ufs' ? 60_000 : 10);
+  world.losesRecalls = true;
+  world.lead();
+  await world.advance(20_000);
+  const unheld = world.objects.filter((object) =>
+    [0, 1, 2].some((index) => world.holdersOf(object, index).length === 0),
+  );
+  t.deepEqual(unheld, []);
+  t.true(await world.finish(600_000));
+  t.is(world.verdict?.state, 'SUCCEEDED');
+  t.true(everyOwnerHolds(world));
+  t.is(counter(world, 'loadedBytes'), 60 * 250);
 });

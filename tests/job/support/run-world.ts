@@ -118,6 +118,8 @@ export class RunWorld {
   listFault: () => WireError | undefined = () => undefined;
   /** A batch the leader hears nothing of; `taken`: it was accepted all the same. */
   batchFault: (to: PeerId) => 'lost' | 'taken' | undefined = () => undefined;
+  /** What owners are asked to give back does not reach them. */
+  losesRecalls = false;
   /** Ends a fill of a task before its time. */
   readonly #recalls = new Map<number, () => void>();
   readonly #accepts: (path: string) => boolean;
@@ -328,7 +330,7 @@ export class RunWorld {
       case 'recall':
         this.trace.push(`recall ${effect.recall.taskIds.length} from ${effect.to}`);
         // Everything runs at once here: nothing waits that could be given back for nothing.
-        if (!effect.recall.alsoRunning) return;
+        if (this.losesRecalls || !effect.recall.alsoRunning) return;
         this.clock.setTimer(this.delayMs('batch'), () => {
           for (const id of effect.recall.taskIds) this.#recalls.get(id)?.();
         });
