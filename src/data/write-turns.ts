@@ -1,5 +1,5 @@
-/** Of all lane threads together: Node's pool has four threads, and one is left to others. */
-export const AHEAD_WRITE_MAX_COUNT = 3;
+/** Of all lane threads together: as many as Node's pool has threads. */
+export const AHEAD_WRITE_MAX_COUNT = 4;
 
 /**
  * Writes of what is loaded ahead, few at once, so that a write, a sync or a read that somebody
