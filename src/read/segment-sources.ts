@@ -20,6 +20,7 @@ import {
 } from '../data/pieces.ts';
 import type { SegmentLoader } from '../data/segment-loader.ts';
 import type { UnderStores } from '../ufs/under-store.ts';
+import { firstHolder, isOther, nearOf } from './near-peers.ts';
 import { Opening, WayQueue, type Way } from './opening.ts';
 import { PeerReads } from './peer-reads.ts';
 import type { ReadNetwork, ReadPlacement } from './read-network.ts';
@@ -27,8 +28,6 @@ import { keyOf, segmentLengthOf, type SegmentSlice } from './segment-slice.ts';
 import { SharedFills } from './shared-fills.ts';
 import type { SourceChoice } from './source-choice.ts';
 
-/** Peers beyond the owners that are asked: after a change of the ring the old owners are next. */
-const FORMER_OWNER_COUNT = 2;
 /** Peers that are asked to read a segment through, one after the other, before this one does. */
 const FILLER_MAX_COUNT = 2;
 /** So often a peer that answers others is waited for once more. */
@@ -362,32 +361,6 @@ function rest({ slice, done, manner: { via } }: Course) {
 function fillOf(slice: SegmentSlice) {
   const lengthBytes = segmentLengthOf(slice);
   return { key: keyOf(slice), lengthBytes, fileSizeBytes: slice.record.sizeBytes };
-}
-
-/** The owners, and those who were or will be if the ring changes by one. */
-function nearOf({ record, index }: SegmentSlice, placement: ReadPlacement): readonly PeerId[] {
-  const place = { path: record.path, index, segmented: record.segmented };
-  return placement.ownersOf(place, record.replicaCount + FORMER_OWNER_COUNT);
-}
-
-function isOther(placement: ReadPlacement, peer: PeerId): boolean {
-  return peer !== placement.self && placement.isReachable(peer);
-}
-
-/** The first that says so. @throws not_found when nobody does */
-async function firstHolder(
-  network: ReadNetwork,
-  peers: readonly PeerId[],
-  slice: SegmentSlice,
-): Promise<PeerId> {
-  const answers = peers.map(async (peer) => {
-    const [isHeld] = await network.holds(peer, [keyOf(slice)]);
-    if (isHeld !== true) throw new RingloadError('not_found', `${peer} does not hold it`);
-    return peer;
-  });
-  return Promise.any(answers).catch(() => {
-    throw new RingloadError('not_found', 'no member holds the segment');
-  });
 }
 
 function asSource(from: ServedFrom, piece: Piece, peer?: PeerId): OpenSource {

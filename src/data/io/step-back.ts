@@ -4,7 +4,7 @@
  */
 import { setPriority } from 'node:os';
 
-export const NICENESS = { readers: 5, loads: 10 } as const;
+export const NICENESS = { readers: 2, loads: 5 } as const;
 
 /** For the calling thread: Linux counts niceness by thread. Elsewhere it is left as it is. */
 export function stepBack(niceness: number): void {
