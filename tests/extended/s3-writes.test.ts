@@ -17,16 +17,14 @@ import {
 } from '@aws-sdk/client-s3';
 import test from 'ava';
 import { randomInt, SeededRandom } from '../../src/base/random.ts';
-import { cleanEnvironment } from '../support/child.ts';
 import { Cluster } from '../support/cluster.ts';
 import { requires } from '../support/requires.ts';
 import { type SeaweedFs, seaweedFsMissing, startSeaweedFs } from '../support/seaweedfs.ts';
 import { tempFolder, type TempFolder } from '../support/temp-folder.ts';
+import { clientEnvironment, KEY_ID, SECRET } from './support/client-environment.ts';
 
 const SEED = Number(process.env['S3_WRITES_SEED'] ?? 1);
 const HOME = resolve('.cache/s3-clients');
-const KEY_ID = 'RINGLOADKEY';
-const SECRET = 'ringload-client-secret';
 const STEP_DEADLINE_MS = 120_000;
 const MIB = 1024 * 1024;
 
@@ -87,17 +85,7 @@ const sumsOf = (key: string): Promise<string[]> =>
   Promise.all(clients.map((client) => sumThrough(client, key)));
 
 function run(program: string, ...args: string[]): Promise<string> {
-  const env = cleanEnvironment({
-    AWS_ACCESS_KEY_ID: KEY_ID,
-    AWS_SECRET_ACCESS_KEY: SECRET,
-    AWS_DEFAULT_REGION: 'us-east-1',
-    AWS_REGION: 'us-east-1',
-    AWS_EC2_METADATA_DISABLED: 'true',
-    AWS_CONFIG_FILE: '/dev/null',
-    RCLONE_CONFIG: '/dev/null',
-    HOME: folder.path,
-    LC_ALL: 'C.UTF-8',
-  });
+  const env = clientEnvironment(folder.path);
   return new Promise((settle, fail) => {
     const options = { env, timeout: STEP_DEADLINE_MS, maxBuffer: 16 * MIB };
     execFile(join(HOME, 'bin', program), args, options, (error, stdout, stderr) => {

@@ -193,8 +193,11 @@ function noChunks(): never {
   throw new Error('the bytes are in another thread');
 }
 
-/** Fills from a memory under store into a memory store. */
-export function memoryPlane(under: MemoryUnderStore, store: MemorySegmentStore): DataPlane {
+/** Fills from a memory under store into a store of segments. */
+export function memoryPlane(
+  under: MemoryUnderStore,
+  store: Pick<MemorySegmentStore, 'write'>,
+): DataPlane {
   return {
     fill: async ({ source, extent }, signal) => {
       if (source.kind !== 'ufs') throw new RingloadError('not_found', 'not from peers here');

@@ -16,7 +16,6 @@ import { LevelFileCatalog } from '../../src/cache/io/level-file-catalog.ts';
 import { openFileSegmentStore } from '../../src/cache/io/open-file-segment-store.ts';
 import { Checksummer } from '../../src/data/io/checksummer.ts';
 import { type AnswerServer, startAnswerServer } from '../../src/data/io/answer-server.ts';
-import type { DataPlane } from '../../src/data/data-plane.ts';
 import type { OwnRead } from '../../src/data/own-answers.ts';
 import { SegmentLoader } from '../../src/data/segment-loader.ts';
 import { FileReader } from '../../src/read/file-reader.ts';
@@ -27,10 +26,10 @@ import { AttributeBook } from '../../src/s3/attribute-book.ts';
 import { Authenticator } from '../../src/s3/authenticator.ts';
 import { S3Service } from '../../src/s3/service.ts';
 import { MemoryUnderStore } from '../../src/ufs/memory-under-store.ts';
-import { unheardWrites } from './support.ts';
 import { newMutes } from '../data/support.ts';
+import { memoryPlane } from '../read/support.ts';
 import { tempFolder, type TempFolder } from '../support/temp-folder.ts';
-import { KEY_ID, SECRET } from './support.ts';
+import { KEY_ID, PATIENT_SERVER, SECRET, unheardWrites } from './support.ts';
 
 export const SEGMENT = 256 * 1024;
 const REGION = 4 * SEGMENT;
@@ -77,7 +76,7 @@ export class StandingWorld implements AsyncDisposable {
     const stores = { storeOf: () => this.under, mounts: ['s3://b'] };
     const { network } = others;
     const loader = new SegmentLoader({
-      ...{ store, plane: planeOf(this.under, store), mutes: newMutes(), logger: silentLogger },
+      ...{ store, plane: memoryPlane(this.under, store), mutes: newMutes(), logger: silentLogger },
     });
     const options = { stores, placement: () => others.placement, clock, network };
     const choice = new SourceChoice({ clock, random: new SeededRandom(1) });
@@ -131,21 +130,13 @@ export class StandingWorld implements AsyncDisposable {
   async #listen(marks: ChangeMarks, shortMaxMs: number): Promise<void> {
     const { service, reader } = this;
     this.#server = await startAnswerServer({
-      ...{ host: '127.0.0.1', port: 0, what: 'S3 endpoint', logger: silentLogger },
+      ...PATIENT_SERVER,
       answer: (request) => {
         this.askedCount++;
         return service.answer(request);
       },
       failed: (error, request) => service.errorAnswer(error, request),
-      tooMany: { status: 503, headers: [] },
-      bounds: { limit: Infinity, refuseFrom: Infinity, dropFrom: Infinity },
-      openFileMaxCount: 4,
-      peers: {
-        ...{ token: () => TOKEN, socketMaxCount: 16 },
-        ...{ headTimeoutMs: 60_000, stallTimeoutMs: 60_000, shortMaxMs },
-      },
-      ...{ headersTimeoutMs: 60_000, requestTimeoutMs: 60_000 },
-      onRefused: () => undefined,
+      peers: { ...PATIENT_SERVER.peers, token: () => TOKEN, socketMaxCount: 16, shortMaxMs },
       thread: {
         file: new URL('../../src/node/s3-thread.js', import.meta.url),
         data: { mounts: ['s3://b'], who: WHO, marks: marks.memory, distantMaxAgeMs: 60_000 },
@@ -210,23 +201,6 @@ function nobodyElse(): Others {
 }
 
 const WHO = { accessKeys: new Map([[KEY_ID, SECRET]]), allowsAnonymous: true };
-
-function planeOf(under: MemoryUnderStore, store: FileSegmentStore): DataPlane {
-  return {
-    fill: async ({ source, extent }, signal) => {
-      if (source.kind !== 'ufs') throw new RingloadError('not_found', 'not from peers here');
-      const sums = new Checksummer(extent.lengthBytes);
-      let receivedBytes = 0;
-      for await (const chunk of under.readRange(source.range, signal)) {
-        await store.write(extent, receivedBytes, chunk);
-        sums.update(chunk);
-        receivedBytes += chunk.length;
-      }
-      return { ...sums.result(), lengthBytes: extent.lengthBytes, receivedBytes };
-    },
-    close: () => Promise.resolve(),
-  };
-}
 
 /** Bytes that are those of no other version, wherever one looks. */
 export function versionBytes(name: string, number: number, lengthBytes: number): Buffer {

@@ -45,6 +45,20 @@ export interface S3WorldOptions {
   readonly bodyStallMs?: number;
 }
 
+/** An S3 port on loopback that turns nobody away and waits for a minute. */
+export const PATIENT_SERVER = {
+  ...{ host: '127.0.0.1', port: 0, what: 'S3 endpoint', logger: silentLogger },
+  tooMany: { status: 503, headers: [] },
+  bounds: { limit: Infinity, refuseFrom: Infinity, dropFrom: Infinity },
+  openFileMaxCount: 4,
+  peers: {
+    ...{ token: () => undefined, socketMaxCount: 1 },
+    ...{ headTimeoutMs: 60_000, stallTimeoutMs: 60_000 },
+  },
+  ...{ headersTimeoutMs: 60_000, requestTimeoutMs: 60_000 },
+  onRefused: () => undefined,
+} as const;
+
 export class S3World implements AsyncDisposable {
   readonly reads = new ReadWorld();
   readonly attributes = new Map<string, ObjectAttributes>();
@@ -100,19 +114,10 @@ export class S3World implements AsyncDisposable {
     const world = new S3World(options);
     const { service } = world;
     world.#server = await startAnswerServer({
-      ...{ host: '127.0.0.1', port: 0, what: 'S3 endpoint', logger: silentLogger },
+      ...PATIENT_SERVER,
       answer: (request) => service.answer(request),
       failed: (error, request) => service.errorAnswer(error, request),
-      tooMany: { status: 503, headers: [] },
-      bounds: { limit: Infinity, refuseFrom: Infinity, dropFrom: Infinity },
-      openFileMaxCount: 4,
-      peers: {
-        ...{ token: () => undefined, socketMaxCount: 1 },
-        ...{ headTimeoutMs: 60_000, stallTimeoutMs: 60_000 },
-      },
-      headersTimeoutMs: 60_000,
-      requestTimeoutMs: options.bodyStallMs ?? 60_000,
-      onRefused: () => undefined,
+      ...(options.bodyStallMs !== undefined && { requestTimeoutMs: options.bodyStallMs }),
     });
     return world;
   }

@@ -22,6 +22,7 @@ import { bytesOf } from '../../cache/support/fixtures.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { newMutes } from '../support.ts';
+import { patientWatch } from '../../support/patient-watch.ts';
 
 const MIB = 1024 * 1024;
 /** The last block is a part of one; more than the memory that follows a fill. */
@@ -66,13 +67,7 @@ class Origin {
   readonly store: UnderStore = {
     moveRange: async (_request, mover, signal) => {
       const endpoint = { address: '127.0.0.1', port: this.port };
-      const watch = {
-        connectTimeoutMs: DEADLINE_MS,
-        headTimeoutMs: DEADLINE_MS,
-        windowMs: DEADLINE_MS,
-        minBytesPerWindow: 1,
-        bodyTimeoutMs: DEADLINE_MS,
-      };
+      const watch = patientWatch(DEADLINE_MS);
       const request = { endpoint, head: 'GET / HTTP/1.1\r\n\r\n' };
       const outcome = await mover.move(request, 0, watch, signal);
       if (outcome.kind !== 'moved') throw new RingloadError('ufs_unavailable', outcome.kind);

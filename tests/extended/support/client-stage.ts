@@ -8,14 +8,12 @@ import { crc32 } from 'node:zlib';
 import { ObjectSet } from '../../../src/sample/object-set.ts';
 import { type SampleStore, startSampleStore } from '../../../src/sample/sample-store.ts';
 import { virtualBytes } from '../../../src/sample/virtual-bytes.ts';
-import { cleanEnvironment } from '../../support/child.ts';
 import { Cluster } from '../../support/cluster.ts';
 import { tempFolder, type TempFolder } from '../../support/temp-folder.ts';
+import { clientEnvironment, KEY_ID, SECRET } from './client-environment.ts';
 
 export const CLIENTS_HOME = resolve('.cache/s3-clients');
 export const BUCKET = 'clients';
-const KEY_ID = 'RINGLOADKEY';
-const SECRET = 'ringload-client-secret';
 const STEP_DEADLINE_MS = 120_000;
 
 /** Legal in S3 and as names of files, so that clients which copy to a disk take part. */
@@ -157,17 +155,7 @@ export class ClientStage implements AsyncDisposable {
   }
 
   environment(): NodeJS.ProcessEnv {
-    return cleanEnvironment({
-      AWS_ACCESS_KEY_ID: KEY_ID,
-      AWS_SECRET_ACCESS_KEY: SECRET,
-      AWS_DEFAULT_REGION: 'us-east-1',
-      AWS_REGION: 'us-east-1',
-      AWS_EC2_METADATA_DISABLED: 'true',
-      AWS_CONFIG_FILE: '/dev/null',
-      RCLONE_CONFIG: '/dev/null',
-      HOME: this.folder.path,
-      LC_ALL: 'C.UTF-8',
-    });
+    return clientEnvironment(this.folder.path);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,6 +12,7 @@ import { LaneThreads } from '../../../../src/data/io/lanes/lane-threads.ts';
 import { Urgency } from '../../../../src/data/urgency.ts';
 import { tempFolder } from '../../../support/temp-folder.ts';
 import { waitFor } from '../../../support/wait-for.ts';
+import { patientWatch } from '../../../support/patient-watch.ts';
 
 const DEADLINE_MS = 60_000;
 
@@ -62,13 +63,7 @@ async function stageOf(
     server.close();
     await folder[Symbol.asyncDispose]();
   });
-  const watch = {
-    connectTimeoutMs: DEADLINE_MS,
-    headTimeoutMs: DEADLINE_MS,
-    windowMs: DEADLINE_MS,
-    minBytesPerWindow: 1,
-    bodyTimeoutMs: DEADLINE_MS,
-  };
+  const watch = patientWatch(DEADLINE_MS);
   const target = { path, offset: 0, length: 1, ownsPages: false, isDirect: false };
   return {
     heads,
