@@ -53,6 +53,7 @@ export class Authenticator {
 /** Undefined: nothing of the request claims to be a signature. @throws S3Error */
 function signedPartsOf({ target, headers }: AuthenticatedRequest): SignedParts | undefined {
   const header = headers.find('authorization');
+  if (header === undefined && target.query.length === 0) return undefined;
   const names = new Set(target.query.map(([name]) => name));
   const isPresigned = names.has('X-Amz-Algorithm') || names.has('X-Amz-Signature');
   if (header !== undefined && isPresigned) {

@@ -85,14 +85,24 @@ export interface ObjectHead {
   readonly within: ByteRange | undefined;
 }
 
+/** What answers about an object begin with, where nothing special is asked for. */
+const usual = new WeakMap<StandingObject, readonly Field[]>();
+
 /** The answer to a call for an object that is known, not by part. @throws S3Error */
-export function tellKnown({ found, attributes }: StandingObject, call: ObjectCall): ObjectHead {
+export function tellKnown(standing: StandingObject, call: ObjectCall): ObjectHead {
+  const { found, attributes } = standing;
   const refused = refusalOf(found, call.headers);
   if (refused) return { ...refused, within: undefined };
+  const isSpecial = asksChecksums(call) || call.overrides.length > 0;
   if (asksChecksums(call) && !tellsChecksums(found, attributes)) {
     throw new S3Error('NotImplemented', 'The checksums of the object are not known here.');
   }
-  return headOf(found, call, attributes);
+  if (isSpecial) return headOf(found, call, attributes);
+  let fields = usual.get(standing);
+  if (!fields) usual.set(standing, (fields = fieldsOf(found, call, attributes, false)));
+  const within = rangeWithin(found, call.headers, parseRange(call.headers.get('range')));
+  const headers = [...fields, ...lengthFields(found, within)];
+  return { status: within ? 206 : 200, headers, within };
 }
 
 function headOf(
@@ -173,9 +183,28 @@ function headersOf(
   call: ObjectCall,
   { within, attributes, partCount }: Facts,
 ): Field[] {
-  const { offset, length } = within ?? { offset: 0, length: record.sizeBytes };
+  const fields = fieldsOf(record, call, attributes, !within && asksChecksums(call));
+  fields.push(...lengthFields(record, within));
+  if (partCount !== undefined) fields.push(['x-amz-mp-parts-count', String(partCount)]);
+  return fields;
+}
+
+function lengthFields({ sizeBytes }: FileRecord, within: ByteRange | undefined): Field[] {
+  const { offset, length } = within ?? { offset: 0, length: sizeBytes };
+  const fields: Field[] = [['content-length', String(length)]];
+  if (within && length > 0)
+    fields.push(['content-range', `bytes ${offset}-${offset + length - 1}/${sizeBytes}`]);
+  return fields;
+}
+
+/** @param isTelling checksums, too */
+function fieldsOf(
+  record: FileRecord,
+  call: ObjectCall,
+  attributes: ObjectAttributes,
+  isTelling: boolean,
+): Field[] {
   const overridden = new Set(call.overrides.map(([name]) => name));
-  const isTelling = !within && asksChecksums(call);
   const own = attributes.filter(
     ([name, value]) =>
       !overridden.has(name) &&
@@ -189,10 +218,6 @@ function headersOf(
     !hasType && ['content-type', 'binary/octet-stream'],
     ...own,
     ...call.overrides,
-    ['content-length', String(length)],
-    within !== undefined &&
-      length > 0 && ['content-range', `bytes ${offset}-${offset + length - 1}/${record.sizeBytes}`],
-    partCount !== undefined && ['x-amz-mp-parts-count', String(partCount)],
   ];
   return fields.filter((field) => field !== false);
 }

@@ -137,10 +137,10 @@ export class StandingObjects implements OwnAnswers {
     const call = { method: isHead ? 'HEAD' : 'GET', path, headers, overrides } as const;
     const { standing } = known;
     const told = tellKnown(standing, call);
-    const head = {
-      status: told.status,
-      headers: [...commonHeaders(newRequestId()), ...told.headers].flat(),
-    };
+    const fields: string[] = [];
+    for (const [name, value] of commonHeaders(newRequestId())) fields.push(name, value);
+    for (const [name, value] of told.headers) fields.push(name, value);
+    const head = { status: told.status, headers: fields };
     if (isHead || told.status === 304 || standing.found.sizeBytes === 0) {
       // Nobody is asked for bytes who would say that the record stands.
       if (standing.found.home) return undefined;
@@ -179,7 +179,8 @@ export class StandingObjects implements OwnAnswers {
     const { path, offset: placeOffset, segmentBytes, crc32c } = place;
     const blocks = place.blocks.subarray(Math.floor(from / CHECKSUM_BLOCK_BYTES));
     return {
-      ...head,
+      status: head.status,
+      headers: head.headers,
       range: { path, offset: placeOffset, segmentBytes, crc32c, from, length, blocks },
       isStill: () => marks.isStill(found.mark) && marks.isStill(place.mark),
       onSent: () => {
@@ -206,7 +207,8 @@ export class StandingObjects implements OwnAnswers {
     }
     const stands = found.home?.stands;
     return {
-      ...head,
+      status: head.status,
+      headers: head.headers,
       distant: { place, offset: from, length, stands },
       isStill: () => marks.isStill(found.mark),
       onSent: () => {

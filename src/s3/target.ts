@@ -18,6 +18,8 @@ export interface Target {
   readonly query: readonly Field[];
 }
 
+/** What stands for itself. */
+const PLAIN = /^[ -$&-~]*$/;
 const KEY_MAX_BYTES = 1024;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -42,6 +44,7 @@ export function parseTarget(target: string): Target {
 }
 
 function parseQuery(text: string): Field[] {
+  if (text === '') return [];
   return text
     .split('&')
     .filter((pair) => pair !== '')
@@ -59,6 +62,7 @@ function decodeQuery(text: string): string {
 
 /** Percent signs once, then UTF-8. @throws S3Error for anything that is neither. */
 function decodeText(raw: string): string {
+  if (PLAIN.test(raw)) return raw;
   try {
     return UTF8.decode(decodePercent(raw));
   } catch (cause) {

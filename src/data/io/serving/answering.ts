@@ -19,7 +19,7 @@ import type { HeldRead } from './held-read.ts';
 import { HttpExchange, type ExchangeParts } from './http-exchange.ts';
 import { OwnExchanges } from './own-exchanges.ts';
 import { PlainConnection } from './plain-connection.ts';
-import { KEEP_ALIVE_S } from './plain-response.ts';
+import { KEEP_ALIVE_S, type PlainResponse } from './plain-response.ts';
 import { PeerReads } from './peer-reads.ts';
 import { SendBuffers } from './send-buffers.ts';
 import { SourceFiles } from './source-files.ts';
@@ -52,6 +52,8 @@ export class Answering {
   readonly #readAsHttp: (socket: Socket) => void;
   readonly #connections = new Set<PlainConnection>();
   #messages: (FromAnswering | ThreadNews)[] = [];
+  /** What has come since the last turn of the loop. */
+  #taken: { readonly head: RequestHead; readonly response: PlainResponse }[] = [];
   #lastId = 0;
   #isClosing = false;
 
@@ -148,8 +150,9 @@ export class Answering {
       headersTimeoutMs: this.#options.headersTimeoutMs,
       nowMs,
       keepsAlive: () => !this.#isClosing,
-      onRequest: ({ method, target, headers }, response) => {
-        this.#take({ method, target, headers }, response);
+      onRequest: (head, response) => {
+        this.#taken.push({ head, response });
+        if (this.#taken.length === 1) setImmediate(this.#takeAll);
       },
       onOther: () => {
         this.#connections.delete(connection);
@@ -161,6 +164,14 @@ export class Answering {
     });
     this.#connections.add(connection);
   }
+
+  /** Why together: who sends and sleeps after each answer is woken for each, and it shows. */
+  readonly #takeAll = (): void => {
+    const taken = this.#taken;
+    this.#taken = [];
+    for (const { head, response } of taken) if (!response.isOver) this.#take(head, response);
+    this.#endIfDone();
+  };
 
   #closeIdle(): void {
     this.#server.closeIdleConnections();
@@ -249,7 +260,8 @@ export class Answering {
   }
 
   #endIfDone(): void {
-    if (!this.#isClosing || this.#exchanges.size > 0 || this.#ownExchanges.count > 0) return;
+    const count = this.#taken.length + this.#exchanges.size + this.#ownExchanges.count;
+    if (!this.#isClosing || count > 0) return;
     this.#tellReads();
     this.#tell({ kind: 'closed' });
   }

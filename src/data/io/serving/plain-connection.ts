@@ -4,15 +4,14 @@
  * read none of it, and we read nothing of it any more.
  */
 import type { Socket } from 'node:net';
-import type { ClientResponse } from './client-response.ts';
 import { type PlainRequest, PLAIN_HEAD_MAX_BYTES, readPlainRequest } from './plain-request.ts';
-import { KEEP_ALIVE_S, PlainResponse } from './plain-response.ts';
+import { KEEP_ALIVE_S, PlainResponse, type ResponseOutlet } from './plain-response.ts';
 
 interface ConnectionUses {
   readonly headersTimeoutMs: number;
   readonly nowMs: () => number;
   readonly keepsAlive: () => boolean;
-  readonly onRequest: (request: PlainRequest, response: ClientResponse) => void;
+  readonly onRequest: (request: PlainRequest, response: PlainResponse) => void;
   /** It is to be read by somebody else, from its next byte on; it is not ours any more. */
   readonly onOther: () => void;
   readonly onClose: () => void;
@@ -34,6 +33,25 @@ export class PlainConnection {
   /** Of the answer under way: how long the client may take nothing. */
   #stallMs = 0;
   #isTimed = false;
+  /** Of all its answers: there is one at a time. */
+  readonly #outlet: ResponseOutlet = {
+    write: (pieces, done) => {
+      this.#write(pieces, done);
+    },
+    setTimeout: (ms) => {
+      this.#stallMs = ms;
+      if (this.#isTimed) this.#time(ms);
+    },
+    destroy: () => {
+      this.#socket.destroy();
+    },
+  };
+  readonly #responseUses = {
+    keepsAlive: () => this.#keepsAlive,
+    onEnd: () => {
+      this.#answered();
+    },
+  };
   readonly #listeners = {
     data: (bytes: Buffer): void => {
       this.#received(bytes);
@@ -102,27 +120,7 @@ export class PlainConnection {
     this.#bytes = lengthBytes === bytes.length ? undefined : bytes.subarray(lengthBytes);
     this.#isUsed = true;
     this.#stallMs = 0;
-    const response = new PlainResponse(
-      {
-        write: (pieces, done) => {
-          this.#write(pieces, done);
-        },
-        setTimeout: (ms) => {
-          this.#stallMs = ms;
-          if (this.#isTimed) this.#time(ms);
-        },
-        destroy: () => {
-          this.#socket.destroy();
-        },
-      },
-      {
-        isHead: method === 'HEAD',
-        keepsAlive: () => this.#keepsAlive,
-        onEnd: () => {
-          this.#answered();
-        },
-      },
-    );
+    const response = new PlainResponse(this.#outlet, this.#responseUses, method === 'HEAD');
     this.#response = response;
     this.#uses.onRequest(request, response);
   }

@@ -13,7 +13,6 @@ export interface ResponseOutlet {
 }
 
 interface ResponseUses {
-  readonly isHead: boolean;
   /** Whether the connection takes another request. */
   readonly keepsAlive: () => boolean;
   /** All of it was given to the system. */
@@ -29,6 +28,7 @@ const DATE_MS = 1000;
 export class PlainResponse implements ClientResponse {
   readonly socket: ResponseOutlet;
   readonly #uses: ResponseUses;
+  readonly #isHead: boolean;
   #head: { readonly status: number; readonly headers: readonly string[] } | undefined;
   #isHeadSent = false;
   #room: Buffer | undefined;
@@ -36,9 +36,15 @@ export class PlainResponse implements ClientResponse {
   #onClose: (() => void)[] = [];
   #isOver = false;
 
-  constructor(outlet: ResponseOutlet, uses: ResponseUses) {
+  constructor(outlet: ResponseOutlet, uses: ResponseUses, isHead: boolean) {
     this.socket = outlet;
     this.#uses = uses;
+    this.#isHead = isHead;
+  }
+
+  /** Answered, or nobody waits for it any more. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   get headersSent(): boolean {
@@ -128,7 +134,7 @@ export class PlainResponse implements ClientResponse {
 
   get #hasBody(): boolean {
     const status = this.#head?.status ?? 0;
-    return !this.#uses.isHead && status >= 200 && status !== 204 && status !== 304;
+    return !this.#isHead && status >= 200 && status !== 204 && status !== 304;
   }
 
   /** Undefined: it cannot be sent. */
@@ -138,12 +144,13 @@ export class PlainResponse implements ClientResponse {
     let lengthBytes: number | undefined;
     let isClosed = false;
     for (let at = 0; at + 1 < headers.length; at += 2) {
-      const [name = '', value = ''] = [headers[at], headers[at + 1]];
-      if (!SAFE.test(name) || !SAFE.test(value)) return undefined;
-      const known = name.toLowerCase();
-      if (known === 'content-length') lengthBytes = Number(value);
-      else if (known === 'connection') isClosed = true;
-      text += `${name}: ${value}\r\n`;
+      const name = headers[at] ?? '';
+      const value = headers[at + 1] ?? '';
+      const line = `${name}: ${value}`;
+      if (!SAFE.test(line)) return undefined;
+      if (isNamed(name, 'content-length')) lengthBytes = Number(value);
+      else if (isNamed(name, 'connection')) isClosed = true;
+      text += `${line}\r\n`;
     }
     if (lengthBytes === undefined && this.#hasBody) {
       lengthBytes = bodyBytes;
@@ -155,6 +162,10 @@ export class PlainResponse implements ClientResponse {
     const rest = isClosed ? '' : this.#uses.keepsAlive() ? keepAlive : 'Connection: close\r\n';
     return `${text}Date: ${dateLine()}\r\n${rest}\r\n`;
   }
+}
+
+function isNamed(name: string, known: string): boolean {
+  return name.length === known.length && name.toLowerCase() === known;
 }
 
 let date = { atMs: 0, text: '' };
