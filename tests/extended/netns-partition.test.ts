@@ -236,7 +236,7 @@ for (const { percent, termsMaxCount } of [
 }
 
 story('an owner behind 1 Mbit/s: what it is slow at is done by others', {
-  fileCount: 40,
+  fileCount: 70,
   act: async (t, { net, others, stage }, load) => {
     const [slow] = others;
     await net.slowDown(slow, '1mbit');
