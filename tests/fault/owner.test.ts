@@ -53,6 +53,8 @@ test.serial('owner: kill -9 and a restart at once lose no segment', async (t) =>
   await load.isUnderWay();
   await owner?.restart();
   await load.succeeds();
+  // Its links may be up, and its inventory given, before it answers clients.
+  await owner?.waitReady();
   await expectLoaded(t, load);
 });
 
