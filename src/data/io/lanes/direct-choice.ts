@@ -13,7 +13,7 @@ import type { Clock } from '../../../base/clock.ts';
 import type { Logger } from '../../../base/logger.ts';
 import { LARGE_BUFFER_BYTES, PageBuffers } from './page-buffers.ts';
 
-/** What one write of the probe took, by the median of its rounds, milliseconds. */
+/** What one write of the probe took, by the fastest of its rounds, milliseconds. */
 export interface ProbeResult {
   /** Infinity: refused. */
   readonly directMs: number;
@@ -24,6 +24,11 @@ const PROBE_NAME = '.direct-io-probe';
 const ROUND_COUNT = 5;
 /** Below it the page cache is not faster, only luckier. */
 const CLEARLY_FASTER = 2;
+/**
+ * How often in a row it has to be so: a disk that still works on what somebody else wrote makes one
+ * probe say anything, and a wrong page cache halves the rate of all loads until the next start.
+ */
+const PROBE_COUNT = 3;
 
 export class DirectChoice {
   /** Directories for which the page cache was chosen. */
@@ -43,8 +48,7 @@ export class DirectChoice {
   async measure(directories: readonly string[]): Promise<void> {
     for (const path of directories) {
       try {
-        const { directMs, cachedMs } = await this.#probe(path);
-        const isCached = cachedMs * CLEARLY_FASTER < directMs;
+        const { isCached, directMs, cachedMs } = await this.#judge(path);
         // Why joined: as the names of its files come out of `join`.
         if (isCached) this.#cached.add(dirname(join(path, PROBE_NAME)));
         this.#logger.debug('measured a cache directory', {
@@ -57,6 +61,15 @@ export class DirectChoice {
         // A full or failing disk is told by those who need it; this is only about speed.
         this.#logger.debug('could not measure a cache directory', { path, error: String(error) });
       }
+    }
+  }
+
+  async #judge(path: string): Promise<ProbeResult & { readonly isCached: boolean }> {
+    for (let count = 1; ; count++) {
+      const result = await this.#probe(path);
+      const isCached = result.cachedMs * CLEARLY_FASTER < result.directMs;
+      const isSettled = !isCached || result.directMs === Infinity || count === PROBE_COUNT;
+      if (isSettled) return { ...result, isCached };
     }
   }
 
@@ -90,12 +103,9 @@ export async function probeDirectory(directory: string, clock: Clock): Promise<P
       directMs.push(await write(constants.O_DIRECT).catch(() => Infinity));
       cachedMs.push(await write(0));
     }
-    return { directMs: median(directMs), cachedMs: median(cachedMs) };
+    // What disturbs a write only makes it slower.
+    return { directMs: Math.min(...directMs), cachedMs: Math.min(...cachedMs) };
   } finally {
     await rm(path, { force: true });
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Infinity;
 }

@@ -29,6 +29,23 @@ test('direct choice: direct I/O, unless the page cache is clearly faster or it i
   t.deepEqual(allowed, ['/full', '/disk', '/level']);
 });
 
+test('direct choice: one probe of a disk that is busy with other things does not decide', async (t) => {
+  let probeCount = 0;
+  const busyFor = async (busyCount: number): Promise<boolean> => {
+    probeCount = 0;
+    const choice = new DirectChoice({
+      logger: silentLogger,
+      probe: () => Promise.resolve({ directMs: ++probeCount > busyCount ? 1 : 9, cachedMs: 2 }),
+    });
+    await choice.measure(['/disk']);
+    return choice.allows('/disk/region-00000.dat');
+  };
+  t.true(await busyFor(1));
+  t.true(await busyFor(2));
+  t.is(probeCount, 3);
+  t.false(await busyFor(3));
+});
+
 test('direct choice: the probe measures a real directory and leaves it empty', async (t) => {
   await using folder = await tempFolder();
   const { directMs, cachedMs } = await probeDirectory(folder.path, systemClock);
