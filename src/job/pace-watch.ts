@@ -124,8 +124,8 @@ export class PaceWatch {
     const load = loads.get(owner);
     if (!load || nowMs - load.oldestSentMs <= this.#limits.slowAfterMs) return 'steady';
     const others = this.#othersOf(owner);
-    // Why: where most are slow, none of them is slower than usual.
-    if (others.length === 0 || others.length <= this.#slowCountBut(owner)) return 'steady';
+    // Why: where most are slow, or nobody is known, none is slower than usual.
+    if (others.length <= this.#slowCountBut(owner)) return 'steady';
     const done = this.#doneBy(owner, nowMs);
     const nearly = {
       bytes: done.bytes + (NEARLY_DONE_COUNT * load.bytes) / load.count,

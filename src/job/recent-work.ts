@@ -9,14 +9,15 @@ export interface Work extends Amount {
   readonly busyMs: number;
 }
 
+const NO_WORK: Work = { busyMs: 0, bytes: 0, count: 0 };
 /** What is left of an answer's weight after each one that follows: some ten answers count. */
 const WEIGHT_KEPT = 0.9;
 
 export class RecentWork {
   /** Of answers that came before the last ones, weighed by their age. */
-  #earlier: Work = { busyMs: 0, bytes: 0, count: 0 };
+  #earlier = NO_WORK;
   /** Of the answers that came last, all at once: their time belongs to all of them. */
-  readonly #latest = { busyMs: 0, bytes: 0, count: 0 };
+  #latest = NO_WORK;
   #answeredCount = 0;
 
   /** All answers so far. */
@@ -29,16 +30,17 @@ export class RecentWork {
    * @param storedBytes undefined: the task failed, which says nothing about the owner's rate.
    */
   add(passedMs: number, storedBytes: number | undefined): void {
-    const latest = this.#latest;
-    if (passedMs > 0 && latest.count > 0) {
+    if (passedMs > 0 && this.#latest.count > 0) {
       this.#earlier = this.sum;
-      Object.assign(latest, { busyMs: 0, bytes: 0, count: 0 });
+      this.#latest = NO_WORK;
     }
-    latest.busyMs += passedMs;
-    if (storedBytes === undefined) return;
-    latest.bytes += storedBytes;
-    latest.count += 1;
-    this.#answeredCount += 1;
+    const { busyMs, bytes, count } = this.#latest;
+    if (storedBytes !== undefined) this.#answeredCount += 1;
+    this.#latest = {
+      busyMs: busyMs + passedMs,
+      bytes: bytes + (storedBytes ?? 0),
+      count: count + (storedBytes === undefined ? 0 : 1),
+    };
   }
 
   get sum(): Work {

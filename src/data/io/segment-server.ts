@@ -115,7 +115,7 @@ class SegmentAnswers {
         this.#failed(message.id, (segment) => segment.unread(message.systemCode, message.message));
         break;
       case 'read':
-        for (const { target } of message.reads) void this.#noteRead(target);
+        for (const target of message.targets) void this.#noteRead(target);
         break;
       case 'followed':
         this.#options.onFollowed?.(message);

@@ -1,21 +1,17 @@
 /** What the thread of the data endpoint gives by itself, over real sockets and a real file. */
-import { open, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { crc32c } from '@node-rs/crc32';
+import { open } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
 import { ChangeMarks } from '../../../src/base/change-marks.ts';
 import { RingloadError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { startSegmentServer } from '../../../src/data/io/segment-server.ts';
 import { formatSegmentRequest } from '../../../src/data/segment-request.ts';
-import { tempFolder } from '../../support/temp-folder.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { keyOf } from '../support.ts';
+import { BLOCK, OFFSET, segmentFile } from './segment-file.ts';
 
-const BLOCK = 64 * 1024;
 /** The last block is a part of one. */
 const LENGTH = 8 * BLOCK + 1234;
-const OFFSET = 3 * BLOCK;
 const TOKEN = 'the token of peers';
 const MARK = 77;
 
@@ -32,14 +28,8 @@ interface Stage {
 }
 
 async function start(t: ExecutionContext): Promise<Stage> {
-  const folder = await tempFolder('own-segments');
-  const path = join(folder.path, 'region');
-  const bytes = Buffer.alloc(LENGTH);
-  for (let at = 0; at < LENGTH; at++) bytes[at] = (at * 31 + (at >> 11) * 7) & 255;
-  await writeFile(path, Buffer.concat([Buffer.alloc(OFFSET), bytes]));
-  const blockCrc32c = Uint32Array.from({ length: Math.ceil(LENGTH / BLOCK) }, (_, block) =>
-    crc32c(bytes.subarray(block * BLOCK, (block + 1) * BLOCK)),
-  );
+  const file = await segmentFile('own-segments', LENGTH);
+  const { path, bytes, blockCrc32c } = file;
   const marks = new ChangeMarks();
   marks.name(5, 6);
   const stage = {
@@ -73,7 +63,7 @@ async function start(t: ExecutionContext): Promise<Stage> {
   });
   t.teardown(async () => {
     await server.close();
-    await folder[Symbol.asyncDispose]();
+    await file[Symbol.asyncDispose]();
   });
   return Object.assign(stage, { port: server.port });
 }

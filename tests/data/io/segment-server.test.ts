@@ -1,25 +1,20 @@
 /** The data endpoint as peers see it, over real sockets and a real file. */
 import { once } from 'node:events';
-import { open, writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { crc32c } from '@node-rs/crc32';
 import test, { type ExecutionContext } from 'ava';
 import { RingloadError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
 import { startSegmentServer } from '../../../src/data/io/segment-server.ts';
 import { formatSegmentRequest, type SegmentRequest } from '../../../src/data/segment-request.ts';
-import { tempFolder } from '../../support/temp-folder.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { keyOf } from '../support.ts';
+import { BLOCK, OFFSET, segmentFile } from './segment-file.ts';
 
 const KIB = 1024;
-const BLOCK = 64 * KIB;
 /** The last block is a part of one. */
 const LENGTH = 256 * BLOCK + 1234;
-/** Where the segment lies in its file. */
-const OFFSET = 3 * BLOCK;
 
 interface Stage {
   readonly port: number;
@@ -34,14 +29,8 @@ interface Stage {
 }
 
 async function start(t: ExecutionContext, writeStallMs?: number, token?: string): Promise<Stage> {
-  const folder = await tempFolder('segment-server');
-  const path = join(folder.path, 'region');
-  const bytes = Buffer.alloc(LENGTH);
-  for (let at = 0; at < LENGTH; at++) bytes[at] = (at * 31 + (at >> 11) * 7) & 255;
-  await writeFile(path, Buffer.concat([Buffer.alloc(OFFSET), bytes]));
-  const blockCrc32c = Uint32Array.from({ length: Math.ceil(LENGTH / BLOCK) }, (_, block) =>
-    crc32c(bytes.subarray(block * BLOCK, (block + 1) * BLOCK)),
-  );
+  const file = await segmentFile('segment-server', LENGTH);
+  const { path, bytes, blockCrc32c } = file;
   const stage: Omit<Stage, 'port'> = {
     path,
     bytes,
@@ -82,7 +71,7 @@ async function start(t: ExecutionContext, writeStallMs?: number, token?: string)
   t.teardown(async () => {
     await server.close();
     if (stage.held !== 0) throw new Error(`${stage.held} segments were not given back`);
-    await folder[Symbol.asyncDispose]();
+    await file[Symbol.asyncDispose]();
   });
   return Object.assign(stage, { port: server.port });
 }

@@ -8,7 +8,6 @@ import { ChangeMarks, type Mark } from '../../../base/change-marks.ts';
 import { CHECKSUM_BLOCK_BYTES } from '../../../cache/segment-store.ts';
 import type { ServedRange } from '../../served-range.ts';
 import { SEND_MAX_BYTES } from './send-buffers.ts';
-import type { SegmentReads } from './serving-messages.ts';
 
 export interface OwnRange {
   readonly range: ServedRange;
@@ -30,7 +29,6 @@ interface KnownSegment {
   readonly authorization: Buffer;
   /** A request for it, as it came. */
   readonly target: string;
-  readCount: number;
 }
 
 const TARGET = /^(\/segment\?k=[\w-]+)&o=(\d{1,15})&l=(\d{1,15})(?:&m=([\w.-]*))?$/;
@@ -41,7 +39,7 @@ export class OwnSegments {
   readonly #marks: ChangeMarks | undefined;
   /** By what requests for it begin with, in the order in which they were told. */
   readonly #known = new Map<string, KnownSegment>();
-  #read = new Set<KnownSegment>();
+  #read = new Set<string>();
 
   /** @param memory of the marks; absent: nothing ever stands. */
   constructor(memory: SharedArrayBuffer | undefined) {
@@ -74,8 +72,7 @@ export class OwnSegments {
       range: { ...place, from, length, blocks },
       isStill: () => marks.isStill(mark),
       onSent: () => {
-        known.readCount++;
-        this.#read.add(known);
+        this.#read.add(known.target);
       },
     };
   }
@@ -86,17 +83,16 @@ export class OwnSegments {
     if (start === undefined) return;
     this.#known.delete(start);
     const accepted = Buffer.from(authorization);
-    this.#known.set(start, { place, mark, authorization: accepted, target, readCount: 0 });
+    this.#known.set(start, { place, mark, authorization: accepted, target });
     const oldest = this.#known.keys().next().value;
     if (this.#known.size > KNOWN_MAX_COUNT && oldest !== undefined) this.#known.delete(oldest);
   }
 
-  /** Those since the last call. */
-  takeReads(): readonly SegmentReads[] {
-    const reads = [...this.#read].map(({ target, readCount }) => ({ target, count: readCount }));
-    for (const known of this.#read) known.readCount = 0;
+  /** A request for each segment that was read since the last call. */
+  takeReads(): readonly string[] {
+    const targets = [...this.#read];
     this.#read = new Set();
-    return reads;
+    return targets;
   }
 }
 

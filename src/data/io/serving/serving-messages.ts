@@ -20,13 +20,6 @@ export interface ServingOptions {
   readonly marks?: SharedArrayBuffer;
 }
 
-/** So many ranges of one segment were read. */
-export interface SegmentReads {
-  /** Of one of the requests for them. */
-  readonly target: string;
-  readonly count: number;
-}
-
 /** A segment that this peer receives itself, to be given on as it comes. */
 export interface FollowedFill {
   readonly path: string;
@@ -67,8 +60,8 @@ export type FromServing =
       /** What the request depends on has changed: it is to be refused, by whoever may say so. */
       readonly isStale: boolean;
     }
-  /** What was given without a word to the main thread. */
-  | { readonly kind: 'read'; readonly reads: readonly SegmentReads[] }
+  /** What was given without a word to the main thread: a request for each segment. */
+  | { readonly kind: 'read'; readonly targets: readonly string[] }
   /** A block does not match its checksum; one `refuse` follows. */
   | { readonly kind: 'damaged'; readonly id: number }
   /** The file could not be read; one `refuse` follows. */

@@ -75,8 +75,8 @@ parentPort?.on('message', (answers: readonly ToServing[]) => {
 });
 
 setInterval(() => {
-  const reads = own.takeReads();
-  if (reads.length > 0) tell({ kind: 'read', reads });
+  const targets = own.takeReads();
+  if (targets.length > 0) tell({ kind: 'read', targets });
 }, READS_MS).unref();
 
 /** In groups: each message between threads has a price. */
